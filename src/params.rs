@@ -1,0 +1,246 @@
+//! Parameters: TOML as people write it in, checked values in steps out.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::units::{Ms, Steps};
+
+/// Everything a run needs to know, checked and derived; the same on every rank.
+#[derive(Clone, Debug, Serialize)]
+pub struct Params {
+    /// Populations and how they are wired.
+    pub network: NetworkParams,
+    /// The neuron model and its constants.
+    pub neuron: NeuronParams,
+    /// Weights and delays.
+    pub synapse: SynapseParams,
+    /// The plasticity of E→E synapses.
+    pub stdp: StdpParams,
+    /// External input.
+    pub stimulus: Stimulus,
+    /// Time, grid, seed, threads.
+    pub simulation: SimulationParams,
+    /// What is written.
+    pub record: RecordParams,
+}
+
+/// `[network]`
+#[derive(Clone, Debug, Serialize)]
+#[allow(non_snake_case)]
+pub struct NetworkParams {
+    /// Neurons in all, 1 … 2³² − 1 (with `N_per_rank`: that times the ranks).
+    pub N: u32,
+    /// Neurons a rank, where given so.
+    pub N_per_rank: Option<u32>,
+    /// Excitatory neurons, ⌊βN⌋; gids 0 … N_E − 1.
+    pub N_E: u32,
+    /// Inhibitory neurons, N − N_E.
+    pub N_I: u32,
+    /// In-degree of every neuron.
+    pub K: u32,
+    /// Sources drawn from E by every neuron, ⌊βK⌋.
+    pub K_E: u32,
+    /// Sources drawn from I by every neuron.
+    pub K_I: u32,
+    /// Fraction of excitatory neurons.
+    pub beta: f64,
+    /// Whether a neuron may draw itself.
+    pub allow_autapses: bool,
+    /// Whether a neuron may draw a source twice.
+    pub allow_multapses: bool,
+    /// SONATA edges that replace the draw.
+    pub edges: Option<PathBuf>,
+}
+
+/// Which neuron model every neuron follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NeuronModel {
+    /// Leaky integrate-and-fire with alpha-shaped currents, exactly integrated.
+    IafPscAlpha,
+    /// Fires with a period of its own and ignores what it receives.
+    IgnoreAndFire,
+}
+
+/// Distribution of the initial membrane potential (mV).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VInit {
+    /// Uniform in [low, high).
+    Uniform(f64, f64),
+    /// Normal with this mean and standard deviation.
+    Normal(f64, f64),
+}
+
+/// `[neuron]`
+#[derive(Clone, Debug, Serialize)]
+#[allow(non_snake_case)]
+pub struct NeuronParams {
+    /// Which model.
+    pub model: NeuronModel,
+    /// Resting potential (mV).
+    pub E_L: f64,
+    /// Membrane capacitance (pF), > 0.
+    pub C_m: f64,
+    /// Membrane time constant (ms), > 0.
+    pub tau_m: f64,
+    /// Refractory time, ≥ 0 (0: none).
+    pub t_ref: Steps,
+    /// Threshold (mV).
+    pub V_th: f64,
+    /// Reset potential (mV), < `V_th`.
+    pub V_reset: f64,
+    /// Time constant of the excitatory alpha current (ms), > 0.
+    pub tau_syn_ex: f64,
+    /// Time constant of the inhibitory alpha current (ms), > 0.
+    pub tau_syn_in: f64,
+    /// Constant current (pA).
+    pub I_e: f64,
+    /// How the initial potential is drawn.
+    pub V_init: VInit,
+    /// `ignore_and_fire`: range of rates (spikes/s), 0 < low ≤ high.
+    pub rate: [f64; 2],
+    /// `ignore_and_fire`: range of phases, within (0, 1].
+    pub phase: [f64; 2],
+    /// File with `/initial/{V_m,rate,phase}`, one value a gid, instead of drawn ones.
+    pub initial: Option<PathBuf>,
+}
+
+/// How the PSP of a unit alpha current is reckoned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnitPsp {
+    /// The true maximum of the potential.
+    Maximum,
+    /// As the published example does, with its slip in the Lambert argument.
+    NestExample,
+}
+
+/// One delay per projection (steps), all ≥ 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Delays {
+    /// E→E
+    #[serde(rename = "E_to_E")]
+    pub ee: Steps,
+    /// E→I
+    #[serde(rename = "E_to_I")]
+    pub ei: Steps,
+    /// I→E
+    #[serde(rename = "I_to_E")]
+    pub ie: Steps,
+    /// I→I
+    #[serde(rename = "I_to_I")]
+    pub ii: Steps,
+    /// X→all
+    #[serde(rename = "X_to_all")]
+    pub x: Steps,
+}
+
+/// `[synapse]`
+#[derive(Clone, Debug, Serialize)]
+#[allow(non_snake_case)]
+pub struct SynapseParams {
+    /// PSP amplitude (mV), where the weight was given so.
+    pub J_E: Option<f64>,
+    /// PSP maximum of a 1 pA alpha current (mV/pA), where it was needed.
+    pub J_unit: Option<f64>,
+    /// Which formula gave `J_unit`.
+    pub unit_psp: UnitPsp,
+    /// Relative strength of inhibition.
+    pub g: f64,
+    /// PSC amplitude of excitatory synapses (pA); initial weight of the plastic ones, ≥ 0.
+    pub I_E: f64,
+    /// PSC amplitude of inhibitory synapses (pA), −g·I_E.
+    pub I_I: f64,
+    /// PSC amplitude of the external input (pA), = I_E.
+    pub I_X: f64,
+    /// Delays of a drawn network; `edges` brings its own, except X→all.
+    pub delay: Delays,
+}
+
+/// How plastic weights are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WeightPrecision {
+    /// 8 bytes a plastic weight.
+    F64,
+    /// 4 bytes a plastic weight.
+    F32,
+}
+
+/// `[stdp]`: the power law of Morrison, Aertsen & Diesmann (2007), weights in pA.
+#[derive(Clone, Debug, Serialize)]
+pub struct StdpParams {
+    /// Asymmetry between depression and potentiation, ≥ 0.
+    pub alpha: f64,
+    /// Learning rate, ≥ 0.
+    pub lambda: f64,
+    /// Exponent of the weight in potentiation, 0 … 1.
+    pub mu_plus: f64,
+    /// Time constant of K₊ (ms), > 0.
+    pub tau_plus: f64,
+    /// Time constant of K₋ (ms), > 0.
+    pub tau_minus: f64,
+    /// Bits of a stored weight.
+    pub weight_precision: WeightPrecision,
+}
+
+/// `[stimulus]`
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stimulus {
+    /// An independent Poisson source per neuron.
+    Poisson {
+        /// Relative rate, where the rate was given so.
+        eta: Option<f64>,
+        /// Threshold rate (spikes/s), where it was needed.
+        nu_theta: Option<f64>,
+        /// Rate of every source (spikes/s), ≥ 0.
+        rate: f64,
+        /// Mean count per step, `rate`·dt/1000.
+        mean_per_step: f64,
+    },
+    /// External spikes from a file: SONATA population X, node i drives gid i.
+    Spikes(PathBuf),
+}
+
+/// `[simulation]`
+#[derive(Clone, Debug, Serialize)]
+#[allow(non_snake_case)]
+pub struct SimulationParams {
+    /// Recorded model time.
+    pub T: Steps,
+    /// Unrecorded, untimed warm-up before it; the clock of all outputs starts with the warm-up.
+    pub presim: Steps,
+    /// The grid (ms).
+    pub dt: Ms,
+    /// Seed of every random number.
+    pub seed: u64,
+    /// Threads of a rank, ≥ 1.
+    pub threads: usize,
+}
+
+/// `[record]`
+#[derive(Clone, Debug, Serialize)]
+pub struct RecordParams {
+    /// Whether spikes are written.
+    pub spikes: bool,
+    /// Spikes of the first so many gids are written (at most N).
+    pub n_rec: u32,
+    /// Deflate level of spikes.h5 and weights.h5, 0 (none) … 9.
+    pub compression: u8,
+    /// Which weights are written, if any.
+    pub weights: Option<WeightRecord>,
+}
+
+/// `[record] weights`
+#[derive(Clone, Debug, Serialize)]
+pub struct WeightRecord {
+    /// Snapshots at these times, ascending, each 0 … presim + T; one at the end besides.
+    pub at: Vec<Steps>,
+    /// Only synapses onto the first so many excitatory neurons (at most N_E).
+    pub targets: u32,
+    /// Only synapses from the first so many excitatory neurons (at most N_E).
+    pub sources: u32,
+}

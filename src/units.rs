@@ -1,0 +1,66 @@
+//! Units and indices as types: what the compiler knows need not be remembered.
+//!
+//! Time is counted in [`Steps`] of `dt` everywhere inside; [`Ms`] appears only where
+//! people and files meet the program.
+
+use serde::Serialize;
+
+/// A time or duration in milliseconds, as people write it.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize)]
+#[serde(transparent)]
+pub struct Ms(pub f64);
+
+/// A time stamp or duration in whole steps of `dt`.
+///
+/// A spike found while advancing from step k to k + 1 carries the stamp k + 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
+#[serde(transparent)]
+pub struct Steps(pub i32);
+
+/// Global index of a neuron, 0 … N − 1, the excitatory ones first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Gid(pub u32);
+
+/// Index of a neuron on its virtual process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lid(pub u32);
+
+/// How far a time in steps of `dt` may lie from a whole number and still count as one.
+///
+/// Decimal times such as 1.5 ms / 0.1 ms are whole up to a few rounding errors only.
+const WHOLE: f64 = 1e-6;
+
+impl Ms {
+    /// This time in steps of `dt`, or `None` where it is not a whole number of them
+    /// (or does not fit).
+    pub fn to_steps(self, dt: Ms) -> Option<Steps> {
+        let steps = self.0 / dt.0;
+        let whole = steps.round();
+        let fits = whole.abs() <= f64::from(i32::MAX) && (steps - whole).abs() <= WHOLE;
+        fits.then_some(Steps(whole as i32))
+    }
+}
+
+impl Steps {
+    /// This time in milliseconds.
+    ///
+    /// The product is the double nearest to `steps · dt`, so equal stamps give equal times.
+    pub fn to_ms(self, dt: Ms) -> Ms {
+        Ms(f64::from(self.0) * dt.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimal_times_are_whole_steps() {
+        assert_eq!(Ms(1.5).to_steps(Ms(0.1)), Some(Steps(15)));
+        assert_eq!(Ms(1000.0).to_steps(Ms(0.1)), Some(Steps(10_000)));
+        assert_eq!(Ms(1.5).to_steps(Ms(0.4)), None);
+        assert_eq!(Ms(1e12).to_steps(Ms(0.1)), None);
+        assert_eq!(Ms(f64::NAN).to_steps(Ms(0.1)), None);
+    }
+}
