@@ -1,5 +1,12 @@
 //! Distributed simulator of the scalable two-population STDP network model.
 
+pub mod buffers;
 pub mod error;
+pub mod math;
+pub mod neuron;
 pub mod params;
+pub mod rng;
+pub mod simd;
+pub mod stimulus;
+pub mod synapse;
 pub mod units;

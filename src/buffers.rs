@@ -1,0 +1,243 @@
+//! The two mailboxes between synapses and neurons: what will arrive, and who fired when.
+
+use crate::math::GridExp;
+use crate::stimulus::GROUP;
+use crate::units::{Lid, Steps};
+
+/// Sums of the weights that will arrive at each neuron, per step, one ring for each sign.
+///
+/// Slot-major: all neurons of one arrival step lie together, so that the deliveries of one
+/// lag stay within a few tens of kB.
+pub struct RingBuffer {
+    excitatory: Vec<f64>,
+    inhibitory: Vec<f64>,
+    width: usize,
+    slots: usize,
+}
+
+impl RingBuffer {
+    /// Room for `slots` ≥ max_delay arrival steps of `neurons` neurons; 16 bytes each.
+    pub fn new(neurons: usize, slots: usize) -> Self {
+        let width = neurons.next_multiple_of(GROUP);
+        RingBuffer {
+            excitatory: vec![0.0; width * slots],
+            inhibitory: vec![0.0; width * slots],
+            width,
+            slots,
+        }
+    }
+
+    #[inline(always)]
+    fn range(&self, arrival: Steps) -> std::ops::Range<usize> {
+        let start = arrival.0 as usize % self.slots * self.width;
+        start..start + self.width
+    }
+
+    /// Both slots for `arrival`, excitatory and inhibitory.
+    #[inline(always)]
+    pub fn slots(&mut self, arrival: Steps) -> (&mut [f64], &mut [f64]) {
+        let range = self.range(arrival);
+        (
+            &mut self.excitatory[range.clone()],
+            &mut self.inhibitory[range],
+        )
+    }
+
+    /// The part of both slots that belongs to `group`; the update empties it.
+    #[inline(always)]
+    pub fn group(
+        &mut self,
+        group: usize,
+        arrival: Steps,
+    ) -> (&mut [f64; GROUP], &mut [f64; GROUP]) {
+        let start = self.range(arrival).start + group * GROUP;
+        let ex = self.excitatory[start..]
+            .first_chunk_mut()
+            .expect("whole groups");
+        let inh = self.inhibitory[start..]
+            .first_chunk_mut()
+            .expect("whole groups");
+        (ex, inh)
+    }
+}
+
+/// The spikes of the neurons that plastic synapses end on, with K₋ after each.
+///
+/// The four latest stamps and the two latest traces of a neuron share one 32-byte record,
+/// two a cache line; what is older stands in a list of its own that [`SpikeHistory::prune`]
+/// keeps short.
+pub struct SpikeHistory {
+    recent: Vec<Recent>,
+    /// Ascending; everything that no longer is in `recent` as a whole, that is, all but the
+    /// two latest.
+    older: Vec<Vec<Post>>,
+    decay: GridExp,
+}
+
+/// A postsynaptic spike and the trace K₋ just after it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Post {
+    /// Its stamp.
+    pub stamp: i32,
+    /// K₋, the spike included.
+    pub trace: f64,
+}
+
+/// The latest spikes of one neuron, newest first.
+#[derive(Clone, Copy)]
+#[repr(C, align(32))]
+pub struct Recent {
+    /// Stamps of the four latest spikes; [`NEVER`] where there were fewer.
+    pub stamps: [i32; 4],
+    /// K₋ just after the two latest.
+    pub traces: [f64; 2],
+}
+
+const _: () = assert!(size_of::<Recent>() == 32);
+
+/// A stamp before every window.
+pub const NEVER: i32 = i32::MIN;
+
+impl SpikeHistory {
+    /// No spikes yet for `neurons` neurons; `decay` is that of K₋.
+    pub fn new(neurons: usize, decay: GridExp) -> Self {
+        let none = Recent {
+            stamps: [NEVER; 4],
+            traces: [0.0; 2],
+        };
+        SpikeHistory {
+            recent: vec![none; neurons],
+            older: vec![Vec::new(); neurons],
+            decay,
+        }
+    }
+
+    /// Notes that neuron `lid` fired at `stamp`, later than all its spikes before.
+    pub fn push(&mut self, lid: Lid, stamp: Steps) {
+        let record = &mut self.recent[lid.0 as usize];
+        let [newest, second, third, _] = record.stamps;
+        debug_assert!(newest < stamp.0);
+        let before = if newest == NEVER {
+            0.0
+        } else {
+            record.traces[0] * self.decay.at(stamp.0 - newest)
+        };
+        if second != NEVER {
+            let post = Post {
+                stamp: second,
+                trace: record.traces[1],
+            };
+            self.older[lid.0 as usize].push(post);
+        }
+        record.stamps = [stamp.0, newest, second, third];
+        record.traces = [before + 1.0, record.traces[0]];
+    }
+
+    /// The records of all neurons.
+    #[inline(always)]
+    pub fn recent(&self) -> &[Recent] {
+        &self.recent
+    }
+
+    /// Decay of K₋.
+    #[inline(always)]
+    pub fn decay(&self) -> &GridExp {
+        &self.decay
+    }
+
+    /// All spikes of `lid` with a stamp after `after`, ascending, for the rare synapse whose
+    /// window reaches beyond the record.
+    pub fn since(&self, lid: Lid, after: i32) -> impl DoubleEndedIterator<Item = Post> + '_ {
+        let older = &self.older[lid.0 as usize];
+        let record = &self.recent[lid.0 as usize];
+        let start = older.partition_point(|post| post.stamp <= after);
+        let latest = [1, 0].map(|i| Post {
+            stamp: record.stamps[i],
+            trace: record.traces[i],
+        });
+        older[start..]
+            .iter()
+            .copied()
+            .chain(latest.into_iter().filter(move |p| p.stamp > after))
+    }
+
+    /// Forgets the spikes that no synapse will ask for again.
+    ///
+    /// `needed(stamp)` tells whether some presynaptic window still holds `stamp`. Depression
+    /// asks for the last spike before a time that is never before `oldest_reading`, so the
+    /// spikes from there on stay, and the last one before them.
+    pub fn prune(&mut self, oldest_reading: Steps, needed: impl Fn(Steps) -> bool) {
+        for (older, recent) in self.older.iter_mut().zip(&self.recent) {
+            let successors: Vec<i32> = older
+                .iter()
+                .skip(1)
+                .map(|post| post.stamp)
+                .chain([recent.stamps[1]])
+                .collect();
+            let mut successor = successors.into_iter();
+            older.retain(|post| {
+                successor
+                    .next()
+                    .is_some_and(|next| next >= oldest_reading.0)
+                    || needed(Steps(post.stamp))
+            });
+            older.shrink_to(2 * older.len());
+        }
+    }
+
+    /// How many spikes stand outside the fixed records.
+    pub fn overflow(&self) -> usize {
+        self.older.iter().map(Vec::len).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::Ms;
+
+    fn history(stamps: &[i32]) -> SpikeHistory {
+        let mut history = SpikeHistory::new(1, GridExp::new(Ms(0.125), 30.0, Steps(100_000)));
+        for &stamp in stamps {
+            history.push(Lid(0), Steps(stamp));
+        }
+        history
+    }
+
+    #[test]
+    fn every_spike_is_found_with_its_trace() {
+        let stamps = [3, 7, 8, 100, 101, 500, 502];
+        let history = history(&stamps);
+        let found: Vec<Post> = history.since(Lid(0), 3).collect();
+        assert_eq!(
+            found.iter().map(|p| p.stamp).collect::<Vec<_>>(),
+            &stamps[1..]
+        );
+        for post in found {
+            let trace: f64 = stamps
+                .iter()
+                .filter(|&&s| s <= post.stamp)
+                .map(|&s| libm::exp(-f64::from(post.stamp - s) * 0.125 / 30.0))
+                .sum();
+            assert!((post.trace - trace).abs() < 1e-14);
+        }
+        assert_eq!(history.recent()[0].stamps, [502, 500, 101, 100]);
+    }
+
+    #[test]
+    fn pruning_keeps_what_is_needed_and_the_last_trace() {
+        let mut history = history(&[3, 7, 8, 100, 101, 500, 502, 505]);
+        history.prune(Steps(501), |stamp| stamp == Steps(7));
+        let left: Vec<i32> = history.since(Lid(0), NEVER).map(|p| p.stamp).collect();
+        assert_eq!(left, [7, 500, 502, 505]);
+    }
+
+    #[test]
+    fn slots_come_round_again() {
+        let mut ring = RingBuffer::new(4, 3);
+        ring.slots(Steps(5)).0[2] = 1.5;
+        ring.slots(Steps(5)).1[1] = -2.0;
+        let (excitatory, inhibitory) = ring.slots(Steps(8));
+        assert_eq!((excitatory[2], inhibitory[1]), (1.5, -2.0));
+    }
+}

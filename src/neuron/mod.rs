@@ -1,0 +1,70 @@
+//! Neuron models as struct-of-arrays populations: one branch per population, none per neuron.
+
+mod iaf_psc_alpha;
+mod ignore_and_fire;
+mod propagators;
+
+pub use iaf_psc_alpha::IafPscAlpha;
+pub use ignore_and_fire::IgnoreAndFire;
+pub use propagators::Propagators;
+
+use crate::buffers::RingBuffer;
+use crate::stimulus::Input;
+use crate::units::{Lid, Steps};
+
+/// The steps that one update advances: stamps `start` + 1 … `start` + `steps`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interval {
+    /// The time the interval starts at.
+    pub start: Steps,
+    /// How many steps it has, ≤ min_delay.
+    pub steps: i32,
+}
+
+/// A spike as its neuron emits it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Emission {
+    /// Steps after the interval's first stamp: the stamp is start + 1 + lag.
+    pub lag: u32,
+    /// Which neuron.
+    pub lid: Lid,
+}
+
+/// The neurons of one virtual process.
+pub enum Neurons {
+    /// See [`IafPscAlpha`].
+    IafPscAlpha(IafPscAlpha),
+    /// See [`IgnoreAndFire`].
+    IgnoreAndFire(IgnoreAndFire),
+}
+
+impl Neurons {
+    /// Advances all neurons over `interval`: takes what arrives from `ring` (and empties
+    /// those slots) and from `input`, `weight_x` pA a spike, and appends to `emissions`,
+    /// ascending in time for each neuron.
+    pub fn update(
+        &mut self,
+        interval: Interval,
+        ring: &mut RingBuffer,
+        input: &mut Input,
+        weight_x: f64,
+        emissions: &mut Vec<Emission>,
+    ) {
+        match self {
+            Neurons::IafPscAlpha(neurons) => {
+                neurons.update(interval, ring, input, weight_x, emissions);
+            }
+            Neurons::IgnoreAndFire(neurons) => {
+                neurons.update(interval, ring, input, weight_x, emissions);
+            }
+        }
+    }
+
+    /// Bytes of state.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Neurons::IafPscAlpha(neurons) => neurons.bytes(),
+            Neurons::IgnoreAndFire(neurons) => neurons.bytes(),
+        }
+    }
+}

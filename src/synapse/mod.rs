@@ -1,0 +1,226 @@
+//! The synapses of one virtual process, stored on the side of their targets.
+
+mod stdp;
+
+pub use stdp::{Law, Visit};
+
+use crate::units::Steps;
+
+/// Index of a target within its population on this virtual process, as stored.
+pub trait Target: Copy + Send + Sync {
+    /// As an index.
+    fn index(self) -> usize;
+    /// From an index, which must fit.
+    fn new(index: usize) -> Self;
+}
+
+impl Target for u16 {
+    #[inline(always)]
+    fn index(self) -> usize {
+        self as usize
+    }
+    #[inline(always)]
+    fn new(index: usize) -> Self {
+        index as u16
+    }
+}
+
+impl Target for u32 {
+    #[inline(always)]
+    fn index(self) -> usize {
+        self as usize
+    }
+    #[inline(always)]
+    fn new(index: usize) -> Self {
+        index as u32
+    }
+}
+
+/// A plastic weight as stored (pA).
+pub trait Weight: Copy + Send + Sync {
+    /// For computing.
+    fn value(self) -> f64;
+    /// Rounded for storing.
+    fn stored(value: f64) -> Self;
+}
+
+impl Weight for f64 {
+    #[inline(always)]
+    fn value(self) -> f64 {
+        self
+    }
+    #[inline(always)]
+    fn stored(value: f64) -> Self {
+        value
+    }
+}
+
+impl Weight for f32 {
+    #[inline(always)]
+    fn value(self) -> f64 {
+        f64::from(self)
+    }
+    #[inline(always)]
+    fn stored(value: f64) -> Self {
+        value as f32
+    }
+}
+
+/// Targets of all synapses of a projection, two bytes each where the population allows it.
+pub enum Targets {
+    /// At most 65,536 targets on this virtual process.
+    Narrow(Vec<u16>),
+    /// More.
+    Wide(Vec<u32>),
+}
+
+impl Targets {
+    /// The target of synapse `index`.
+    pub fn get(&self, index: usize) -> usize {
+        match self {
+            Targets::Narrow(targets) => targets[index].index(),
+            Targets::Wide(targets) => targets[index].index(),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Targets::Narrow(targets) => 2 * targets.len(),
+            Targets::Wide(targets) => 4 * targets.len(),
+        }
+    }
+}
+
+/// The synapses of one projection, row after row; a row is the synapses of one source.
+pub struct Rows {
+    /// Row r is synapses `starts[r]..starts[r + 1]`.
+    pub starts: Vec<u32>,
+    /// Ascending within a row.
+    pub targets: Targets,
+}
+
+impl Rows {
+    /// The synapses of row `row`.
+    #[inline(always)]
+    pub fn range(&self, row: u32) -> std::ops::Range<usize> {
+        self.starts[row as usize] as usize..self.starts[row as usize + 1] as usize
+    }
+
+    /// How many synapses there are.
+    pub fn len(&self) -> usize {
+        self.starts.last().map_or(0, |&end| end as usize)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        4 * self.starts.len() + self.targets.bytes()
+    }
+}
+
+/// A projection whose weights never change.
+pub struct StaticProjection {
+    /// Delay of all its synapses.
+    pub delay: Steps,
+    /// The synapses.
+    pub rows: Rows,
+    /// Their weights (pA).
+    pub weights: StaticWeights,
+}
+
+/// Weights of a static projection (pA).
+pub enum StaticWeights {
+    /// The same for all.
+    Same(f64),
+    /// One a synapse.
+    Each(Vec<f64>),
+}
+
+/// The E→E projection.
+pub struct PlasticProjection {
+    /// Delay of all its synapses, dendritic.
+    pub delay: Steps,
+    /// The synapses.
+    pub rows: Rows,
+    /// Their weights (pA), as of the last delivered presynaptic spike.
+    pub weights: PlasticWeights,
+}
+
+/// Plastic weights in the precision asked for.
+pub enum PlasticWeights {
+    /// 8 bytes each.
+    F64(Vec<f64>),
+    /// 4 bytes each.
+    F32(Vec<f32>),
+}
+
+impl PlasticWeights {
+    /// The weight of synapse `index` (pA).
+    pub fn get(&self, index: usize) -> f64 {
+        match self {
+            PlasticWeights::F64(weights) => weights[index],
+            PlasticWeights::F32(weights) => weights[index].value(),
+        }
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        match self {
+            PlasticWeights::F64(weights) => 8 * weights.len(),
+            PlasticWeights::F32(weights) => 4 * weights.len(),
+        }
+    }
+}
+
+impl StaticProjection {
+    /// Adds the weights of row `row` to `slot`, the arrival slots of the target population,
+    /// channel by the sign of the weight.
+    #[inline(always)]
+    pub fn deliver(&self, row: u32, excitatory: &mut [f64], inhibitory: &mut [f64]) {
+        let range = self.rows.range(row);
+        match &self.rows.targets {
+            Targets::Narrow(targets) => {
+                self.add(&targets[range.clone()], range, excitatory, inhibitory)
+            }
+            Targets::Wide(targets) => {
+                self.add(&targets[range.clone()], range, excitatory, inhibitory)
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn add<T: Target>(
+        &self,
+        targets: &[T],
+        range: std::ops::Range<usize>,
+        excitatory: &mut [f64],
+        inhibitory: &mut [f64],
+    ) {
+        match &self.weights {
+            &StaticWeights::Same(weight) => {
+                let slot = if weight >= 0.0 {
+                    excitatory
+                } else {
+                    inhibitory
+                };
+                for &target in targets {
+                    slot[target.index()] += weight;
+                }
+            }
+            StaticWeights::Each(weights) => {
+                for (&target, &weight) in targets.iter().zip(&weights[range]) {
+                    let slot = if weight >= 0.0 {
+                        &mut *excitatory
+                    } else {
+                        &mut *inhibitory
+                    };
+                    slot[target.index()] += weight;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! Power-law STDP (`stdp_pl_synapse_hom`): what one presynaptic spike does to a row.
+//!
+//! Source of the law: Morrison, Aertsen & Diesmann (2007), Neural Comput 19:1437; the delay
+//! is dendritic and ties fall as in NEST: a postsynaptic spike exactly a delay before the
+//! presynaptic one potentiates and does not yet depress.
+
+use crate::buffers::{Post, Recent, SpikeHistory};
+use crate::math::{GridExp, Power};
+use crate::params::StdpParams;
+use crate::units::{Lid, Ms, Steps};
+
+use super::{Target, Weight};
+
+/// The constants of the law, on the grid.
+#[derive(Clone, Debug)]
+pub struct Law {
+    power: Power,
+    lambda: f64,
+    lambda_alpha: f64,
+    decay_plus: GridExp,
+}
+
+/// What a presynaptic spike brings to the synapses of its source.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Visit {
+    /// Postsynaptic spikes after this stamp are new to the synapse: t_last − d.
+    pub after: i32,
+    /// And up to this one they have reached it: t − d.
+    pub until: i32,
+    /// K₊ just after the last presynaptic spike, 0 if there was none.
+    pub trace: f64,
+}
+
+impl Law {
+    /// The law on the grid `dt`, for model times up to `longest`.
+    pub fn new(stdp: &StdpParams, dt: Ms, longest: Steps) -> Self {
+        Law {
+            power: Power::new(stdp.mu_plus),
+            lambda: stdp.lambda,
+            lambda_alpha: stdp.lambda * stdp.alpha,
+            decay_plus: GridExp::new(dt, stdp.tau_plus, longest),
+        }
+    }
+
+    /// Decay of K₊ over time.
+    pub fn decay_plus(&self) -> &GridExp {
+        &self.decay_plus
+    }
+
+    /// w + λ·w^μ·K₊·exp(−age): one postsynaptic spike. `factor` is λ·K₊·exp(−age).
+    #[inline(always)]
+    fn potentiated(&self, weight: f64, factor: f64) -> f64 {
+        weight + factor * self.power.of(weight)
+    }
+
+    /// max(0, w − λ·α·w·K₋).
+    #[inline(always)]
+    fn depressed(&self, weight: f64, trace_minus: f64) -> f64 {
+        weight * (1.0 - self.lambda_alpha * trace_minus).max(0.0)
+    }
+
+    /// Weight after one presynaptic arrival, for any history: potentiates once per
+    /// postsynaptic spike in (`after`, `until`], oldest first, then depresses with K₋ of the
+    /// spikes strictly before `until`.
+    ///
+    /// `weight` in pA, finite, ≥ 0, and so is the result. O(spikes since `after`).
+    #[cold]
+    #[inline(never)]
+    fn weight_after(&self, weight: f64, visit: Visit, history: &SpikeHistory, lid: Lid) -> f64 {
+        let mut weight = weight;
+        if visit.trace > 0.0 {
+            for post in history
+                .since(lid, visit.after)
+                .take_while(|p| p.stamp <= visit.until)
+            {
+                let age = post.stamp - visit.after;
+                let factor = self.lambda * visit.trace * self.decay_plus.at(age);
+                weight = self.potentiated(weight, factor);
+            }
+        }
+        let before = |post: &Post| post.stamp < visit.until;
+        let trace = history
+            .since(lid, crate::buffers::NEVER)
+            .rev()
+            .find(before)
+            .map_or(0.0, |p| p.trace * history.decay().at(visit.until - p.stamp));
+        self.depressed(weight, trace)
+    }
+
+    /// One presynaptic arrival at the synapses of a row: plasticity, then delivery.
+    ///
+    /// `targets` (ascending) and `weights` (pA) are the row, `slot` the arrival slot of the
+    /// ring buffer. Moves 2 × the weight's bytes, the target's and a 32-byte record per
+    /// synapse; the row streams, records and slot stay in L2.
+    #[inline(always)]
+    pub fn deliver<T: Target, W: Weight>(
+        &self,
+        visit: Visit,
+        history: &SpikeHistory,
+        targets: &[T],
+        weights: &mut [W],
+        slot: &mut [f64],
+    ) {
+        let mut batch = Batch::new();
+        for (targets, weights) in targets.chunks(BATCH).zip(weights.chunks_mut(BATCH)) {
+            batch.collect(self, visit, history, targets, weights);
+            for round in 0..ROUNDS {
+                batch.potentiate(self, visit, round);
+            }
+            batch.depress(self);
+            for ((&target, weight), &value) in targets.iter().zip(weights).zip(&batch.weights) {
+                *weight = W::stored(value);
+                slot[target.index()] += weight.value();
+            }
+        }
+    }
+}
+
+/// Synapses worked on at once: the arrays of a batch fill half of L1.
+const BATCH: usize = 64;
+/// Postsynaptic spikes per synapse that the batch applies; with more, or spikes older than
+/// the history's record, [`Law::weight_after`] takes over.
+const ROUNDS: usize = 3;
+/// Potentiations are computed in whole vectors of this many; what fills the last is dropped.
+const LANES: usize = 8;
+
+struct Batch {
+    weights: [f64; BATCH],
+    /// K₋ at the arrival
+    traces_minus: [f64; BATCH],
+    /// round r holds the (r+1)-th oldest postsynaptic spike of the synapses that have so many
+    pending: [Pending; ROUNDS],
+}
+
+struct Pending {
+    len: usize,
+    synapse: [u8; BATCH],
+    age: [i32; BATCH],
+}
+
+impl Batch {
+    #[inline(always)]
+    fn new() -> Self {
+        let none = || Pending {
+            len: 0,
+            synapse: [0; BATCH],
+            age: [0; BATCH],
+        };
+        Batch {
+            weights: [0.0; BATCH],
+            traces_minus: [0.0; BATCH],
+            pending: std::array::from_fn(|_| none()),
+        }
+    }
+
+    /// Sorts the postsynaptic spikes of each synapse into rounds and reads K₋, without
+    /// branches but for the rare synapse that the record does not suffice for.
+    #[inline(always)]
+    fn collect<T: Target, W: Weight>(
+        &mut self,
+        law: &Law,
+        visit: Visit,
+        history: &SpikeHistory,
+        targets: &[T],
+        weights: &[W],
+    ) {
+        let Visit { until, trace, .. } = visit;
+        // Without a trace there is nothing to potentiate: an empty window.
+        let after = if trace > 0.0 { visit.after } else { i32::MAX };
+        self.pending.iter_mut().for_each(|round| round.len = 0);
+        for (j, (&target, weight)) in targets.iter().zip(weights).enumerate() {
+            let Recent { stamps, traces } = &history.recent()[target.index()];
+            let [newest, second, third, fourth] = *stamps;
+            if fourth > after || second >= until {
+                let lid = Lid(target.index() as u32);
+                self.weights[j] = law.weight_after(weight.value(), visit, history, lid);
+                self.traces_minus[j] = 0.0;
+                continue;
+            }
+            self.weights[j] = weight.value();
+            let settled = usize::from(newest >= until);
+            let age = until.wrapping_sub(stamps[settled]);
+            self.traces_minus[j] = traces[settled] * history.decay().at(age);
+            let seen = [newest, second, third]
+                .map(|s| i32::from(s > after))
+                .iter()
+                .sum::<i32>();
+            let early = [newest, second, third]
+                .map(|s| i32::from(s > until))
+                .iter()
+                .sum::<i32>();
+            for (round, pending) in self.pending.iter_mut().enumerate() {
+                let oldest = seen - 1 - round as i32;
+                pending.synapse[pending.len] = j as u8;
+                pending.age[pending.len] = stamps[oldest as usize & 3].wrapping_sub(after);
+                pending.len += usize::from(oldest >= early);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn potentiate(&mut self, law: &Law, visit: Visit, round: usize) {
+        let pending = &self.pending[round];
+        if pending.len == 0 {
+            return;
+        }
+        let mut factors = [0.0; BATCH];
+        let mut weights = [0.0; BATCH];
+        let scale = law.lambda * visit.trace;
+        for k in 0..pending.len {
+            factors[k] = scale * law.decay_plus.at(pending.age[k]);
+            weights[k] = self.weights[pending.synapse[k] as usize % BATCH];
+        }
+        for (weights, factors) in weights
+            .chunks_exact_mut(LANES)
+            .zip(factors.chunks_exact(LANES))
+            .take(pending.len.div_ceil(LANES))
+        {
+            for (weight, &factor) in weights.iter_mut().zip(factors) {
+                *weight = law.potentiated(*weight, factor);
+            }
+        }
+        for k in 0..pending.len {
+            self.weights[pending.synapse[k] as usize % BATCH] = weights[k];
+        }
+    }
+
+    #[inline(always)]
+    fn depress(&mut self, law: &Law) {
+        for (weight, &trace) in self.weights.iter_mut().zip(&self.traces_minus) {
+            *weight = law.depressed(*weight, trace);
+        }
+    }
+}
