@@ -1,8 +1,10 @@
 //! Distributed simulator of the scalable two-population STDP network model.
 
 pub mod buffers;
+pub mod comm;
 pub mod error;
 pub mod math;
+pub mod network;
 pub mod neuron;
 pub mod params;
 pub mod rng;

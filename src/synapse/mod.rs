@@ -1,7 +1,11 @@
 //! The synapses of one virtual process, stored on the side of their targets.
 
+mod construction;
+mod sources;
 mod stdp;
 
+pub use construction::{Built, Draft, Link};
+pub use sources::{Arrival, Sources};
 pub use stdp::{Law, Visit};
 
 use crate::units::Steps;

@@ -1,0 +1,335 @@
+//! The one seam to MPI: everything that crosses ranks.
+//!
+//! Every method but the accessors is collective: all ranks call it, in the same order. MPI's
+//! own errors end the whole job (MPI_ERRORS_ARE_FATAL), and so does a panic once
+//! [`abort_job_on_panic`] is in force, so no rank is left waiting.
+
+use mpi::Threading;
+use mpi::collective::SystemOperation;
+use mpi::datatype::{Partition, PartitionMut};
+use mpi::environment::Universe;
+use mpi::topology::SimpleCommunicator;
+use mpi::traits::*;
+
+use crate::error::{Error, Result};
+
+/// The ranks of this run; one rank without MPI when no launcher started it.
+pub struct Comm {
+    mpi: Option<Mpi>,
+    rank: usize,
+    size: usize,
+}
+
+struct Mpi {
+    world: SimpleCommunicator,
+    /// Finalizes MPI when dropped.
+    _universe: Universe,
+}
+
+/// Plain numbers that cross ranks.
+pub trait Word: Equivalence + Copy + Default {}
+impl<T: Equivalence + Copy + Default> Word for T {}
+
+/// How many processes the launcher says it started, by the variable it says it with.
+///
+/// Open MPI, Hydra (MPICH, Intel), MVAPICH, Slurm's srun; in this order, since mpirun may
+/// itself have been started by srun.
+const LAUNCHERS: [&str; 4] = [
+    "OMPI_COMM_WORLD_SIZE",
+    "PMI_SIZE",
+    "MV2_COMM_WORLD_SIZE",
+    "SLURM_STEP_NUM_TASKS",
+];
+/// Set by launchers that do not tell the size.
+const OTHER_SIGNS: [&str; 3] = ["PMIX_RANK", "PMI_RANK", "PALS_RANKID"];
+
+impl Comm {
+    /// One rank, no MPI.
+    pub fn alone() -> Self {
+        Comm {
+            mpi: None,
+            rank: 0,
+            size: 1,
+        }
+    }
+
+    /// The ranks that the launcher started.
+    ///
+    /// Without a launcher MPI stays out of it: starting it alone takes 0.3 s, or 10 s where
+    /// the host name does not resolve. Errors: MPI refuses to start or lacks thread support;
+    /// the launcher belongs to another MPI (each process would be a job of its own).
+    pub fn from_launcher() -> Result<Self> {
+        let told = LAUNCHERS.iter().find_map(|&name| {
+            let size: usize = std::env::var(name).ok()?.parse().ok()?;
+            Some((name, size))
+        });
+        if told.is_none()
+            && OTHER_SIGNS
+                .iter()
+                .all(|name| std::env::var_os(name).is_none())
+        {
+            return Ok(Comm::alone());
+        }
+        let (universe, threading) = mpi::initialize_with_threading(Threading::Funneled)
+            .ok_or_else(|| Error::run("MPI was already initialized"))?;
+        let world = universe.world();
+        let (rank, size) = (world.rank() as usize, world.size() as usize);
+        if threading < Threading::Funneled {
+            return Err(Error::run(format!(
+                "MPI grants {threading:?} threads only; MPI_THREAD_FUNNELED is needed"
+            )));
+        }
+        if let Some((name, told)) = told
+            && told != size
+        {
+            return Err(Error::run(format!(
+                "{name} is {told} but MPI_COMM_WORLD has {size} rank(s): the launcher and the \
+                 MPI library this program was built with do not belong together"
+            )));
+        }
+        Ok(Comm {
+            mpi: Some(Mpi {
+                world,
+                _universe: universe,
+            }),
+            rank,
+            size,
+        })
+    }
+
+    /// This rank, 0 … size − 1.
+    pub fn rank(&self) -> usize {
+        self.rank
+    }
+
+    /// How many ranks there are, ≥ 1.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Sends the r-th of `size` equal chunks of `send` to rank r; `receive` holds the chunks
+    /// that the others sent here, in rank order. One MPI_Alltoall.
+    ///
+    /// Panics unless both are whole chunks of the same, addressable, length.
+    pub fn all_to_all<T: Word>(&self, send: &[T], receive: &mut [T]) {
+        assert!(send.len() == receive.len() && send.len().is_multiple_of(self.size));
+        assert!(
+            i32::try_from(send.len()).is_ok(),
+            "exchange buffer beyond MPI's counts"
+        );
+        match &self.mpi {
+            None => receive.copy_from_slice(send),
+            Some(mpi) => mpi.world.all_to_all_into(send, receive),
+        }
+    }
+
+    /// Sends `send[r]` to rank r; returns what every rank sent here.
+    ///
+    /// In rounds of at most 2²⁸ elements a rank, so any length will do.
+    pub fn all_to_all_lists<T: Word>(&self, mut send: Vec<Vec<T>>) -> Vec<Vec<T>> {
+        assert_eq!(send.len(), self.size);
+        let Some(mpi) = &self.mpi else { return send };
+        let lengths: Vec<u64> = send.iter().map(|list| list.len() as u64).collect();
+        let mut expected = vec![0u64; self.size];
+        self.all_to_all(&lengths, &mut expected);
+        let mut received: Vec<Vec<T>> = expected
+            .iter()
+            .map(|&n| Vec::with_capacity(n as usize))
+            .collect();
+        let share = (1 << 28) / self.size;
+        let longest = lengths.iter().copied().max().unwrap_or(0);
+        let rounds = self.max(longest.div_ceil(share as u64));
+        for _ in 0..rounds {
+            let part = |left: usize| left.min(share) as i32;
+            let counts: Vec<i32> = send.iter().map(|list| part(list.len())).collect();
+            let packed: Vec<T> = send
+                .iter_mut()
+                .flat_map(|list| list.drain(..list.len().min(share)).collect::<Vec<T>>())
+                .collect();
+            let coming: Vec<i32> = expected
+                .iter()
+                .zip(&received)
+                .map(|(&n, have)| part(n as usize - have.len()))
+                .collect();
+            let mut unpacked = vec![T::default(); coming.iter().sum::<i32>() as usize];
+            mpi.world.all_to_all_varcount_into(
+                &Partition::new(&packed[..], &counts[..], starts(&counts)),
+                &mut PartitionMut::new(&mut unpacked[..], &coming[..], starts(&coming)),
+            );
+            let mut rest = &unpacked[..];
+            for (list, &n) in received.iter_mut().zip(&coming) {
+                let (head, tail) = rest.split_at(n as usize);
+                list.extend_from_slice(head);
+                rest = tail;
+            }
+        }
+        received
+    }
+
+    /// Brings every rank's `mine` to rank 0, concatenated in rank order; empty elsewhere.
+    ///
+    /// Panics where the sum exceeds MPI's counts (2³¹ − 1): callers gather in blocks.
+    pub fn gather<T: Word>(&self, mine: &[T]) -> Vec<T> {
+        let Some(mpi) = &self.mpi else {
+            return mine.to_vec();
+        };
+        let root = mpi.world.process_at_rank(0);
+        let count = i32::try_from(mine.len()).expect("gathered block within MPI's counts");
+        if self.rank != 0 {
+            root.gather_into(&count);
+            root.gather_varcount_into(mine);
+            return Vec::new();
+        }
+        let mut counts = vec![0i32; self.size];
+        root.gather_into_root(&count, &mut counts[..]);
+        let total: i64 = counts.iter().map(|&n| i64::from(n)).sum();
+        assert!(
+            i32::try_from(total).is_ok(),
+            "gathered block beyond MPI's counts"
+        );
+        let mut all = vec![T::default(); total as usize];
+        let displacements = starts(&counts);
+        root.gather_varcount_into_root(
+            mine,
+            &mut PartitionMut::new(&mut all[..], counts, displacements),
+        );
+        all
+    }
+
+    /// The largest `mine` of all ranks.
+    pub fn max(&self, mine: u64) -> u64 {
+        self.reduce(mine, SystemOperation::max())
+    }
+
+    /// The wrapping sum of `mine` over all ranks.
+    pub fn sum(&self, mine: u64) -> u64 {
+        self.reduce(mine, SystemOperation::sum())
+    }
+
+    fn reduce(&self, mine: u64, operation: SystemOperation) -> u64 {
+        let Some(mpi) = &self.mpi else { return mine };
+        let mut all = 0;
+        mpi.world.all_reduce_into(&mine, &mut all, operation);
+        all
+    }
+
+    /// Minimum, mean and maximum of `mine` over all ranks.
+    pub fn spread(&self, mine: f64) -> Spread {
+        let Some(mpi) = &self.mpi else {
+            return Spread {
+                min: mine,
+                mean: mine,
+                max: mine,
+            };
+        };
+        let (mut min, mut sum, mut max) = (mine, mine, mine);
+        mpi.world
+            .all_reduce_into(&mine, &mut min, SystemOperation::min());
+        mpi.world
+            .all_reduce_into(&mine, &mut sum, SystemOperation::sum());
+        mpi.world
+            .all_reduce_into(&mine, &mut max, SystemOperation::max());
+        Spread {
+            min,
+            mean: sum / self.size as f64,
+            max,
+        }
+    }
+
+    /// Gives all ranks the `bytes` of rank `root`.
+    pub fn broadcast(&self, root: usize, bytes: &mut Vec<u8>) {
+        let Some(mpi) = &self.mpi else { return };
+        let root = mpi.world.process_at_rank(root as i32);
+        let mut length = bytes.len() as u64;
+        root.broadcast_into(&mut length);
+        bytes.resize(length as usize, 0);
+        root.broadcast_into(&mut bytes[..]);
+    }
+
+    /// Ok where all ranks are, else the error of the lowest rank that has one, everywhere.
+    ///
+    /// Called before ranks go on to the next collective: a lone early return is a deadlock.
+    pub fn agree<T>(&self, mine: Result<T>) -> Result<T> {
+        let failed = if mine.is_err() {
+            self.size - self.rank
+        } else {
+            0
+        };
+        let worst = self.max(failed as u64) as usize;
+        if worst == 0 {
+            return mine;
+        }
+        let mut message = match &mine {
+            Err(error) => [&[error.exit_code()], error.to_string().as_bytes()].concat(),
+            Ok(_) => Vec::new(),
+        };
+        self.broadcast(self.size - worst, &mut message);
+        let text = String::from_utf8_lossy(&message[1..]);
+        Err(if message[0] == 2 {
+            Error::input(text)
+        } else {
+            Error::run(text)
+        })
+    }
+}
+
+fn starts(counts: &[i32]) -> Vec<i32> {
+    let mut next = 0;
+    counts
+        .iter()
+        .map(|&n| {
+            next += n;
+            next - n
+        })
+        .collect()
+}
+
+/// Minimum, mean and maximum over the ranks.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+pub struct Spread {
+    /// The smallest.
+    pub min: f64,
+    /// The mean.
+    pub mean: f64,
+    /// The largest.
+    pub max: f64,
+}
+
+/// From now on a panic on any thread prints one line and ends the whole job.
+///
+/// Without it an unwinding rank would wait in MPI_Finalize for ranks that wait for it.
+pub fn abort_job_on_panic() {
+    std::panic::set_hook(Box::new(|info| {
+        let running = mpi::is_initialized() && !mpi::is_finalized();
+        // On any but the main thread this stays an inquiry, which MPI allows at all levels.
+        let rank = if running {
+            SimpleCommunicator::world().rank()
+        } else {
+            0
+        };
+        eprintln!("stdp-hpc: rank {rank}: internal error: {info}");
+        if running {
+            SimpleCommunicator::world().abort(1);
+        }
+        std::process::exit(1);
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_rank_talks_to_itself() {
+        let comm = Comm::alone();
+        let mut received = [0; 3];
+        comm.all_to_all(&[1, 2, 3], &mut received);
+        assert_eq!(received, [1, 2, 3]);
+        assert_eq!(comm.all_to_all_lists(vec![vec![5, 6]]), [[5, 6]]);
+        assert_eq!(comm.gather(&[7u64]), [7]);
+        assert_eq!((comm.max(3), comm.sum(4)), (3, 4));
+        assert_eq!(comm.agree(Ok(1)), Ok(1));
+        let error = Error::input("a.toml: bad");
+        assert_eq!(comm.agree::<()>(Err(error.clone())), Err(error));
+    }
+}

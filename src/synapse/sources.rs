@@ -1,0 +1,160 @@
+//! The presynaptic side as a rank sees it: which sources it listens to, under which row, and
+//! the trace K₊ that all synapses of a source share.
+
+use crate::buffers::SpikeHistory;
+use crate::math::GridExp;
+use crate::units::Steps;
+
+/// All sources of a rank, one row each; rows of excitatory sources come first, each kind in
+/// ascending order of gid.
+pub struct Sources {
+    /// Index of the source within its population, by row.
+    excitatory: Vec<u32>,
+    inhibitory: Vec<u32>,
+    /// By excitatory row: stamp of the last spike and K₊ just after it.
+    last: Vec<i32>,
+    trace: Vec<f64>,
+}
+
+/// A presynaptic spike as it reaches the rows of this rank.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Arrival {
+    /// The row, counted within its kind.
+    pub row: u32,
+    /// Whether the source is excitatory.
+    pub excitatory: bool,
+    /// Stamp of the spike.
+    pub stamp: i32,
+    /// Excitatory: stamp of the source's spike before, 0 if there was none.
+    pub last: i32,
+    /// Excitatory: K₊ just after that spike, 0 if there was none.
+    pub trace: f64,
+}
+
+impl Sources {
+    /// Rows for these sources (indices within their population, ascending).
+    pub fn new(excitatory: Vec<u32>, inhibitory: Vec<u32>) -> Self {
+        let (last, trace) = (vec![0; excitatory.len()], vec![0.0; excitatory.len()]);
+        Sources {
+            excitatory,
+            inhibitory,
+            last,
+            trace,
+        }
+    }
+
+    /// Indices of the excitatory sources within E, by row.
+    pub fn excitatory(&self) -> &[u32] {
+        &self.excitatory
+    }
+
+    /// Indices of the inhibitory sources within I, by row.
+    pub fn inhibitory(&self) -> &[u32] {
+        &self.inhibitory
+    }
+
+    /// Rows in all.
+    pub fn len(&self) -> usize {
+        self.excitatory.len() + self.inhibitory.len()
+    }
+
+    /// Whether nothing is listened to.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        4 * self.len() + 12 * self.excitatory.len()
+    }
+
+    /// The arrival of a spike with this stamp, later than all before of the same row, and
+    /// the step of K₊ that it makes.
+    pub fn arrive(&mut self, row: u32, stamp: Steps, decay_plus: &GridExp) -> Arrival {
+        let stamp = stamp.0;
+        let Some(index) = (row as usize).checked_sub(self.excitatory.len()) else {
+            let (last, trace) = (&mut self.last[row as usize], &mut self.trace[row as usize]);
+            let arrival = Arrival {
+                row,
+                excitatory: true,
+                stamp,
+                last: *last,
+                trace: *trace,
+            };
+            *trace = *trace * decay_plus.at(stamp - *last) + 1.0;
+            *last = stamp;
+            return arrival;
+        };
+        Arrival {
+            row: index as u32,
+            excitatory: false,
+            stamp,
+            last: 0,
+            trace: 0.0,
+        }
+    }
+
+    /// Tells which postsynaptic spikes some row still has to see: those in
+    /// (t_last − d, t_last − d + `horizon`] of a source that has fired. Later ones no longer
+    /// potentiate, and a source that never fired has nothing to potentiate with.
+    ///
+    /// O(rows · log rows), once per pruning.
+    pub fn open_windows(&self, delay: Steps, horizon: Steps) -> OpenWindows {
+        let fired = self
+            .last
+            .iter()
+            .zip(&self.trace)
+            .filter(|(_, trace)| **trace > 0.0);
+        let mut begins: Vec<i32> = fired.map(|(last, _)| last - delay.0).collect();
+        begins.sort_unstable();
+        begins.dedup();
+        OpenWindows {
+            begins,
+            horizon: horizon.0,
+        }
+    }
+}
+
+/// See [`Sources::open_windows`].
+pub struct OpenWindows {
+    begins: Vec<i32>,
+    horizon: i32,
+}
+
+impl OpenWindows {
+    /// Whether some window holds `stamp`.
+    pub fn hold(&self, stamp: Steps) -> bool {
+        let before = self.begins.partition_point(|&begin| begin < stamp.0);
+        before > 0 && stamp.0.saturating_sub(self.begins[before - 1]) <= self.horizon
+    }
+
+    /// Prunes `history`, from which depression will not ask for times before
+    /// `oldest_reading`.
+    pub fn prune(&self, history: &mut SpikeHistory, oldest_reading: Steps) {
+        history.prune(oldest_reading, |stamp| self.hold(stamp));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::Ms;
+
+    #[test]
+    fn traces_and_windows() {
+        let decay = GridExp::new(Ms(0.1), 15.0, Steps(100_000));
+        let mut sources = Sources::new(vec![3, 9], vec![4]);
+        let first = sources.arrive(1, Steps(100), &decay);
+        assert_eq!((first.last, first.trace, first.excitatory), (0, 0.0, true));
+        let second = sources.arrive(1, Steps(250), &decay);
+        assert_eq!((second.last, second.trace), (100, 1.0));
+        let third = sources.arrive(1, Steps(260), &decay);
+        assert!((third.trace - (libm::exp(-1.0) + 1.0)).abs() < 1e-15);
+        let inhibitory = sources.arrive(2, Steps(260), &decay);
+        assert_eq!((inhibitory.row, inhibitory.excitatory), (0, false));
+
+        let windows = sources.open_windows(Steps(15), Steps(1000));
+        let held = [245, 246, 1245, 1246].map(|stamp| windows.hold(Steps(stamp)));
+        assert_eq!(held, [false, true, true, false]);
+    }
+}
