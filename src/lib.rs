@@ -9,6 +9,8 @@ pub mod neuron;
 pub mod params;
 pub mod rng;
 pub mod simd;
+pub mod spikes;
 pub mod stimulus;
 pub mod synapse;
 pub mod units;
+pub mod vp;

@@ -1,0 +1,410 @@
+//! Spikes between ranks: the target table, the entry's bits, collation, exchange, regrowth.
+//!
+//! # The protocol
+//!
+//! Once per interval every rank sends one chunk to every rank, all of the same length, by
+//! MPI_Alltoall. A chunk is `2 + capacity` words of 32 bits:
+//!
+//! | word | bits | meaning |
+//! |---|---|---|
+//! | 0 | 31…29 | flags of the sender, see [`Flags`] |
+//! | 0 | 28…0 | words that the fullest chunk of the sender needs |
+//! | 1 | 31…0 | words that this chunk needs; more than `capacity` means it is cut short |
+//! | 2… | | entries: one per spike that a row here listens to |
+//!
+//! An entry is `lag << row_bits | row` in one word: the row is the receiver's, so nothing has
+//! to be looked up there. Where lag and row do not fit 32 bits together, all ranks use the
+//! wide form, two words: row, then lag.
+//!
+//! Every rank sees word 0 of all ranks, so all know the largest need and whether it was
+//! beyond `capacity`; then all grow alike and repeat the exchange. When for [`WINDOW`]
+//! intervals the need stayed below a quarter of the capacity, all shrink alike.
+//!
+//! A receiver delivers in ascending (lag, row), rows being in ascending order of gid: the
+//! order in which weights are added does not depend on the split.
+
+use crate::comm::Comm;
+use crate::error::{Error, Result};
+use crate::network::Placement;
+use crate::neuron::Emission;
+use crate::units::{Gid, Lid, Steps};
+
+/// Where the spikes of the neurons of one virtual process go.
+pub struct TargetTable {
+    /// Neuron lid sends to `targets[starts[lid]..starts[lid + 1]]`.
+    starts: Vec<u32>,
+    targets: Vec<TargetRow>,
+}
+
+/// One row on one rank.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct TargetRow {
+    rank: u32,
+    row: u32,
+}
+
+impl TargetTable {
+    /// Tells the owner of every source in `sources` (its gid, by row) that this rank listens,
+    /// and learns who listens to the neurons here: one table a thread. Collective.
+    ///
+    /// O(rows here + entries of the tables), independent of N and, but for the lists' heads,
+    /// of R. Errors: 2³² entries or more on one thread.
+    pub fn set_up(
+        comm: &Comm,
+        place: &Placement,
+        sources: impl Iterator<Item = Gid>,
+    ) -> Result<Vec<TargetTable>> {
+        let mut requests = vec![Vec::new(); comm.size()];
+        for (row, gid) in sources.enumerate() {
+            requests[place.rank_of(gid) as usize].push(u64::from(gid.0) << 32 | row as u64);
+        }
+        let requests = comm.all_to_all_lists(requests);
+        let tables = (0..place.threads).map(|thread| Self::of_thread(place, thread, &requests));
+        comm.agree(tables.collect())
+    }
+
+    fn of_thread(place: &Placement, thread: u32, requests: &[Vec<u64>]) -> Result<TargetTable> {
+        let local = || {
+            requests.iter().zip(0u32..).flat_map(move |(list, rank)| {
+                list.iter().filter_map(move |&request| {
+                    let gid = Gid((request >> 32) as u32);
+                    let here = place.thread_of(gid) == thread;
+                    let target = TargetRow {
+                        rank,
+                        row: request as u32,
+                    };
+                    here.then_some((place.lid_of(gid).0 as usize, target))
+                })
+            })
+        };
+        let mut starts = vec![0u32; place.count_below(thread, place.n) as usize + 1];
+        let mut total = 0u32;
+        for (lid, _) in local() {
+            starts[lid + 1] += 1;
+            total = total.checked_add(1).ok_or_else(|| {
+                Error::run("target table of 2³² entries or more on one thread: use more threads")
+            })?;
+        }
+        for lid in 1..starts.len() {
+            starts[lid] += starts[lid - 1];
+        }
+        let mut cursors = starts.clone();
+        let mut targets = vec![TargetRow { rank: 0, row: 0 }; total as usize];
+        for (lid, target) in local() {
+            targets[cursors[lid] as usize] = target;
+            cursors[lid] += 1;
+        }
+        Ok(TargetTable { starts, targets })
+    }
+
+    fn of(&self, lid: Lid) -> &[TargetRow] {
+        let lid = lid.0 as usize;
+        &self.targets[self.starts[lid] as usize..self.starts[lid + 1] as usize]
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        4 * self.starts.len() + size_of::<TargetRow>() * self.targets.len()
+    }
+}
+
+/// How an entry holds row and lag; the same on all ranks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Entry {
+    /// One word.
+    Narrow { row_bits: u32 },
+    /// Two words.
+    Wide,
+}
+
+impl Entry {
+    /// The form for up to `rows` rows on any rank and `lags` lags.
+    fn fitting(rows: u64, lags: u32) -> Self {
+        let bits = |values: u64| u64::BITS - values.saturating_sub(1).leading_zeros();
+        let row_bits = bits(rows);
+        if row_bits + bits(u64::from(lags)) <= 32 {
+            Entry::Narrow { row_bits }
+        } else {
+            Entry::Wide
+        }
+    }
+
+    fn words(self) -> usize {
+        match self {
+            Entry::Narrow { .. } => 1,
+            Entry::Wide => 2,
+        }
+    }
+
+    fn write(self, row: u32, lag: u32, words: &mut [u32]) {
+        match self {
+            Entry::Narrow { row_bits } => words[0] = (u64::from(lag) << row_bits) as u32 | row,
+            Entry::Wide => words.copy_from_slice(&[row, lag]),
+        }
+    }
+
+    /// (lag, row) as one number that sorts as deliveries are ordered.
+    fn read(self, words: &[u32]) -> u64 {
+        let (row, lag) = match self {
+            Entry::Narrow { row_bits } => {
+                let word = u64::from(words[0]);
+                (word & ((1 << row_bits) - 1), word >> row_bits)
+            }
+            Entry::Wide => (u64::from(words[0]), u64::from(words[1])),
+        };
+        lag << 32 | row
+    }
+}
+
+/// What ranks tell each other beside spikes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flags {
+    /// Something failed here that ends the run in good order.
+    pub failed: bool,
+    /// What is recorded should be gathered and written now.
+    pub flush: bool,
+}
+
+const FAILED: u32 = 1 << 31;
+const FLUSH: u32 = 1 << 30;
+const NEED: u32 = (1 << 29) - 1;
+const HEADER: usize = 2;
+/// Smallest capacity: with the header a cache line.
+const LEAST: usize = 14;
+/// Intervals that traffic must stay low before the chunks shrink.
+pub const WINDOW: u32 = 256;
+
+/// The buffers of the exchange and their common capacity.
+pub struct Exchange {
+    entry: Entry,
+    ranks: usize,
+    /// Words a chunk has room for.
+    capacity: usize,
+    send: Vec<u32>,
+    receive: Vec<u32>,
+    /// Words each chunk needs.
+    needs: Vec<usize>,
+    /// Largest need of any rank since the window began, and the window's age.
+    peak: usize,
+    age: u32,
+    statistics: ExchangeStatistics,
+}
+
+/// How the exchange fared, for run.json.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct ExchangeStatistics {
+    /// Exchanges, repeated ones not counted.
+    pub intervals: u64,
+    /// Times that a chunk did not suffice, all grew and the exchange was repeated.
+    pub grown: u64,
+    /// Times that all shrank.
+    pub shrunk: u64,
+    /// Largest words of entries in a chunk.
+    pub peak_words: usize,
+    /// Capacity at the end (words).
+    pub capacity_words: usize,
+    /// Bytes of an entry.
+    pub entry_bytes: usize,
+    /// Entries that this rank received.
+    pub received_entries: u64,
+}
+
+impl Exchange {
+    /// Buffers for this rank's `rows` and intervals of `lags` steps. Collective.
+    pub fn new(comm: &Comm, rows: usize, lags: u32) -> Self {
+        let entry = Entry::fitting(comm.max(rows as u64), lags);
+        let mut exchange = Exchange {
+            entry,
+            ranks: comm.size(),
+            capacity: 0,
+            send: Vec::new(),
+            receive: Vec::new(),
+            needs: vec![0; comm.size()],
+            peak: 0,
+            age: 0,
+            statistics: ExchangeStatistics {
+                entry_bytes: 4 * entry.words(),
+                ..Default::default()
+            },
+        };
+        exchange.resize(LEAST);
+        exchange
+    }
+
+    fn resize(&mut self, need: usize) {
+        self.capacity = need.max(LEAST).next_multiple_of(2);
+        let words = self.ranks * (HEADER + self.capacity);
+        for buffer in [&mut self.send, &mut self.receive] {
+            buffer.clear();
+            buffer.resize(words, 0);
+            buffer.shrink_to_fit();
+        }
+        self.statistics.capacity_words = self.capacity;
+    }
+
+    /// One entry per spike and rank that listens to it, written to that rank's chunk; what
+    /// does not fit is only counted. `emissions` are each virtual process's own.
+    pub fn collate<'a>(
+        &mut self,
+        emissions: impl Iterator<Item = (&'a [Emission], &'a TargetTable)>,
+    ) {
+        let words = self.entry.words();
+        self.needs.fill(0);
+        for (emissions, table) in emissions {
+            for emission in emissions {
+                for target in table.of(emission.lid) {
+                    let need = &mut self.needs[target.rank as usize];
+                    if *need + words <= self.capacity {
+                        let chunk = target.rank as usize * (HEADER + self.capacity) + HEADER;
+                        let place = &mut self.send[chunk + *need..][..words];
+                        self.entry.write(target.row, emission.lag, place);
+                    }
+                    *need += words;
+                }
+            }
+        }
+    }
+
+    /// Sends the collated chunks and receives the others'. Collective.
+    ///
+    /// `None` where some chunk of some rank did not suffice: all ranks have grown and must
+    /// collate and exchange again. Else the flags of all ranks together.
+    pub fn exchange(&mut self, comm: &Comm, flags: Flags) -> Option<Flags> {
+        let need = self.needs.iter().copied().max().unwrap_or(0);
+        assert!(
+            need <= NEED as usize,
+            "spikes of one interval beyond 2²⁹ words for one rank"
+        );
+        let head = u32::from(flags.failed) * FAILED | u32::from(flags.flush) * FLUSH | need as u32;
+        let chunk = HEADER + self.capacity;
+        for (chunk, &need) in self.send.chunks_exact_mut(chunk).zip(&self.needs) {
+            chunk[0] = head;
+            chunk[1] = need as u32;
+        }
+        comm.all_to_all(&self.send, &mut self.receive);
+        let heads = self.receive.iter().step_by(chunk);
+        let need = heads.clone().map(|&head| head & NEED).max().unwrap_or(0) as usize;
+        if need > self.capacity {
+            self.statistics.grown += 1;
+            self.resize(need + need / 2);
+            return None;
+        }
+        let any = |bit| heads.clone().any(|head| head & bit != 0);
+        let flags = Flags {
+            failed: any(FAILED),
+            flush: any(FLUSH),
+        };
+        self.statistics.intervals += 1;
+        self.statistics.peak_words = self.statistics.peak_words.max(need);
+        self.peak = self.peak.max(need);
+        Some(flags)
+    }
+
+    /// The entries received, as (lag, row) in ascending order, into `arrivals`.
+    pub fn received(&mut self, arrivals: &mut Vec<u64>) {
+        arrivals.clear();
+        for chunk in self.receive.chunks_exact(HEADER + self.capacity) {
+            let words = &chunk[HEADER..][..chunk[1] as usize];
+            arrivals.extend(
+                words
+                    .chunks_exact(self.entry.words())
+                    .map(|w| self.entry.read(w)),
+            );
+        }
+        arrivals.sort_unstable();
+        self.statistics.received_entries += arrivals.len() as u64;
+        self.age += 1;
+        if self.age == WINDOW {
+            if 4 * self.peak.max(LEAST) < self.capacity {
+                self.statistics.shrunk += 1;
+                self.resize(self.peak + self.peak / 2);
+            }
+            (self.peak, self.age) = (0, 0);
+        }
+    }
+
+    /// How the exchange fared so far.
+    pub fn statistics(&self) -> ExchangeStatistics {
+        self.statistics
+    }
+
+    /// Bytes of the buffers.
+    pub fn bytes(&self) -> usize {
+        4 * (self.send.len() + self.receive.len()) + 8 * self.needs.len()
+    }
+}
+
+/// Splits what [`Exchange::received`] yields: the row, and the stamp of an entry of the
+/// interval that started at `start`.
+#[inline(always)]
+pub fn row_and_stamp(entry: u64, start: Steps) -> (u32, Steps) {
+    (entry as u32, Steps(start.0 + 1 + (entry >> 32) as i32))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_keep_row_and_lag() {
+        for (rows, lags, words) in [
+            (1, 1, 1),
+            (10_000, 12, 1),
+            (1 << 28, 16, 1),
+            ((1 << 28) + 1, 16, 2),
+            (1 << 32, 1, 1),
+        ] {
+            let entry = Entry::fitting(rows, lags);
+            assert_eq!(entry.words(), words, "{rows} rows, {lags} lags");
+            let (row, lag) = ((rows - 1) as u32, lags - 1);
+            let mut buffer = vec![0; words];
+            entry.write(row, lag, &mut buffer);
+            assert_eq!(entry.read(&buffer), u64::from(lag) << 32 | u64::from(row));
+        }
+    }
+
+    fn table(rows: u32) -> TargetTable {
+        let targets = (0..rows).map(|row| TargetRow { rank: 0, row }).collect();
+        TargetTable {
+            starts: vec![0, rows],
+            targets,
+        }
+    }
+
+    fn send(exchange: &mut Exchange, table: &TargetTable, spikes: &[Emission]) -> Vec<u64> {
+        let comm = Comm::alone();
+        loop {
+            exchange.collate([(spikes, table)].into_iter());
+            if exchange.exchange(&comm, Flags::default()).is_some() {
+                break;
+            }
+        }
+        let mut received = Vec::new();
+        exchange.received(&mut received);
+        received
+    }
+
+    #[test]
+    fn overflow_grows_and_silence_shrinks() {
+        for (rows, wide) in [(1000, false), (1 << 31, true)] {
+            let mut exchange = Exchange::new(&Comm::alone(), rows, 12);
+            assert_eq!(exchange.entry == Entry::Wide, wide);
+            let table = table(300);
+            let spike = |lag| Emission { lag, lid: Lid(0) };
+            let received = send(&mut exchange, &table, &[spike(7), spike(3)]);
+            let expected: Vec<u64> = [3u64, 7]
+                .iter()
+                .flat_map(|lag| (0..300).map(move |row| lag << 32 | row))
+                .collect();
+            assert_eq!(received, expected);
+            let grown = exchange.statistics();
+            assert_eq!((grown.grown, grown.shrunk), (1, 0));
+            for _ in 0..2 * WINDOW {
+                assert!(send(&mut exchange, &table, &[]).is_empty());
+            }
+            assert_eq!(exchange.statistics().shrunk, 1);
+            assert_eq!(exchange.statistics().capacity_words, LEAST);
+            assert_eq!(send(&mut exchange, &table, &[spike(1)]).len(), 300);
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! One virtual process: all that one thread owns, and the two phases it runs alone.
+
+use std::sync::Arc;
+
+use crate::buffers::{RingBuffer, SpikeHistory};
+use crate::neuron::{Emission, Interval, Neurons};
+use crate::simd::{self, Kernel};
+use crate::spikes::TargetTable;
+use crate::stimulus::Input;
+use crate::synapse::{
+    Arrival, Law, PlasticProjection, PlasticWeights, StaticProjection, Targets, Visit,
+};
+use crate::units::Steps;
+
+/// Neurons of one thread, the synapses onto them, and the mailboxes in between.
+pub struct VirtualProcess {
+    /// Excitatory neurons here; they come first.
+    pub excitatory: usize,
+    /// The neurons.
+    pub neurons: Neurons,
+    /// External input, of weight `weight_x` (pA).
+    pub input: Input,
+    /// See `input`.
+    pub weight_x: f64,
+    /// What will arrive.
+    pub ring: RingBuffer,
+    /// Who fired when, of the excitatory neurons.
+    pub history: SpikeHistory,
+    /// E→E
+    pub ee: PlasticProjection,
+    /// E→I
+    pub ei: StaticProjection,
+    /// I→E
+    pub ie: StaticProjection,
+    /// I→I
+    pub ii: StaticProjection,
+    /// The law of the E→E synapses.
+    pub law: Arc<Law>,
+    /// Who listens to the neurons here.
+    pub table: TargetTable,
+    /// Spikes of the current interval, ascending in time for each neuron.
+    pub emissions: Vec<Emission>,
+    /// Synaptic events delivered so far.
+    pub events: u64,
+}
+
+impl VirtualProcess {
+    /// Delivers presynaptic spikes in the order given: STDP, then the ring buffers.
+    pub fn deliver(&mut self, arrivals: &[Arrival]) {
+        simd::run(Deliver { vp: self, arrivals });
+    }
+
+    /// Advances the neurons over `interval` and notes who fired.
+    pub fn update(&mut self, interval: Interval) {
+        self.emissions.clear();
+        let Self {
+            neurons,
+            ring,
+            input,
+            weight_x,
+            emissions,
+            history,
+            ..
+        } = self;
+        neurons.update(interval, ring, input, *weight_x, emissions);
+        for emission in emissions
+            .iter()
+            .filter(|e| (e.lid.0 as usize) < self.excitatory)
+        {
+            history.push(
+                emission.lid,
+                Steps(interval.start.0 + 1 + emission.lag as i32),
+            );
+        }
+    }
+
+    /// Synapses held, plastic and static.
+    pub fn synapses(&self) -> (usize, usize) {
+        let fixed = [&self.ei, &self.ie, &self.ii].map(|projection| projection.rows.len());
+        (self.ee.rows.len(), fixed.iter().sum())
+    }
+}
+
+struct Deliver<'a> {
+    vp: &'a mut VirtualProcess,
+    arrivals: &'a [Arrival],
+}
+
+impl Kernel for Deliver<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let vp = self.vp;
+        for arrival in self.arrivals {
+            if arrival.excitatory {
+                plastic(vp, arrival);
+                fixed(
+                    &vp.ei,
+                    arrival,
+                    &mut vp.ring,
+                    vp.excitatory..,
+                    &mut vp.events,
+                );
+            } else {
+                fixed(&vp.ie, arrival, &mut vp.ring, 0.., &mut vp.events);
+                fixed(
+                    &vp.ii,
+                    arrival,
+                    &mut vp.ring,
+                    vp.excitatory..,
+                    &mut vp.events,
+                );
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn fixed(
+    projection: &StaticProjection,
+    arrival: &Arrival,
+    ring: &mut RingBuffer,
+    targets: std::ops::RangeFrom<usize>,
+    events: &mut u64,
+) {
+    let (excitatory, inhibitory) = ring.slots(Steps(arrival.stamp + projection.delay.0));
+    projection.deliver(
+        arrival.row,
+        &mut excitatory[targets.clone()],
+        &mut inhibitory[targets],
+    );
+    *events += projection.rows.range(arrival.row).len() as u64;
+}
+
+#[inline(always)]
+fn plastic(vp: &mut VirtualProcess, arrival: &Arrival) {
+    let PlasticProjection {
+        delay,
+        rows,
+        weights,
+    } = &mut vp.ee;
+    let range = rows.range(arrival.row);
+    vp.events += range.len() as u64;
+    let visit = Visit {
+        after: arrival.last - delay.0,
+        until: arrival.stamp - delay.0,
+        trace: arrival.trace,
+    };
+    let (slot, _) = vp.ring.slots(Steps(arrival.stamp + delay.0));
+    let (law, history) = (&*vp.law, &vp.history);
+    match (&rows.targets, weights) {
+        (Targets::Narrow(targets), PlasticWeights::F64(weights)) => {
+            law.deliver(
+                visit,
+                history,
+                &targets[range.clone()],
+                &mut weights[range],
+                slot,
+            );
+        }
+        (Targets::Narrow(targets), PlasticWeights::F32(weights)) => {
+            law.deliver(
+                visit,
+                history,
+                &targets[range.clone()],
+                &mut weights[range],
+                slot,
+            );
+        }
+        (Targets::Wide(targets), PlasticWeights::F64(weights)) => {
+            law.deliver(
+                visit,
+                history,
+                &targets[range.clone()],
+                &mut weights[range],
+                slot,
+            );
+        }
+        (Targets::Wide(targets), PlasticWeights::F32(weights)) => {
+            law.deliver(
+                visit,
+                history,
+                &targets[range.clone()],
+                &mut weights[range],
+                slot,
+            );
+        }
+    }
+}
