@@ -1,9 +1,19 @@
 //! Parameters: TOML as people write it in, checked values in steps out.
+//!
+//! [`Params::load`] is the only way in. `reading` turns text into tables whose names are
+//! known and whose values have the right type and range; `tables` makes each table a struct
+//! and checks what concerns several keys; `derive` holds the formulas.
+//! A fault is one line that names file (or `--set`), key, value and what is allowed.
 
-use std::path::PathBuf;
+mod derive;
+mod reading;
+mod tables;
+
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::error::Result;
 use crate::units::{Ms, Steps};
 
 /// Everything a run needs to know, checked and derived; the same on every rank.
@@ -25,6 +35,29 @@ pub struct Params {
     pub record: RecordParams,
 }
 
+impl Params {
+    /// Checked parameters from the `text` of the config at `path`.
+    ///
+    /// `path` serves messages and as the start of relative paths in the config (also of those
+    /// given by `overrides`); nothing is read here. `overrides` are `table.key=value`, as
+    /// `--set` takes them: the value is TOML, a bare word a string, and a key that says
+    /// otherwise what another one says (`rate` for `eta`) takes its place.
+    /// `threads` overrides `[simulation] threads`; `ranks` gives `N_per_rank` its meaning.
+    ///
+    /// # Errors
+    /// [`Error::Input`](crate::error::Error::Input) at the first fault.
+    pub fn load(
+        path: &Path,
+        text: &str,
+        overrides: &[String],
+        threads: Option<usize>,
+        ranks: usize,
+    ) -> Result<Params> {
+        let document = reading::Document::parse(path, text, overrides)?;
+        tables::params(&document, threads, ranks)
+    }
+}
+
 /// `[network]`
 #[derive(Clone, Debug, Serialize)]
 #[allow(non_snake_case)]
@@ -33,15 +66,15 @@ pub struct NetworkParams {
     pub N: u32,
     /// Neurons a rank, where given so.
     pub N_per_rank: Option<u32>,
-    /// Excitatory neurons, ⌊βN⌋; gids 0 … N_E − 1.
+    /// Excitatory neurons, ⌊βN⌋ (the product in double precision); gids 0 … N_E − 1.
     pub N_E: u32,
     /// Inhibitory neurons, N − N_E.
     pub N_I: u32,
-    /// In-degree of every neuron.
+    /// In-degree of every neuron; 0, as K_E and K_I, where `edges` replaces the draw.
     pub K: u32,
     /// Sources drawn from E by every neuron, ⌊βK⌋.
     pub K_E: u32,
-    /// Sources drawn from I by every neuron.
+    /// Sources drawn from I by every neuron, K − K_E.
     pub K_I: u32,
     /// Fraction of excitatory neurons.
     pub beta: f64,
@@ -49,7 +82,7 @@ pub struct NetworkParams {
     pub allow_autapses: bool,
     /// Whether a neuron may draw a source twice.
     pub allow_multapses: bool,
-    /// SONATA edges that replace the draw.
+    /// SONATA edges that replace the draw; relative paths are resolved.
     pub edges: Option<PathBuf>,
 }
 
@@ -85,7 +118,7 @@ pub struct NeuronParams {
     pub C_m: f64,
     /// Membrane time constant (ms), > 0.
     pub tau_m: f64,
-    /// Refractory time, ≥ 0 (0: none).
+    /// Refractory time, 0 (none) … 2²⁰.
     pub t_ref: Steps,
     /// Threshold (mV).
     pub V_th: f64,
@@ -99,9 +132,9 @@ pub struct NeuronParams {
     pub I_e: f64,
     /// How the initial potential is drawn.
     pub V_init: VInit,
-    /// `ignore_and_fire`: range of rates (spikes/s), 0 < low ≤ high.
+    /// `ignore_and_fire`: range of rates (spikes/s), 0 < low ≤ high; periods of 1 … 2³⁰ steps.
     pub rate: [f64; 2],
-    /// `ignore_and_fire`: range of phases, within (0, 1].
+    /// `ignore_and_fire`: range of phases, 0 < low ≤ high ≤ 1.
     pub phase: [f64; 2],
     /// File with `/initial/{V_m,rate,phase}`, one value a gid, instead of drawn ones.
     pub initial: Option<PathBuf>,
@@ -117,7 +150,7 @@ pub enum UnitPsp {
     NestExample,
 }
 
-/// One delay per projection (steps), all ≥ 1.
+/// One delay per projection, 1 … 2²⁰ steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Delays {
     /// E→E
@@ -198,7 +231,7 @@ pub enum Stimulus {
         nu_theta: Option<f64>,
         /// Rate of every source (spikes/s), ≥ 0.
         rate: f64,
-        /// Mean count per step, `rate`·dt/1000.
+        /// Mean count per step, `rate`·dt/1000, ≤ 30,000.
         mean_per_step: f64,
     },
     /// External spikes from a file: SONATA population X, node i drives gid i.
@@ -209,15 +242,15 @@ pub enum Stimulus {
 #[derive(Clone, Debug, Serialize)]
 #[allow(non_snake_case)]
 pub struct SimulationParams {
-    /// Recorded model time.
+    /// Recorded model time, ≥ 1; presim + T < 2³¹ − 2²⁰, so that stamp + delay fits.
     pub T: Steps,
     /// Unrecorded, untimed warm-up before it; the clock of all outputs starts with the warm-up.
     pub presim: Steps,
-    /// The grid (ms).
+    /// The grid, > 0.
     pub dt: Ms,
-    /// Seed of every random number.
+    /// Seed of every random number, 0 … 2⁶³ − 1 (a TOML integer).
     pub seed: u64,
-    /// Threads of a rank, ≥ 1.
+    /// Threads of a rank, 1 … 1024.
     pub threads: usize,
 }
 

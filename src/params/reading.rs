@@ -1,0 +1,577 @@
+//! The config as written: TOML and `--set` merged, names checked, values read against a rule.
+//!
+//! A [`Document`] knows every table and key there is; a [`Section`] reads one table of it.
+//! Every fault becomes one line: where it was written, the key, the value, what is allowed.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+use crate::error::{Error, Result};
+use crate::units::{Ms, Steps};
+
+/// Every table and its keys; "" is the file itself.
+const TABLES: [(&str, &str); 12] = [
+    ("", "network neuron synapse stdp stimulus simulation record"),
+    (
+        "network",
+        "N N_per_rank K beta allow_autapses allow_multapses edges",
+    ),
+    (
+        "neuron",
+        "model E_L C_m tau_m t_ref V_th V_reset tau_syn_ex tau_syn_in I_e V_init initial \
+         ignore_and_fire",
+    ),
+    ("neuron.V_init", "uniform normal"),
+    ("neuron.ignore_and_fire", "rate phase"),
+    ("synapse", "J_E weight unit_psp g delay"),
+    ("synapse.delay", "E_to_E E_to_I I_to_E I_to_I X_to_all"),
+    (
+        "stdp",
+        "alpha lambda mu_plus tau_plus tau_minus weight_precision",
+    ),
+    ("stimulus", "eta rate spikes"),
+    ("simulation", "T presim dt seed threads"),
+    ("record", "spikes n_rec compression weights"),
+    ("record.weights", "at targets sources"),
+];
+
+/// Keys that say the same thing in different ways: the first, given with `--set`, takes the
+/// place of the others in the file.
+const REPLACES: [(&str, &[&str]); 10] = [
+    ("network.N", &["network.N_per_rank"]),
+    ("network.N_per_rank", &["network.N"]),
+    (
+        "network.edges",
+        &[
+            "network.K",
+            "network.allow_autapses",
+            "network.allow_multapses",
+        ],
+    ),
+    ("neuron.V_init.uniform", &["neuron.V_init.normal"]),
+    ("neuron.V_init.normal", &["neuron.V_init.uniform"]),
+    ("synapse.J_E", &["synapse.weight"]),
+    ("synapse.weight", &["synapse.J_E"]),
+    ("stimulus.eta", &["stimulus.rate", "stimulus.spikes"]),
+    ("stimulus.rate", &["stimulus.eta", "stimulus.spikes"]),
+    ("stimulus.spikes", &["stimulus.eta", "stimulus.rate"]),
+];
+
+/// How alike (Jaro–Winkler, 0 … 1) a known name must be to be suggested.
+const NEAR: f64 = 0.75;
+
+/// The longest excerpt of a value that a message quotes (characters).
+const QUOTED: usize = 60;
+
+/// A config with its overrides merged in; all names in it are known ones.
+pub(super) struct Document {
+    /// The file's name, for messages.
+    file: String,
+    /// Where relative paths in the file start.
+    dir: PathBuf,
+    /// All tables.
+    root: Table,
+    /// Dotted paths of the keys that came from `--set`.
+    set: Vec<String>,
+}
+
+impl Document {
+    /// Parses `text`, merges `overrides` (`table.key=value`) into it and checks all names.
+    pub(super) fn parse(path: &Path, text: &str, overrides: &[String]) -> Result<Self> {
+        let file = path.display().to_string();
+        let root: Table = text
+            .parse()
+            .map_err(|e| Error::input(syntax_error(&file, text, &e)))?;
+        let mut document = Document {
+            file,
+            dir: path.parent().unwrap_or(Path::new("")).to_path_buf(),
+            root,
+            set: Vec::new(),
+        };
+        document.merge(overrides)?;
+        document.check_names("", &document.root)?;
+        Ok(document)
+    }
+
+    /// The table at `path`, empty where the config has none.
+    pub(super) fn section(&self, path: &'static str) -> Result<Section<'_>> {
+        let value = path.split('.').try_fold(None, |at: Option<&Value>, key| {
+            let table = at.map_or(Some(&self.root), Value::as_table)?;
+            Some(table.get(key))
+        });
+        let table = match value.flatten() {
+            None => None,
+            Some(Value::Table(table)) => Some(table),
+            Some(other) => {
+                let (origin, given, kind) = (self.origin(path), quoted(other), kind(other));
+                return Err(Error::input(format!(
+                    "{origin}: {path} = {given}: must be a table [{path}], not {kind}"
+                )));
+            }
+        };
+        Ok(Section {
+            document: self,
+            path,
+            table,
+        })
+    }
+
+    /// Applies `--set`: first takes out what the new keys replace, then puts them in.
+    fn merge(&mut self, overrides: &[String]) -> Result<()> {
+        let parsed = overrides
+            .iter()
+            .map(|text| parse_override(text))
+            .collect::<Result<Vec<_>>>()?;
+        for (path, _) in &parsed {
+            let replaced = REPLACES.iter().find(|(key, _)| key == path);
+            for other in replaced.map_or(&[][..], |(_, others)| others) {
+                remove(&mut self.root, other);
+            }
+        }
+        for (path, value) in parsed {
+            insert(&mut self.root, &path, value).map_err(|(at, old)| {
+                Error::input(format!(
+                    "--set: {path}: {at} = {} is not a table, set the whole of it",
+                    quoted(&old)
+                ))
+            })?;
+            self.set.push(path);
+        }
+        Ok(())
+    }
+
+    /// Refuses tables and keys that do not exist, in `table` at `path` and below it.
+    fn check_names(&self, path: &str, table: &Table) -> Result<()> {
+        let Some((_, known)) = TABLES.iter().find(|(known, _)| *known == path) else {
+            return Ok(());
+        };
+        let known: Vec<&str> = known.split(' ').collect();
+        for (key, value) in table {
+            let inner = join(path, key);
+            if !known.contains(&key.as_str()) {
+                let what = match (path, value) {
+                    ("", Value::Table(_)) => format!("unknown table [{key}]"),
+                    ("", _) => format!("key {key:?} outside any table"),
+                    _ => format!("[{path}] unknown key {key:?}"),
+                };
+                let (origin, hint) = (self.origin(&inner), hint(key, &known, path.is_empty()));
+                return Err(Error::input(format!("{origin}: {what}, {hint}")));
+            }
+            if let Value::Table(inside) = value {
+                self.check_names(&inner, inside)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the key at `path` was written: the file or `--set`.
+    fn origin(&self, path: &str) -> &str {
+        let within = |outer: &str, inner: &str| {
+            inner
+                .strip_prefix(outer)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        if self
+            .set
+            .iter()
+            .any(|set| within(set, path) || within(path, set))
+        {
+            "--set"
+        } else {
+            &self.file
+        }
+    }
+}
+
+/// What a number must be.
+#[derive(Clone, Copy)]
+pub(super) enum Bound {
+    /// Any finite number.
+    Finite,
+    /// Finite and ≥ 0.
+    NotNegative,
+    /// Finite and > 0.
+    Positive,
+    /// 0 … 1.
+    Fraction,
+}
+
+impl Bound {
+    /// A quantity so bounded; `unit` stands in messages, "" for none.
+    pub(super) fn of(self, unit: &'static str) -> Quantity {
+        Quantity { bound: self, unit }
+    }
+
+    fn admits(self, x: f64) -> bool {
+        x.is_finite()
+            && match self {
+                Bound::Finite => true,
+                Bound::NotNegative => x >= 0.0,
+                Bound::Positive => x > 0.0,
+                Bound::Fraction => (0.0..=1.0).contains(&x),
+            }
+    }
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Bound::Finite => "finite",
+            Bound::NotNegative => "≥ 0",
+            Bound::Positive => "> 0",
+            Bound::Fraction => "0 … 1",
+        })
+    }
+}
+
+/// A bound and the unit it is in.
+#[derive(Clone, Copy)]
+pub(super) struct Quantity {
+    bound: Bound,
+    unit: &'static str,
+}
+
+impl fmt::Display for Quantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.bound)?;
+        if !self.unit.is_empty() {
+            write!(f, " ({})", self.unit)?;
+        }
+        Ok(())
+    }
+}
+
+/// One table of a [`Document`].
+pub(super) struct Section<'a> {
+    document: &'a Document,
+    path: &'static str,
+    table: Option<&'a Table>,
+}
+
+impl Section<'_> {
+    /// The value of `key` as written, if it was.
+    pub(super) fn get(&self, key: &str) -> Option<&Value> {
+        self.table?.get(key)
+    }
+
+    /// The fault of a `key`: `what` is allowed. `default` is shown where the key is absent.
+    pub(super) fn fault(
+        &self,
+        key: &str,
+        default: impl fmt::Display,
+        what: impl fmt::Display,
+    ) -> Error {
+        let Section { document, path, .. } = self;
+        let origin = document.origin(&join(path, key));
+        let given = self
+            .get(key)
+            .map_or_else(|| format!("{default} (default)"), quoted);
+        Error::input(format!("{origin}: [{path}] {key} = {given}: {what}"))
+    }
+
+    /// The fault of a value of the wrong type.
+    fn wrong_type(&self, key: &str, value: &Value, what: impl fmt::Display) -> Error {
+        self.fault(key, "", format!("must be {what}, not {}", kind(value)))
+    }
+
+    /// The fault that `key` is there or is not, rather than of its value.
+    pub(super) fn table_fault(&self, key: &str, what: impl fmt::Display) -> Error {
+        let Section { document, path, .. } = self;
+        let origin = document.origin(&join(path, key));
+        Error::input(format!("{origin}: [{path}] {key} {what}"))
+    }
+
+    /// Refuses two of `keys` together and returns the one given, if any.
+    pub(super) fn only_one<'k>(&self, keys: &[&'k str]) -> Result<Option<&'k str>> {
+        let mut given = keys.iter().copied().filter(|key| self.get(key).is_some());
+        let first = given.next();
+        if let (Some(a), Some(b)) = (first, given.next()) {
+            let what = format!("and {b} are both given: only one of them is allowed");
+            return Err(self.table_fault(a, what));
+        }
+        Ok(first)
+    }
+
+    /// A number; whole ones may be written as integers.
+    pub(super) fn number(&self, key: &str, default: f64, quantity: Quantity) -> Result<f64> {
+        let x = match self.get(key) {
+            None => default,
+            Some(value) => as_number(value)
+                .ok_or_else(|| self.wrong_type(key, value, format!("a number {quantity}")))?,
+        };
+        if quantity.bound.admits(x) {
+            Ok(x)
+        } else {
+            Err(self.fault(key, format!("{default:?}"), format!("must be {quantity}")))
+        }
+    }
+
+    /// Two numbers, `names` says which ("low, high").
+    pub(super) fn pair(
+        &self,
+        key: &str,
+        default: [f64; 2],
+        names: &str,
+        unit: &str,
+    ) -> Result<[f64; 2]> {
+        let Some(value) = self.get(key) else {
+            return Ok(default);
+        };
+        let numbers: Option<Vec<f64>> = value
+            .as_array()
+            .and_then(|array| array.iter().map(as_number).collect());
+        match numbers.as_deref() {
+            Some(&[a, b]) if a.is_finite() && b.is_finite() => Ok([a, b]),
+            _ => {
+                let what = format!("must be two finite numbers [{names}] ({unit})");
+                Err(self.fault(key, "", what))
+            }
+        }
+    }
+
+    /// An integer in `range`.
+    pub(super) fn integer(
+        &self,
+        key: &str,
+        default: i64,
+        range: RangeInclusive<i64>,
+    ) -> Result<i64> {
+        let what = format!("an integer {} … {}", range.start(), range.end());
+        match self.get(key) {
+            None => Ok(default),
+            Some(Value::Integer(n)) if range.contains(n) => Ok(*n),
+            Some(Value::Integer(_)) => Err(self.fault(key, default, format!("must be {what}"))),
+            Some(value) => Err(self.wrong_type(key, value, what)),
+        }
+    }
+
+    /// How many of the first `of` things: `"all"` or an integer up to that; absent is all.
+    /// `name` is what people call `of`.
+    pub(super) fn count(&self, key: &str, of: u32, name: &str) -> Result<u32> {
+        let what = format!("\"all\" or an integer 0 … {of} ({name})");
+        match self.get(key) {
+            None => Ok(of),
+            Some(Value::String(all)) if all == "all" => Ok(of),
+            Some(Value::Integer(n)) => u32::try_from(*n)
+                .ok()
+                .filter(|n| *n <= of)
+                .ok_or_else(|| self.fault(key, "", format!("must be {what}"))),
+            Some(Value::String(_)) => Err(self.fault(key, "", format!("must be {what}"))),
+            Some(value) => Err(self.wrong_type(key, value, what)),
+        }
+    }
+
+    /// `true` or `false`.
+    pub(super) fn switch(&self, key: &str, default: bool) -> Result<bool> {
+        match self.get(key) {
+            None => Ok(default),
+            Some(Value::Boolean(on)) => Ok(*on),
+            Some(value) => Err(self.wrong_type(key, value, "true or false")),
+        }
+    }
+
+    /// One of the named `choices`.
+    pub(super) fn choice<T: Copy>(
+        &self,
+        key: &str,
+        default: T,
+        choices: [(&str, T); 2],
+    ) -> Result<T> {
+        let [(first, _), (second, _)] = choices;
+        let what = format!("{first:?} or {second:?}");
+        match self.get(key) {
+            None => Ok(default),
+            Some(Value::String(name)) => choices
+                .iter()
+                .find(|(known, _)| known == name)
+                .map(|(_, choice)| *choice)
+                .ok_or_else(|| self.fault(key, "", format!("must be {what}"))),
+            Some(value) => Err(self.wrong_type(key, value, what)),
+        }
+    }
+
+    /// The path of a file; a relative one starts where the config lies.
+    pub(super) fn file(&self, key: &str) -> Result<Option<PathBuf>> {
+        let what = "the path of a file";
+        match self.get(key) {
+            None => Ok(None),
+            Some(Value::String(name)) if !name.is_empty() => Ok(Some(self.document.dir.join(name))),
+            Some(Value::String(_)) => Err(self.fault(key, "", format!("must be {what}"))),
+            Some(value) => Err(self.wrong_type(key, value, what)),
+        }
+    }
+
+    /// A time in whole steps of `dt` within `range`; `default` in ms.
+    pub(super) fn time(
+        &self,
+        key: &str,
+        default: f64,
+        dt: Ms,
+        range: RangeInclusive<i32>,
+    ) -> Result<Steps> {
+        let what = whole_steps(dt, &range);
+        let ms = match self.get(key) {
+            None => default,
+            Some(value) => as_number(value).ok_or_else(|| self.wrong_type(key, value, &what))?,
+        };
+        within(ms, dt, &range)
+            .ok_or_else(|| self.fault(key, format!("{default:?}"), format!("must be {what}")))
+    }
+
+    /// Times in whole steps of `dt` within `range`, ascending and each once; none if absent.
+    pub(super) fn times(
+        &self,
+        key: &str,
+        dt: Ms,
+        range: RangeInclusive<i32>,
+    ) -> Result<Vec<Steps>> {
+        let Some(value) = self.get(key) else {
+            return Ok(Vec::new());
+        };
+        let what = format!("an array of times in ms, each {}", whole_steps(dt, &range));
+        let array = value
+            .as_array()
+            .ok_or_else(|| self.wrong_type(key, value, &what))?;
+        let mut times = array
+            .iter()
+            .map(|item| as_number(item).and_then(|ms| within(ms, dt, &range)))
+            .collect::<Option<Vec<Steps>>>()
+            .ok_or_else(|| self.fault(key, "", format!("must be {what}")))?;
+        times.sort_unstable();
+        times.dedup();
+        Ok(times)
+    }
+}
+
+/// `ms` in steps of `dt`, if it is a whole number of them within `range`.
+fn within(ms: f64, dt: Ms, range: &RangeInclusive<i32>) -> Option<Steps> {
+    Ms(ms).to_steps(dt).filter(|steps| range.contains(&steps.0))
+}
+
+/// What a time must be, in words.
+fn whole_steps(dt: Ms, range: &RangeInclusive<i32>) -> String {
+    let (low, high) = (range.start(), range.end());
+    format!("{low} … {high} whole steps of dt = {} ms", dt.0)
+}
+
+/// A float, or an integer where a float is expected.
+fn as_number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Float(x) => Some(*x),
+        Value::Integer(n) => Some(*n as f64),
+        _ => None,
+    }
+}
+
+/// A value as a message quotes it: on one line, cut where it is long.
+fn quoted(value: &Value) -> String {
+    let text = match value {
+        Value::String(text) => format!("{text:?}"),
+        other => other.to_string().replace('\n', " "),
+    };
+    match text.char_indices().nth(QUOTED) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+/// What a value is, in words.
+fn kind(value: &Value) -> String {
+    match value.type_str() {
+        name @ ("integer" | "array") => format!("an {name}"),
+        name => format!("a {name}"),
+    }
+}
+
+/// The known name nearest to `name`, or all of them.
+fn hint(name: &str, known: &[&str], tables: bool) -> String {
+    let shown = |known: &str| match tables {
+        true => format!("[{known}]"),
+        false => format!("{known:?}"),
+    };
+    let lower = name.to_lowercase();
+    let likeness = |known: &str| strsim::jaro_winkler(&lower, &known.to_lowercase());
+    let nearest = known
+        .iter()
+        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
+        .filter(|nearest| likeness(nearest) >= NEAR);
+    match nearest {
+        Some(nearest) => format!("did you mean {}?", shown(nearest)),
+        None => {
+            let all: Vec<String> = known.iter().map(|known| shown(known)).collect();
+            format!("known are {}", all.join(", "))
+        }
+    }
+}
+
+/// One line for a TOML error of `file`.
+fn syntax_error(file: &str, text: &str, error: &toml::de::Error) -> String {
+    let start = error.span().map_or(0, |span| span.start);
+    let line = 1 + text.bytes().take(start).filter(|b| *b == b'\n').count();
+    let message = error.message().replace('\n', ", ");
+    format!("{file}: line {line}: not valid TOML: {message}")
+}
+
+/// The dotted path of `key` in the table at `path`.
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{path}.{key}")
+    }
+}
+
+/// `table.key=value` as a dotted path and a value; a bare word is a string.
+fn parse_override(text: &str) -> Result<(String, Value)> {
+    let malformed = || Error::input(format!("--set {text:?}: must be table.key=value"));
+    let (path, value) = text.split_once('=').ok_or_else(malformed)?;
+    let (path, value) = (path.trim(), value.trim());
+    if !path.contains('.') || path.split('.').any(str::is_empty) {
+        return Err(malformed());
+    }
+    let value = match value.parse::<Value>() {
+        Ok(value) => value,
+        Err(_) if !value.starts_with(['"', '\'', '[', '{']) => Value::String(value.to_owned()),
+        Err(error) => {
+            let message = error.message().replace('\n', ", ");
+            let what = format!("--set {text:?}: not a TOML value: {message}");
+            return Err(Error::input(what));
+        }
+    };
+    Ok((path.to_owned(), value))
+}
+
+/// Takes the key at dotted `path` out of `root`, where there is one.
+fn remove(root: &mut Table, path: &str) {
+    match path.split_once('.') {
+        None => {
+            root.remove(path);
+        }
+        Some((first, rest)) => {
+            if let Some(Value::Table(inner)) = root.get_mut(first) {
+                remove(inner, rest);
+            }
+        }
+    }
+}
+
+/// Puts `value` at dotted `path` under `root`, making tables on the way; what stands in the
+/// way and is none comes back with its key.
+fn insert(root: &mut Table, path: &str, value: Value) -> std::result::Result<(), (String, Value)> {
+    let Some((first, rest)) = path.split_once('.') else {
+        root.insert(path.to_owned(), value);
+        return Ok(());
+    };
+    let inner = root
+        .entry(first)
+        .or_insert_with(|| Value::Table(Table::new()));
+    match inner {
+        Value::Table(table) => {
+            insert(table, rest, value).map_err(|(at, old)| (join(first, &at), old))
+        }
+        other => Err((first.to_owned(), other.clone())),
+    }
+}
