@@ -2,4 +2,5 @@
 
 pub mod error;
 pub mod params;
+pub mod sonata;
 pub mod units;
