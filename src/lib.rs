@@ -9,6 +9,7 @@ pub mod neuron;
 pub mod params;
 pub mod rng;
 pub mod simd;
+pub mod sonata;
 pub mod spikes;
 pub mod stimulus;
 pub mod synapse;

@@ -26,6 +26,50 @@ pub struct Gid(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Lid(pub u32);
 
+/// The connections from one population to another, named source first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+pub enum Projection {
+    /// Excitatory to excitatory: the plastic one.
+    EE,
+    /// Excitatory to inhibitory.
+    EI,
+    /// Inhibitory to excitatory.
+    IE,
+    /// Inhibitory to inhibitory.
+    II,
+}
+
+impl Projection {
+    /// All four, in the order of their sources, then their targets.
+    pub const ALL: [Projection; 4] = [Self::EE, Self::EI, Self::IE, Self::II];
+
+    /// Its name in SONATA files: `E_to_E` and so on.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::EE => "E_to_E",
+            Self::EI => "E_to_I",
+            Self::IE => "I_to_E",
+            Self::II => "I_to_I",
+        }
+    }
+
+    /// Name of the population its spikes come from, `E` or `I`.
+    pub fn source(self) -> &'static str {
+        match self {
+            Self::EE | Self::EI => "E",
+            Self::IE | Self::II => "I",
+        }
+    }
+
+    /// Name of the population its spikes go to, `E` or `I`.
+    pub fn target(self) -> &'static str {
+        match self {
+            Self::EE | Self::IE => "E",
+            Self::EI | Self::II => "I",
+        }
+    }
+}
+
 /// How far a time in steps of `dt` may lie from a whole number and still count as one.
 ///
 /// Decimal times such as 1.5 ms / 0.1 ms are whole up to a few rounding errors only.

@@ -1,0 +1,31 @@
+//! SONATA files: networks, input and initial state in, spikes and weights out.
+//!
+//! The only room that knows HDF5. It has no threads and no MPI: one rank writes, and every
+//! rank that needs a file reads it for itself. No error of HDF5 leaves the room; what a user
+//! can mend becomes one line, see [`crate::error::Error`].
+//!
+//! What a killed run leaves: HDF5 keeps its bookkeeping in memory until a flush, so the
+//! writers write only together with a flush ([`spikes`]) or out of every reader's sight until
+//! all is on disk ([`weights`]). The format is the oldest that serves ("default libver"):
+//! newer ones mark an open file as unreadable until it was closed properly.
+
+mod create;
+pub mod read;
+pub mod spikes;
+pub mod weights;
+
+/// What went wrong, in a few words on one line: the operating system's cause where there is
+/// one, else the innermost of the messages HDF5 gave.
+fn cause(error: &hdf5::Error) -> String {
+    let Some(stack) = error.stack() else {
+        return error.to_string();
+    };
+    let system = stack.iter().rev().find_map(|frame| {
+        let (_, rest) = frame.desc().split_once("error message = '")?;
+        Some(rest.split_once('\'')?.0.to_owned())
+    });
+    let innermost = || stack.last().map(|frame| frame.desc().replace('\n', " "));
+    system
+        .or_else(innermost)
+        .unwrap_or_else(|| "unknown cause".to_owned())
+}
