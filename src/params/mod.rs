@@ -1,11 +1,12 @@
 //! Parameters: TOML as people write it in, checked values in steps out.
 //!
-//! [`Params::load`] is the only way in. `reading` turns text into tables whose names are
-//! known and whose values have the right type and range; `tables` makes each table a struct
-//! and checks what concerns several keys; `derive` holds the formulas.
+//! [`Params::load`] is the only way in. `overrides` merges `--set` into the TOML; `reading`
+//! sees that names are known and that values have the right type and range; `tables` makes
+//! each table a struct and checks what concerns several keys; `derive` holds the formulas.
 //! A fault is one line that names file (or `--set`), key, value and what is allowed.
 
 mod derive;
+mod overrides;
 mod reading;
 mod tables;
 

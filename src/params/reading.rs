@@ -12,6 +12,8 @@ use toml::{Table, Value};
 use crate::error::{Error, Result};
 use crate::units::{Ms, Steps};
 
+use super::overrides;
+
 /// Every table and its keys; "" is the file itself.
 const TABLES: [(&str, &str); 12] = [
     ("", "network neuron synapse stdp stimulus simulation record"),
@@ -38,28 +40,6 @@ const TABLES: [(&str, &str); 12] = [
     ("record.weights", "at targets sources"),
 ];
 
-/// Keys that say the same thing in different ways: the first, given with `--set`, takes the
-/// place of the others in the file.
-const REPLACES: [(&str, &[&str]); 10] = [
-    ("network.N", &["network.N_per_rank"]),
-    ("network.N_per_rank", &["network.N"]),
-    (
-        "network.edges",
-        &[
-            "network.K",
-            "network.allow_autapses",
-            "network.allow_multapses",
-        ],
-    ),
-    ("neuron.V_init.uniform", &["neuron.V_init.normal"]),
-    ("neuron.V_init.normal", &["neuron.V_init.uniform"]),
-    ("synapse.J_E", &["synapse.weight"]),
-    ("synapse.weight", &["synapse.J_E"]),
-    ("stimulus.eta", &["stimulus.rate", "stimulus.spikes"]),
-    ("stimulus.rate", &["stimulus.eta", "stimulus.spikes"]),
-    ("stimulus.spikes", &["stimulus.eta", "stimulus.rate"]),
-];
-
 /// How alike (Jaro–Winkler, 0 … 1) a known name must be to be suggested.
 const NEAR: f64 = 0.75;
 
@@ -82,16 +62,16 @@ impl Document {
     /// Parses `text`, merges `overrides` (`table.key=value`) into it and checks all names.
     pub(super) fn parse(path: &Path, text: &str, overrides: &[String]) -> Result<Self> {
         let file = path.display().to_string();
-        let root: Table = text
+        let mut root: Table = text
             .parse()
             .map_err(|e| Error::input(syntax_error(&file, text, &e)))?;
-        let mut document = Document {
+        let set = overrides::apply(&mut root, overrides)?;
+        let document = Document {
             file,
             dir: path.parent().unwrap_or(Path::new("")).to_path_buf(),
             root,
-            set: Vec::new(),
+            set,
         };
-        document.merge(overrides)?;
         document.check_names("", &document.root)?;
         Ok(document)
     }
@@ -119,30 +99,6 @@ impl Document {
         })
     }
 
-    /// Applies `--set`: first takes out what the new keys replace, then puts them in.
-    fn merge(&mut self, overrides: &[String]) -> Result<()> {
-        let parsed = overrides
-            .iter()
-            .map(|text| parse_override(text))
-            .collect::<Result<Vec<_>>>()?;
-        for (path, _) in &parsed {
-            let replaced = REPLACES.iter().find(|(key, _)| key == path);
-            for other in replaced.map_or(&[][..], |(_, others)| others) {
-                remove(&mut self.root, other);
-            }
-        }
-        for (path, value) in parsed {
-            insert(&mut self.root, &path, value).map_err(|(at, old)| {
-                Error::input(format!(
-                    "--set: {path}: {at} = {} is not a table, set the whole of it",
-                    quoted(&old)
-                ))
-            })?;
-            self.set.push(path);
-        }
-        Ok(())
-    }
-
     /// Refuses tables and keys that do not exist, in `table` at `path` and below it.
     fn check_names(&self, path: &str, table: &Table) -> Result<()> {
         let Some((_, known)) = TABLES.iter().find(|(known, _)| *known == path) else {
@@ -153,11 +109,11 @@ impl Document {
             let inner = join(path, key);
             if !known.contains(&key.as_str()) {
                 let what = match (path, value) {
-                    ("", Value::Table(_)) => format!("unknown table [{key}]"),
+                    ("", Value::Table(_)) => format!("unknown table [{}]", key.escape_debug()),
                     ("", _) => format!("key {key:?} outside any table"),
                     _ => format!("[{path}] unknown key {key:?}"),
                 };
-                let (origin, hint) = (self.origin(&inner), hint(key, &known, path.is_empty()));
+                let (origin, hint) = (self.origin(&inner), hint(path, key, &known));
                 return Err(Error::input(format!("{origin}: {what}, {hint}")));
             }
             if let Value::Table(inside) = value {
@@ -216,17 +172,6 @@ impl Bound {
     }
 }
 
-impl fmt::Display for Bound {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Bound::Finite => "finite",
-            Bound::NotNegative => "≥ 0",
-            Bound::Positive => "> 0",
-            Bound::Fraction => "0 … 1",
-        })
-    }
-}
-
 /// A bound and the unit it is in.
 #[derive(Clone, Copy)]
 pub(super) struct Quantity {
@@ -234,9 +179,15 @@ pub(super) struct Quantity {
     unit: &'static str,
 }
 
+/// What follows "must be" or "must be a number": " > 0 (ms)".
 impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.bound)?;
+        f.write_str(match self.bound {
+            Bound::Finite => "",
+            Bound::NotNegative => " ≥ 0",
+            Bound::Positive => " > 0",
+            Bound::Fraction => " 0 … 1",
+        })?;
         if !self.unit.is_empty() {
             write!(f, " ({})", self.unit)?;
         }
@@ -300,13 +251,18 @@ impl Section<'_> {
         let x = match self.get(key) {
             None => default,
             Some(value) => as_number(value)
-                .ok_or_else(|| self.wrong_type(key, value, format!("a number {quantity}")))?,
+                .ok_or_else(|| self.wrong_type(key, value, format!("a number{quantity}")))?,
         };
         if quantity.bound.admits(x) {
-            Ok(x)
-        } else {
-            Err(self.fault(key, format!("{default:?}"), format!("must be {quantity}")))
+            return Ok(x);
         }
+        let kind = if x.is_finite() {
+            ""
+        } else {
+            " a finite number"
+        };
+        let what = format!("must be{kind}{quantity}");
+        Err(self.fault(key, format!("{default:?}"), what))
     }
 
     /// Two numbers, `names` says which ("low, high").
@@ -454,7 +410,10 @@ fn within(ms: f64, dt: Ms, range: &RangeInclusive<i32>) -> Option<Steps> {
 /// What a time must be, in words.
 fn whole_steps(dt: Ms, range: &RangeInclusive<i32>) -> String {
     let (low, high) = (range.start(), range.end());
-    format!("{low} … {high} whole steps of dt = {} ms", dt.0)
+    format!(
+        "a whole number of steps of dt = {} ms, {low} … {high} of them",
+        dt.0
+    )
 }
 
 /// A float, or an integer where a float is expected.
@@ -467,7 +426,7 @@ fn as_number(value: &Value) -> Option<f64> {
 }
 
 /// A value as a message quotes it: on one line, cut where it is long.
-fn quoted(value: &Value) -> String {
+pub(super) fn quoted(value: &Value) -> String {
     let text = match value {
         Value::String(text) => format!("{text:?}"),
         other => other.to_string().replace('\n', " "),
@@ -486,16 +445,26 @@ fn kind(value: &Value) -> String {
     }
 }
 
-/// The known name nearest to `name`, or all of them.
-fn hint(name: &str, known: &[&str], tables: bool) -> String {
-    let shown = |known: &str| match tables {
-        true => format!("[{known}]"),
-        false => format!("{known:?}"),
+/// What an unknown `name` in the table at `path` may have meant: a key of another table, a
+/// known name that is like it, or else any of the known ones.
+fn hint(path: &str, name: &str, known: &[&str]) -> String {
+    let homes: Vec<String> = TABLES
+        .iter()
+        .filter(|(_, keys)| keys.split(' ').any(|key| key == name))
+        .map(|(home, _)| format!("[{home}]"))
+        .collect();
+    if !homes.is_empty() {
+        return format!("it belongs to {}", homes.join(" or "));
+    }
+    let shown = |known: &str| match path {
+        "" => format!("[{known}]"),
+        _ => format!("{known:?}"),
     };
     let lower = name.to_lowercase();
     let likeness = |known: &str| strsim::jaro_winkler(&lower, &known.to_lowercase());
     let nearest = known
         .iter()
+        .rev()
         .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
         .filter(|nearest| likeness(nearest) >= NEAR);
     match nearest {
@@ -511,67 +480,20 @@ fn hint(name: &str, known: &[&str], tables: bool) -> String {
 fn syntax_error(file: &str, text: &str, error: &toml::de::Error) -> String {
     let start = error.span().map_or(0, |span| span.start);
     let line = 1 + text.bytes().take(start).filter(|b| *b == b'\n').count();
-    let message = error.message().replace('\n', ", ");
+    let message = one_line(error);
     format!("{file}: line {line}: not valid TOML: {message}")
 }
 
+/// What TOML has to say, on one line.
+pub(super) fn one_line(error: &toml::de::Error) -> String {
+    error.message().replace('\n', ", ")
+}
+
 /// The dotted path of `key` in the table at `path`.
-fn join(path: &str, key: &str) -> String {
+pub(super) fn join(path: &str, key: &str) -> String {
     if path.is_empty() {
         key.to_owned()
     } else {
         format!("{path}.{key}")
-    }
-}
-
-/// `table.key=value` as a dotted path and a value; a bare word is a string.
-fn parse_override(text: &str) -> Result<(String, Value)> {
-    let malformed = || Error::input(format!("--set {text:?}: must be table.key=value"));
-    let (path, value) = text.split_once('=').ok_or_else(malformed)?;
-    let (path, value) = (path.trim(), value.trim());
-    if !path.contains('.') || path.split('.').any(str::is_empty) {
-        return Err(malformed());
-    }
-    let value = match value.parse::<Value>() {
-        Ok(value) => value,
-        Err(_) if !value.starts_with(['"', '\'', '[', '{']) => Value::String(value.to_owned()),
-        Err(error) => {
-            let message = error.message().replace('\n', ", ");
-            let what = format!("--set {text:?}: not a TOML value: {message}");
-            return Err(Error::input(what));
-        }
-    };
-    Ok((path.to_owned(), value))
-}
-
-/// Takes the key at dotted `path` out of `root`, where there is one.
-fn remove(root: &mut Table, path: &str) {
-    match path.split_once('.') {
-        None => {
-            root.remove(path);
-        }
-        Some((first, rest)) => {
-            if let Some(Value::Table(inner)) = root.get_mut(first) {
-                remove(inner, rest);
-            }
-        }
-    }
-}
-
-/// Puts `value` at dotted `path` under `root`, making tables on the way; what stands in the
-/// way and is none comes back with its key.
-fn insert(root: &mut Table, path: &str, value: Value) -> std::result::Result<(), (String, Value)> {
-    let Some((first, rest)) = path.split_once('.') else {
-        root.insert(path.to_owned(), value);
-        return Ok(());
-    };
-    let inner = root
-        .entry(first)
-        .or_insert_with(|| Value::Table(Table::new()));
-    match inner {
-        Value::Table(table) => {
-            insert(table, rest, value).map_err(|(at, old)| (join(first, &at), old))
-        }
-        other => Err((first.to_owned(), other.clone())),
     }
 }

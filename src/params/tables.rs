@@ -87,16 +87,10 @@ fn network(table: &Section, ranks: usize) -> Result<NetworkParams> {
     let (N, N_per_rank) = neurons(table, ranks)?;
     let beta = table.number("beta", 0.8, Fraction.of(""))?;
     let edges = table.file("edges")?;
-    if edges.is_some() {
-        for key in ["K", "allow_autapses", "allow_multapses"] {
-            if table.get(key).is_some() {
-                let what = "and edges are both given: edges replaces the draw";
-                return Err(table.table_fault(key, what));
-            }
-        }
-    }
-    let drawn_K = table.integer("K", 1250, 0..=u32::MAX.into())? as u32;
-    let K = if edges.is_some() { 0 } else { drawn_K };
+    let K = match edges {
+        Some(_) => no_draw(table)?,
+        None => table.integer("K", 1250, 0..=u32::MAX.into())? as u32,
+    };
     let (N_E, K_E) = (part(beta, N), part(beta, K));
     let network = NetworkParams {
         N,
@@ -114,6 +108,17 @@ fn network(table: &Section, ranks: usize) -> Result<NetworkParams> {
     check_pool(table, &network, ("K_E", K_E), ("N_E", N_E))?;
     check_pool(table, &network, ("K_I", network.K_I), ("N_I", network.N_I))?;
     Ok(network)
+}
+
+/// K where `edges` brings the connections: 0, and a key that describes a draw is refused.
+fn no_draw(table: &Section) -> Result<u32> {
+    for key in ["K", "allow_autapses", "allow_multapses"] {
+        if table.get(key).is_some() {
+            let what = "and edges are both given: edges replaces the draw";
+            return Err(table.table_fault(key, what));
+        }
+    }
+    Ok(0)
 }
 
 /// ⌊β·whole⌋ as the published example takes it, of the product in double precision.
@@ -153,18 +158,19 @@ fn check_pool(
     (in_degree, k): (&str, u32),
     (population, n): (&str, u32),
 ) -> Result<()> {
-    let (pool, spared) = match n {
-        0 => (0, ""),
-        _ if network.allow_autapses => (n, ""),
-        _ => (n - 1, " − 1 (allow_autapses = false)"),
+    let (pool, shown) = match n {
+        0 => (0, format!("{population} = 0")),
+        _ if network.allow_autapses => (n, format!("{population} = {n}")),
+        _ => {
+            let others = n - 1;
+            let shown = format!("{population} − 1 = {others} (allow_autapses = false)");
+            (others, shown)
+        }
     };
     let what = if k > 0 && pool == 0 {
-        format!("{in_degree} = {k} sources to draw from none, {population}{spared} = 0")
+        format!("{in_degree} = {k} must be 0: nobody to draw from, {shown}")
     } else if k > pool && !network.allow_multapses {
-        format!(
-            "{in_degree} = {k} must be at most {population}{spared} = {pool} \
-             where allow_multapses = false"
-        )
+        format!("{in_degree} = {k} without multapses must be at most {shown}")
     } else {
         return Ok(());
     };
