@@ -236,6 +236,31 @@ impl Comm {
         }
     }
 
+    /// The sum of `mine` over all ranks, up to rounding in the order MPI adds.
+    pub fn total(&self, mine: f64) -> f64 {
+        let Some(mpi) = &self.mpi else { return mine };
+        let mut sum = 0.0;
+        mpi.world
+            .all_reduce_into(&mine, &mut sum, SystemOperation::sum());
+        sum
+    }
+
+    /// Name and version of the MPI library, where one is in use.
+    pub fn library(&self) -> Option<String> {
+        let version = self
+            .mpi
+            .as_ref()
+            .and(mpi::environment::library_version().ok())?;
+        Some(
+            version
+                .split([',', '\n'])
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .to_owned(),
+        )
+    }
+
     /// Gives all ranks the `bytes` of rank `root`.
     pub fn broadcast(&self, root: usize, bytes: &mut Vec<u8>) {
         let Some(mpi) = &self.mpi else { return };

@@ -1,0 +1,276 @@
+//! What people see: progress while it runs, a short table at the end. Only rank 0 talks.
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::comm::{Comm, Spread};
+use crate::engine::Progress;
+use crate::outcome::{Outcome, Provenance};
+use crate::params::Params;
+
+/// How much is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// Errors only.
+    Quiet,
+    /// Progress and the table.
+    Normal,
+    /// Also what is being built, and details of exchange and memory.
+    Verbose,
+}
+
+/// Shows progress on standard error: a bar on a terminal, elsewhere a line now and then.
+pub struct Watcher {
+    bar: Option<ProgressBar>,
+    lines: bool,
+    begun: Option<(Instant, f64)>,
+    shown: Instant,
+    /// Neurons of this rank, for the mean rate.
+    neurons: f64,
+    presim: f64,
+}
+
+/// Between two redraws of the bar.
+const REDRAW: Duration = Duration::from_millis(200);
+/// Between two lines where there is no terminal.
+const LINE: Duration = Duration::from_secs(10);
+
+impl Watcher {
+    /// For a run of `params`; silent but on rank 0.
+    pub fn new(comm: &Comm, params: &Params, verbosity: Verbosity) -> Self {
+        let talks = comm.rank() == 0 && verbosity > Verbosity::Quiet;
+        let terminal = std::io::stderr().is_terminal();
+        let template = "{prefix} [{bar:30}] {msg}";
+        let bar = (talks && terminal).then(|| {
+            let style = ProgressStyle::with_template(template).expect("a constant");
+            ProgressBar::with_draw_target(Some(1000), ProgressDrawTarget::stderr())
+                .with_style(style.progress_chars("=> "))
+                .with_prefix("simulate")
+        });
+        let dt = params.simulation.dt;
+        Watcher {
+            bar,
+            lines: talks && !terminal,
+            begun: None,
+            shown: Instant::now(),
+            neurons: f64::from(params.network.N) / comm.size() as f64,
+            presim: params.simulation.presim.to_ms(dt).0,
+        }
+    }
+
+    /// Called after every interval; costs a clock reading unless something is shown.
+    pub fn show(&mut self, progress: Progress) {
+        let Progress { now, end, spikes } = progress;
+        let (begun, from) = *self.begun.get_or_insert_with(|| (Instant::now(), now.0));
+        let pause = if self.bar.is_some() { REDRAW } else { LINE };
+        if !(self.lines || self.bar.is_some()) || self.shown.elapsed() < pause {
+            return;
+        }
+        self.shown = Instant::now();
+        let factor = begun.elapsed().as_secs_f64() * 1000.0 / (now.0 - from);
+        let left = Duration::from_secs_f64(((end.0 - now.0) / 1000.0 * factor).clamp(0.0, 1e9));
+        let recorded = now.0 - self.presim;
+        let rate = if recorded > 0.0 {
+            format!(
+                "{:.2} spikes/s",
+                spikes as f64 / self.neurons / recorded * 1000.0
+            )
+        } else {
+            "warming up".to_owned()
+        };
+        let message = format!(
+            "{:.0} of {:.0} ms, real-time factor {factor:.3}, {rate}, {} left",
+            now.0,
+            end.0,
+            humantime::format_duration(Duration::from_secs(left.as_secs()))
+        );
+        match &self.bar {
+            Some(bar) => {
+                bar.set_position((now.0 / end.0 * 1000.0) as u64);
+                bar.set_message(message);
+            }
+            None => eprintln!("simulate: {message}"),
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn close(self) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// The closing table, on standard output.
+pub fn print(provenance: &Provenance, outcome: &Outcome, directory: &Path, verbosity: Verbosity) {
+    let Outcome {
+        counts,
+        rates,
+        weights,
+        wall_time: wall,
+        memory,
+        ..
+    } = outcome;
+    let rate = |rate: Option<f64>| rate.map_or("-".to_owned(), |r| format!("{r:.3}"));
+    let line = |name: &str, text: String| println!("{name:<18} {text}");
+    line(
+        "network",
+        format!(
+            "{} neurons, {} plastic and {} static synapses",
+            grouped(counts.neurons),
+            grouped(counts.synapses_plastic),
+            grouped(counts.synapses_static)
+        ),
+    );
+    line(
+        "split",
+        format!(
+            "{} rank(s) x {} thread(s)",
+            provenance.ranks, provenance.threads
+        ),
+    );
+    line(
+        "rates",
+        format!("E {} spikes/s, I {} spikes/s", rate(rates.E), rate(rates.I)),
+    );
+    line(
+        "E->E weights",
+        format!(
+            "mean {:.4} pA, SD {:.4} pA, {:.4} at zero",
+            weights.mean, weights.sd, weights.zero_fraction
+        ),
+    );
+    line(
+        "construction",
+        format!(
+            "create {}, connect {}, prepare {}",
+            seconds(wall.construction_create),
+            seconds(wall.construction_connect),
+            seconds(wall.communicate_prepare)
+        ),
+    );
+    line(
+        "simulate",
+        format!(
+            "{}: update {}, deliver {}, collocate {}, communicate {}, record {}",
+            seconds(wall.simulate),
+            seconds(wall.update),
+            seconds(wall.deliver),
+            seconds(wall.collocate),
+            seconds(wall.communicate),
+            seconds(wall.record)
+        ),
+    );
+    line(
+        "real-time factor",
+        format!(
+            "{:.3} ({:.0} ms model time)",
+            outcome.real_time_factor, outcome.model_time_ms
+        ),
+    );
+    let per_synapse = memory
+        .per_synapse
+        .map_or(String::new(), |b| format!(", {b:.1} bytes per synapse"));
+    line(
+        "memory",
+        format!("{} per rank{per_synapse}", mebibytes(memory.peak_per_rank)),
+    );
+    if verbosity == Verbosity::Verbose {
+        let exchange = &outcome.exchange;
+        line(
+            "exchange",
+            format!(
+                "{} intervals, entries of {} bytes, {} received on rank 0, chunks grown {} and \
+                 shrunk {} times, {} words at most",
+                grouped(exchange.intervals),
+                exchange.entry_bytes,
+                grouped(exchange.received_entries),
+                exchange.grown,
+                exchange.shrunk,
+                exchange.peak_words
+            ),
+        );
+        line(
+            "events",
+            format!("{} synaptic events", grouped(counts.synaptic_events)),
+        );
+    }
+    line(
+        "digest",
+        format!(
+            "spikes {}, weights {}",
+            outcome.digest.spikes, outcome.digest.weights
+        ),
+    );
+    line("written", directory.display().to_string());
+}
+
+/// `1234567` as `1,234,567`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// One number where the ranks agree on it as printed, else minimum, mean and maximum.
+fn spread(spread: Spread, unit: &str, digits: usize) -> String {
+    let [min, mean, max] =
+        [spread.min, spread.mean, spread.max].map(|value| format!("{value:.digits$}"));
+    if min == max {
+        format!("{max} {unit}")
+    } else {
+        format!("{min}/{mean}/{max} {unit}")
+    }
+}
+
+fn seconds(value: Spread) -> String {
+    spread(value, "s", 3)
+}
+
+fn mebibytes(value: Spread) -> String {
+    let scale = |bytes: f64| bytes / f64::from(1 << 20);
+    let value = Spread {
+        min: scale(value.min),
+        mean: scale(value.mean),
+        max: scale(value.max),
+    };
+    spread(value, "MiB", 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_for_people() {
+        assert_eq!(
+            ["0", "999", "1,000", "12,345,678"],
+            [0, 999, 1000, 12_345_678].map(grouped)[..]
+        );
+        assert_eq!(
+            seconds(Spread {
+                min: 1.0,
+                mean: 1.0,
+                max: 1.0
+            }),
+            "1.000 s"
+        );
+        assert_eq!(
+            seconds(Spread {
+                min: 1.0,
+                mean: 1.5,
+                max: 2.0
+            }),
+            "1.000/1.500/2.000 s"
+        );
+    }
+}

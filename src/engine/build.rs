@@ -1,0 +1,421 @@
+//! From parameters to a network that is ready to run: connect, create, communicate_prepare.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use crate::buffers::{RingBuffer, SpikeHistory};
+use crate::comm::Comm;
+use crate::error::{Error, Result};
+use crate::math::GridExp;
+use crate::network::{Draw, Placement, Pool};
+use crate::neuron::{IafPscAlpha, IgnoreAndFire, Neurons};
+use crate::params::{Delays, NeuronModel, Params, Stimulus, VInit, WeightPrecision};
+use crate::rng::{Purpose, normal, stream, unit};
+use crate::sonata::read;
+use crate::spikes::{Exchange, TargetTable};
+use crate::stimulus::Input;
+use crate::synapse::{
+    Built, Draft, Law, Link, PlasticProjection, PlasticWeights, Sources, StaticProjection,
+    StaticWeights,
+};
+use crate::units::{Gid, Ms, Projection, Steps};
+use crate::vp::VirtualProcess;
+
+use super::team::Team;
+use super::{Clock, Construction, Simulation};
+
+impl Simulation {
+    /// Builds the part of the network that this rank holds. Collective.
+    ///
+    /// Errors: files of the input at fault, limits of a rank exceeded, threads refused; the
+    /// same on all ranks.
+    pub fn build(comm: Comm, params: Params) -> Result<Self> {
+        let place = Placement {
+            n: params.network.N,
+            n_e: params.network.N_E,
+            ranks: comm.size() as u32,
+            threads: params.simulation.threads as u32,
+            rank: comm.rank() as u32,
+        };
+        let team = comm.agree(Team::new(params.simulation.threads))?;
+        let begun = Instant::now();
+        let (delays, wired) = comm.agree(connect(&params, &place, &team))?;
+        let connect = begun.elapsed().as_secs_f64();
+
+        let begun = Instant::now();
+        let gids = |source: &u32| Gid(*source);
+        let inhibitory = |source: &u32| Gid(params.network.N_E + source);
+        let (e, i) = (wired.sources.excitatory(), wired.sources.inhibitory());
+        let tables = TargetTable::set_up(
+            &comm,
+            &place,
+            e.iter().map(gids).chain(i.iter().map(inhibitory)),
+        )?;
+        let min_delay = [delays.ee, delays.ei, delays.ie, delays.ii]
+            .into_iter()
+            .min();
+        let min_delay = min_delay.expect("four delays");
+        let exchange = Exchange::new(&comm, wired.sources.len(), min_delay.0 as u32);
+        let prepare = begun.elapsed().as_secs_f64();
+
+        let begun = Instant::now();
+        let nodes = comm.agree(Nodes::read(&params, &place))?;
+        let clock = Clock {
+            now: Steps(0),
+            min_delay,
+            end: Steps(params.simulation.presim.0 + params.simulation.T.0),
+        };
+        let law = Arc::new(Law::new(&params.stdp, params.simulation.dt, clock.end));
+        let projections = wired
+            .projections
+            .into_iter()
+            .zip(tables)
+            .zip(nodes)
+            .zip(0..);
+        let vps = projections
+            .map(|(((projections, table), node), thread)| {
+                let context = Context {
+                    params: &params,
+                    place: &place,
+                    delays,
+                    law: &law,
+                    clock,
+                };
+                Mutex::new(context.virtual_process(thread, projections, table, node))
+            })
+            .collect();
+        let create = begun.elapsed().as_secs_f64();
+        Ok(Simulation {
+            comm,
+            place,
+            team,
+            vps,
+            sources: wired.sources,
+            exchange,
+            law,
+            clock,
+            delays,
+            entries: Vec::new(),
+            arrivals: Vec::new(),
+            construction: Construction {
+                create,
+                connect,
+                communicate_prepare: prepare,
+            },
+            params,
+        })
+    }
+}
+
+/// The rows of this rank, thread by thread.
+struct Wired {
+    sources: Sources,
+    projections: Vec<Projections>,
+}
+
+struct Projections {
+    ee: Built,
+    ei: Built,
+    ie: Built,
+    ii: Built,
+}
+
+/// Draws or reads the connections and builds the rows.
+fn connect(params: &Params, place: &Placement, team: &Team) -> Result<(Delays, Wired)> {
+    let seed = params.simulation.seed;
+    let (delays, drafts) = match &params.network.edges {
+        None => {
+            let drafts = team.map(|thread| {
+                let mut draw = Draw::new(&params.network, seed);
+                [Pool::E, Pool::I].map(|pool| Draft::drawn(&mut draw, pool, place, thread as u32))
+            });
+            (params.synapse.delay, drafts)
+        }
+        Some(path) => read_edges(params, place, path)?,
+    };
+    let rows_of = |pool: usize| union(drafts.iter().map(|draft| draft[pool].sources()));
+    let sources = Sources::new(rows_of(0), rows_of(1));
+    let drafts: Vec<_> = drafts
+        .into_iter()
+        .map(|draft| Mutex::new(Some(draft)))
+        .collect();
+    let projections = team.map(|thread| -> Result<Projections> {
+        let draft = drafts[thread].lock().expect("no panic passed").take();
+        let [from_e, from_i] = draft.expect("one draft a thread");
+        let mut draw = Draw::new(&params.network, seed);
+        let thread = thread as u32;
+        let [ee, ei] = from_e.build(&mut draw, place, thread, sources.excitatory())?;
+        let [ie, ii] = from_i.build(&mut draw, place, thread, sources.inhibitory())?;
+        Ok(Projections { ee, ei, ie, ii })
+    });
+    let projections = projections.into_iter().collect::<Result<_>>()?;
+    Ok((
+        delays,
+        Wired {
+            sources,
+            projections,
+        },
+    ))
+}
+
+/// All that occur in any of the ascending lists, ascending, each once.
+fn union(lists: impl Iterator<Item = Vec<u32>>) -> Vec<u32> {
+    lists
+        .reduce(|mut all, list| {
+            all.extend(list);
+            all.sort_unstable();
+            all.dedup();
+            all
+        })
+        .unwrap_or_default()
+}
+
+/// Reads the four projections from SONATA edges, keeping those onto neurons of this rank.
+fn read_edges(
+    params: &Params,
+    place: &Placement,
+    path: &Path,
+) -> Result<(Delays, Vec<[Draft; 2]>)> {
+    let network = &params.network;
+    let mut delays = params.synapse.delay;
+    let mut links = |projection: Projection| -> Result<Vec<Vec<Link>>> {
+        let (n_source, from) = match projection {
+            Projection::EE | Projection::EI => (network.N_E, Pool::E),
+            Projection::IE | Projection::II => (network.N_I, Pool::I),
+        };
+        let onto_e = matches!(projection, Projection::EE | Projection::IE);
+        let (n_target, first) = if onto_e {
+            (network.N_E, 0)
+        } else {
+            (network.N_I, network.N_E)
+        };
+        let gid = |target: u32| Gid(first + target);
+        let keep = |target: u32| place.rank_of(gid(target)) == place.rank;
+        let read = read::read_edges(
+            path,
+            projection,
+            n_source,
+            n_target,
+            params.simulation.dt,
+            keep,
+        )?;
+        if let Some(delay) = read.delay {
+            *match (from, onto_e) {
+                (Pool::E, true) => &mut delays.ee,
+                (Pool::E, false) => &mut delays.ei,
+                (Pool::I, true) => &mut delays.ie,
+                (Pool::I, false) => &mut delays.ii,
+            } = delay;
+        }
+        let mut links = vec![Vec::new(); place.threads as usize];
+        for edge in read.edges {
+            let gid = gid(edge.target);
+            let thread = place.thread_of(gid);
+            let before = if onto_e {
+                0
+            } else {
+                place.count_below(thread, place.n_e)
+            };
+            let target = place.lid_of(gid).0 - before;
+            links[thread as usize].push(Link {
+                source: edge.source,
+                target,
+                weight: edge.weight,
+            });
+        }
+        Ok(links)
+    };
+    let (ee, ei) = (links(Projection::EE)?, links(Projection::EI)?);
+    let (ie, ii) = (links(Projection::IE)?, links(Projection::II)?);
+    let drafts = ee.into_iter().zip(ei).zip(ie).zip(ii).zip(0..);
+    let drafts = drafts.map(|((((ee, ei), ie), ii), thread)| {
+        let from_e = Draft::listed(Pool::E, place, thread, [ee, ei]);
+        let from_i = Draft::listed(Pool::I, place, thread, [ie, ii]);
+        [from_e, from_i]
+    });
+    Ok((delays, drafts.collect()))
+}
+
+/// What the neurons of one thread start from, and their external spikes where they are given.
+struct Nodes {
+    initial: Initial,
+    spikes: Option<Vec<(Steps, u32)>>,
+}
+
+enum Initial {
+    Potentials(Vec<f64>),
+    RatesAndPhases(Vec<f64>, Vec<f64>),
+}
+
+impl Nodes {
+    /// For every thread of this rank, drawn or read.
+    fn read(params: &Params, place: &Placement) -> Result<Vec<Nodes>> {
+        let mut spikes: Vec<_> = match &params.stimulus {
+            Stimulus::Poisson { .. } => (0..place.threads).map(|_| None).collect(),
+            Stimulus::Spikes(path) => read_spikes(params, place, path)?
+                .into_iter()
+                .map(Some)
+                .collect(),
+        };
+        (0..place.threads)
+            .map(|thread| {
+                let initial = Initial::of(params, place, thread)?;
+                Ok(Nodes {
+                    initial,
+                    spikes: spikes[thread as usize].take(),
+                })
+            })
+            .collect()
+    }
+}
+
+fn read_spikes(params: &Params, place: &Placement, path: &Path) -> Result<Vec<Vec<(Steps, u32)>>> {
+    let keep = |gid: Gid| place.rank_of(gid) == place.rank;
+    let mut spikes = vec![Vec::new(); place.threads as usize];
+    for (stamp, gid) in read::read_spikes(path, place.n, params.simulation.dt, keep)? {
+        spikes[place.thread_of(gid) as usize].push((stamp, place.lid_of(gid).0));
+    }
+    Ok(spikes)
+}
+
+impl Initial {
+    fn of(params: &Params, place: &Placement, thread: u32) -> Result<Self> {
+        let neuron = &params.neuron;
+        let seed = params.simulation.seed;
+        let read = |path, name| read::read_initial(path, name, place.n, place.gids(thread));
+        let uniform = |purpose, [low, high]: [f64; 2]| -> Vec<f64> {
+            let draw = |gid| low + (high - low) * unit(&mut stream(seed, purpose, gid));
+            place.gids(thread).map(draw).collect()
+        };
+        Ok(match (neuron.model, &neuron.initial) {
+            (NeuronModel::IafPscAlpha, Some(path)) => Initial::Potentials(read(path, "V_m")?),
+            (NeuronModel::IafPscAlpha, None) => Initial::Potentials(match neuron.V_init {
+                VInit::Uniform(low, high) => uniform(Purpose::InitialPotential, [low, high]),
+                VInit::Normal(mean, sd) => {
+                    let purpose = Purpose::InitialPotential;
+                    let draw = |gid| mean + sd * normal(&mut stream(seed, purpose, gid));
+                    place.gids(thread).map(draw).collect()
+                }
+            }),
+            (NeuronModel::IgnoreAndFire, Some(path)) => {
+                let (rates, phases) = (read(path, "rate")?, read(path, "phase")?);
+                check_rates(path, &rates, &phases, params.simulation.dt)?;
+                Initial::RatesAndPhases(rates, phases)
+            }
+            (NeuronModel::IgnoreAndFire, None) => Initial::RatesAndPhases(
+                uniform(Purpose::Rate, neuron.rate),
+                uniform(Purpose::Phase, neuron.phase),
+            ),
+        })
+    }
+}
+
+fn check_rates(path: &Path, rates: &[f64], phases: &[f64], dt: Ms) -> Result<()> {
+    let fastest = 1000.0 / dt.0;
+    let path = path.display();
+    if let Some(rate) = rates.iter().find(|&&rate| !(rate > 0.0 && rate <= fastest)) {
+        return Err(Error::input(format!(
+            "{path}: /initial/rate holds {rate}: must be > 0 and at most one spike a step \
+             ({fastest} spikes/s)"
+        )));
+    }
+    if let Some(phase) = phases.iter().find(|&&phase| !(phase > 0.0 && phase <= 1.0)) {
+        return Err(Error::input(format!(
+            "{path}: /initial/phase holds {phase}: must be in (0, 1]"
+        )));
+    }
+    Ok(())
+}
+
+struct Context<'a> {
+    params: &'a Params,
+    place: &'a Placement,
+    delays: Delays,
+    law: &'a Arc<Law>,
+    clock: Clock,
+}
+
+impl Context<'_> {
+    fn virtual_process(
+        &self,
+        thread: u32,
+        projections: Projections,
+        table: TargetTable,
+        node: Nodes,
+    ) -> VirtualProcess {
+        let (params, delays) = (self.params, self.delays);
+        let dt = params.simulation.dt;
+        let gids: Vec<Gid> = self.place.gids(thread).collect();
+        let excitatory = self.place.count_below(thread, self.place.n_e) as usize;
+        let max_delay = [delays.ee, delays.ei, delays.ie, delays.ii]
+            .into_iter()
+            .max();
+        let slots = max_delay.expect("four delays").0 as usize;
+        let ring = RingBuffer::new(gids.len(), slots);
+        let neurons = match node.initial {
+            Initial::Potentials(potentials) => {
+                Neurons::IafPscAlpha(IafPscAlpha::new(&params.neuron, dt, &potentials))
+            }
+            Initial::RatesAndPhases(rates, phases) => {
+                Neurons::IgnoreAndFire(IgnoreAndFire::new(dt, &rates, &phases))
+            }
+        };
+        let input = match (&params.stimulus, node.spikes) {
+            (Stimulus::Poisson { mean_per_step, .. }, _) => {
+                Input::poisson(*mean_per_step, delays.x, params.simulation.seed, gids)
+            }
+            (Stimulus::Spikes(_), spikes) => {
+                Input::train(spikes.unwrap_or_default(), delays.x, gids)
+            }
+        };
+        let decay_minus = GridExp::new(dt, params.stdp.tau_minus, self.clock.end);
+        let (i_e, i_i) = (params.synapse.I_E, params.synapse.I_I);
+        VirtualProcess {
+            excitatory,
+            neurons,
+            input,
+            weight_x: params.synapse.I_X,
+            ring,
+            history: SpikeHistory::new(excitatory, decay_minus),
+            ee: plastic(projections.ee, delays.ee, i_e, params.stdp.weight_precision),
+            ei: fixed(projections.ei, delays.ei, i_e),
+            ie: fixed(projections.ie, delays.ie, i_i),
+            ii: fixed(projections.ii, delays.ii, i_i),
+            law: Arc::clone(self.law),
+            table,
+            emissions: Vec::new(),
+            events: 0,
+        }
+    }
+}
+
+fn plastic(
+    (rows, weights): Built,
+    delay: Steps,
+    weight: f64,
+    precision: WeightPrecision,
+) -> PlasticProjection {
+    let weights = match (precision, weights) {
+        (WeightPrecision::F64, None) => PlasticWeights::F64(vec![weight; rows.len()]),
+        (WeightPrecision::F64, Some(weights)) => PlasticWeights::F64(weights),
+        (WeightPrecision::F32, None) => PlasticWeights::F32(vec![weight as f32; rows.len()]),
+        (WeightPrecision::F32, Some(weights)) => {
+            PlasticWeights::F32(weights.into_iter().map(|w| w as f32).collect())
+        }
+    };
+    PlasticProjection {
+        delay,
+        rows,
+        weights,
+    }
+}
+
+fn fixed((rows, weights): Built, delay: Steps, weight: f64) -> StaticProjection {
+    let weights = weights.map_or(StaticWeights::Same(weight), StaticWeights::Each);
+    StaticProjection {
+        delay,
+        rows,
+        weights,
+    }
+}

@@ -1,0 +1,327 @@
+//! The simulation: built once, then one loop over intervals of min_delay.
+
+mod build;
+mod team;
+mod timers;
+
+use std::sync::{Arc, Mutex};
+
+use crate::comm::Comm;
+use crate::digest::Digest;
+use crate::error::Result;
+use crate::network::Placement;
+use crate::neuron::Interval;
+use crate::params::{Delays, Params};
+use crate::recording::{Recorder, for_each_weight};
+use crate::spikes::{Exchange, Flags, row_and_stamp};
+use crate::synapse::{Arrival, Law, Sources};
+use crate::units::{Ms, Steps};
+use crate::vp::VirtualProcess;
+
+use team::Team;
+pub use timers::{Phase, Timers};
+
+/// One rank's part of the network and all it takes to advance it.
+pub struct Simulation {
+    comm: Comm,
+    params: Params,
+    place: Placement,
+    team: Team,
+    vps: Vec<Mutex<VirtualProcess>>,
+    sources: Sources,
+    exchange: Exchange,
+    law: Arc<Law>,
+    clock: Clock,
+    delays: Delays,
+    construction: Construction,
+    /// Entries of the last exchange, (lag, row), and what they mean to the rows here.
+    entries: Vec<u64>,
+    arrivals: Vec<Arrival>,
+}
+
+/// Where the run stands in model time.
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    now: Steps,
+    min_delay: Steps,
+    end: Steps,
+}
+
+/// Wall time of construction on this rank (s), by NEST's names.
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+pub struct Construction {
+    /// Neurons, ring buffers, input.
+    pub create: f64,
+    /// Synapses.
+    pub connect: f64,
+    /// Target table and exchange.
+    pub communicate_prepare: f64,
+}
+
+/// Where a run is, for whoever watches.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Model time reached, warm-up included.
+    pub now: Ms,
+    /// Model time at the end.
+    pub end: Ms,
+    /// Spikes of this rank's neurons after the warm-up.
+    pub spikes: u64,
+}
+
+/// Intervals between two prunings of the spike history.
+const PRUNE_EVERY: u32 = 1024;
+
+impl Simulation {
+    /// Advances the network to the end of the run. Collective.
+    ///
+    /// One interval: deliver (received entries → STDP → ring buffers), update (ring buffers →
+    /// neurons → emitted spikes), collate (one entry per spike and listening rank), record,
+    /// exchange (MPI_Alltoall; carries every rank's flags). The spikes of the last interval
+    /// are emitted and recorded, not delivered. `progress` is called after every interval.
+    ///
+    /// Errors: what the recorder could not write, the same on all ranks.
+    pub fn run(
+        &mut self,
+        recorder: &mut Recorder,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Timers> {
+        let mut timers = Timers::start();
+        self.snapshot_if_due(
+            recorder,
+            Interval {
+                start: Steps(-1),
+                steps: 1,
+            },
+        )?;
+        while let Some(interval) = self.next_interval() {
+            if interval.start <= self.params.simulation.presim {
+                timers = Timers::start_at(interval.start);
+            }
+            timers.time(Phase::Deliver, || self.deliver());
+            self.snapshot_if_due(recorder, interval)?;
+            timers.time(Phase::Update, || self.update(interval));
+            timers.time(Phase::Collocate, || self.collate());
+            timers.time(Phase::Record, || self.record(recorder, interval));
+            let flags = timers.time(Phase::Communicate, || self.exchange(recorder, interval));
+            if flags.flush || flags.failed {
+                timers.time(Phase::Record, || recorder.flush(&self.comm));
+            }
+            if flags.failed {
+                return Err(recorder.failure(&self.comm));
+            }
+            self.clock.now = Steps(interval.start.0 + interval.steps);
+            progress(self.progress(recorder));
+        }
+        timers.stop(self.clock.now, self.params.simulation.dt);
+        self.snapshot_at_end(recorder)?;
+        Ok(timers)
+    }
+
+    /// The steps to the next exchange, fewer at the end of the run.
+    fn next_interval(&self) -> Option<Interval> {
+        let Clock {
+            now,
+            min_delay,
+            end,
+        } = self.clock;
+        let steps = min_delay.0.min(end.0 - now.0);
+        (steps > 0).then_some(Interval { start: now, steps })
+    }
+
+    fn deliver(&mut self) {
+        let arrivals = &self.arrivals;
+        self.team.each(&self.vps, |_, vp| vp.deliver(arrivals));
+    }
+
+    fn update(&mut self, interval: Interval) {
+        self.team.each(&self.vps, |_, vp| vp.update(interval));
+        if (interval.start.0 / self.clock.min_delay.0) as u32 % PRUNE_EVERY == PRUNE_EVERY - 1 {
+            self.prune(interval);
+        }
+    }
+
+    /// Forgets postsynaptic spikes that no synapse will ask for. Depression at a spike of
+    /// this interval or a later one asks for the time a delay before it, at the earliest.
+    fn prune(&mut self, interval: Interval) {
+        let delay = self.delays.ee;
+        let windows = self
+            .sources
+            .open_windows(delay, self.law.decay_plus().horizon());
+        let oldest_reading = Steps(interval.start.0 + 1 - delay.0);
+        self.team.each(&self.vps, |_, vp| {
+            windows.prune(&mut vp.history, oldest_reading)
+        });
+    }
+
+    fn collate(&mut self) {
+        let vps: Vec<_> = self
+            .vps
+            .iter()
+            .map(|vp| vp.lock().expect("no panic passed"))
+            .collect();
+        self.exchange
+            .collate(vps.iter().map(|vp| (&vp.emissions[..], &vp.table)));
+    }
+
+    fn record(&mut self, recorder: &mut Recorder, interval: Interval) {
+        for (vp, thread) in self.vps.iter_mut().zip(0..) {
+            let emissions = &vp.get_mut().expect("no panic passed").emissions;
+            recorder.record(&self.place, thread, interval, emissions);
+        }
+    }
+
+    /// Exchanges, growing and repeating until all fits, and readies the arrivals for the next
+    /// delivery in the order of (lag, gid).
+    fn exchange(&mut self, recorder: &Recorder, interval: Interval) -> Flags {
+        let flags = Flags {
+            failed: recorder.failed(),
+            flush: recorder.wants_flush(),
+        };
+        let flags = loop {
+            match self.exchange.exchange(&self.comm, flags) {
+                Some(flags) => break flags,
+                None => self.collate(),
+            }
+        };
+        self.exchange.received(&mut self.entries);
+        let decay = self.law.decay_plus();
+        let sources = &mut self.sources;
+        self.arrivals.clear();
+        self.arrivals.extend(self.entries.iter().map(|&entry| {
+            let (row, stamp) = row_and_stamp(entry, interval.start);
+            sources.arrive(row, stamp, decay)
+        }));
+        flags
+    }
+
+    fn snapshot_if_due(&mut self, recorder: &mut Recorder, interval: Interval) -> Result<()> {
+        for at in recorder.snapshots_within(interval) {
+            recorder.snapshot(&self.comm, &self.place, &self.sources, &mut self.vps, at)?;
+        }
+        Ok(())
+    }
+
+    /// The weights at the end, unless the last interval has already taken them.
+    fn snapshot_at_end(&mut self, recorder: &mut Recorder) -> Result<()> {
+        let end = self.clock.end;
+        let last = Interval {
+            start: Steps(end.0 - 1),
+            steps: 1,
+        };
+        if !recorder.snapshots_within(last).is_empty() {
+            return Ok(());
+        }
+        recorder.snapshot(&self.comm, &self.place, &self.sources, &mut self.vps, end)
+    }
+
+    fn progress(&self, recorder: &Recorder) -> Progress {
+        let dt = self.params.simulation.dt;
+        let spikes = recorder.spikes().1.iter().sum();
+        Progress {
+            now: self.clock.now.to_ms(dt),
+            end: self.clock.end.to_ms(dt),
+            spikes,
+        }
+    }
+
+    /// The ranks.
+    pub fn comm(&self) -> &Comm {
+        &self.comm
+    }
+
+    /// The parameters it was built from.
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// The delays in force: the parameters' or those of the edges read.
+    pub fn delays(&self) -> Delays {
+        self.delays
+    }
+
+    /// Wall time of construction on this rank.
+    pub fn construction(&self) -> Construction {
+        self.construction
+    }
+
+    /// What this rank holds, and the digest and moments of its plastic weights.
+    pub fn census(&mut self) -> Census {
+        let mut census = Census {
+            rows: self.sources.len() as u64,
+            exchange: self.exchange.statistics(),
+            ..Census::default()
+        };
+        let (place, sources) = (&self.place, &self.sources);
+        let parts = self.team.map(|thread| {
+            let vp = self.vps[thread].lock().expect("no panic passed");
+            let (plastic, fixed) = vp.synapses();
+            let mut part = WeightMoments::default();
+            let all = 0..place.n_e;
+            for_each_weight(
+                place,
+                sources,
+                thread as u32,
+                &vp,
+                all,
+                |source, target, weight| {
+                    part.add(source, target, weight);
+                },
+            );
+            (plastic as u64, fixed as u64, vp.events, part)
+        });
+        for (plastic, fixed, events, part) in parts {
+            census.plastic += plastic;
+            census.fixed += fixed;
+            census.events += events;
+            census.weights.merge(&part);
+        }
+        census
+    }
+}
+
+/// What one rank holds and has done.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Census {
+    /// Plastic synapses.
+    pub plastic: u64,
+    /// Static synapses.
+    pub fixed: u64,
+    /// Sources listened to.
+    pub rows: u64,
+    /// Synaptic events delivered.
+    pub events: u64,
+    /// The plastic weights.
+    pub weights: WeightMoments,
+    /// How the exchange fared.
+    pub exchange: crate::spikes::ExchangeStatistics,
+}
+
+/// Digest and moments of plastic weights (pA).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WeightMoments {
+    /// Digest of (source, target, weight).
+    pub digest: Digest,
+    /// Sum of the weights.
+    pub sum: f64,
+    /// Sum of their squares.
+    pub squares: f64,
+    /// How many are exactly 0.
+    pub zeros: u64,
+}
+
+impl WeightMoments {
+    fn add(&mut self, source: u32, target: u32, weight: f64) {
+        self.digest.add_weight(source, target, weight);
+        self.sum += weight;
+        self.squares += weight * weight;
+        self.zeros += u64::from(weight == 0.0);
+    }
+
+    fn merge(&mut self, other: &WeightMoments) {
+        self.digest.merge(other.digest);
+        self.sum += other.sum;
+        self.squares += other.squares;
+        self.zeros += other.zeros;
+    }
+}

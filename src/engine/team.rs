@@ -1,0 +1,97 @@
+//! The threads of a rank: one virtual process each, always the same one.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use crate::error::{Error, Result};
+
+/// Runs a phase on all virtual processes of a rank, the first on the calling thread: it is
+/// the one that may call MPI, and that hands over without going to sleep.
+pub struct Team {
+    workers: Option<ThreadPool>,
+    size: usize,
+}
+
+impl Team {
+    /// `threads` threads, the calling one included.
+    pub fn new(threads: usize) -> Result<Self> {
+        let workers = match threads {
+            1 => None,
+            _ => Some(
+                ThreadPoolBuilder::new()
+                    .num_threads(threads - 1)
+                    .thread_name(|worker| format!("vp-{}", worker + 1))
+                    .build()
+                    .map_err(|error| {
+                        Error::run(format!("cannot start {threads} threads: {error}"))
+                    })?,
+            ),
+        };
+        Ok(Team {
+            workers,
+            size: threads,
+        })
+    }
+
+    /// Calls `work(thread, &mut state[thread])` for all threads at once; back when all are
+    /// done. One lock a thread, never contended.
+    pub fn each<T: Send>(&self, state: &[Mutex<T>], work: impl Fn(usize, &mut T) + Sync) {
+        assert_eq!(state.len(), self.size);
+        let run = |thread: usize| work(thread, &mut state[thread].lock().expect("no panic passed"));
+        let Some(workers) = &self.workers else {
+            return run(0);
+        };
+        let busy = AtomicUsize::new(self.size - 1);
+        workers.in_place_scope(|scope| {
+            scope.spawn_broadcast(|_, context| {
+                run(context.index() + 1);
+                busy.fetch_sub(1, Ordering::Release);
+            });
+            run(0);
+            // The phases of all threads are alike: the others are about to finish, and
+            // sleeping until they say so would take longer.
+            for _ in 0..SPINS {
+                if busy.load(Ordering::Acquire) == 0 {
+                    break;
+                }
+                std::hint::spin_loop();
+            }
+        });
+    }
+
+    /// Collects `work(thread)` of all threads, in order of thread.
+    pub fn map<T: Send>(&self, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+        let results: Vec<Mutex<Option<T>>> = (0..self.size).map(|_| Mutex::new(None)).collect();
+        self.each(&results, |thread, result| *result = Some(work(thread)));
+        let taken = results
+            .into_iter()
+            .map(|result| result.into_inner().expect("no panic passed"));
+        taken
+            .map(|result| result.expect("every thread has run"))
+            .collect()
+    }
+}
+
+/// About 20 µs.
+const SPINS: usize = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_thread_has_its_own() {
+        for threads in [1, 2, 5] {
+            let team = Team::new(threads).unwrap();
+            let state: Vec<Mutex<usize>> = (0..threads).map(Mutex::new).collect();
+            for _ in 0..100 {
+                team.each(&state, |thread, value| *value += thread);
+            }
+            let values: Vec<usize> = state.iter().map(|m| *m.lock().unwrap()).collect();
+            assert_eq!(values, (0..threads).map(|t| 101 * t).collect::<Vec<_>>());
+            assert_eq!(team.map(|thread| thread), (0..threads).collect::<Vec<_>>());
+        }
+    }
+}

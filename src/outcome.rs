@@ -1,0 +1,294 @@
+//! What a run was and how it went: run.json, and the figures of the closing table.
+
+use std::fs;
+use std::path::Path;
+use std::time::SystemTime;
+
+use serde::Serialize;
+
+use crate::comm::{Comm, Spread};
+use crate::digest::Digest;
+use crate::engine::{Phase, Simulation, Timers};
+use crate::error::{Error, Result};
+use crate::params::{Delays, Params};
+use crate::recording::Recorder;
+use crate::spikes::ExchangeStatistics;
+
+/// Where a result comes from.
+#[derive(Clone, Debug, Serialize)]
+pub struct Provenance {
+    /// Name and version of the program.
+    pub program: &'static str,
+    /// Commit it was built from.
+    pub commit: &'static str,
+    /// Machine of rank 0.
+    pub host: String,
+    /// When the run began, UTC.
+    pub date: String,
+    /// R
+    pub ranks: usize,
+    /// T
+    pub threads: usize,
+    /// The command line of rank 0.
+    pub command: Vec<String>,
+    /// The MPI library, where one is in use.
+    pub mpi: Option<String>,
+}
+
+impl Provenance {
+    /// Of this run.
+    pub fn new(comm: &Comm, params: &Params) -> Self {
+        let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        Provenance {
+            program: concat!("stdp-hpc ", env!("CARGO_PKG_VERSION")),
+            commit: env!("STDP_HPC_COMMIT"),
+            host: host.trim().to_owned(),
+            date: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+            ranks: comm.size(),
+            threads: params.simulation.threads,
+            command: std::env::args_os()
+                .map(|word| word.to_string_lossy().into_owned())
+                .collect(),
+            mpi: comm.library(),
+        }
+    }
+}
+
+/// How a finished run went, over all ranks.
+#[derive(Clone, Debug, Serialize)]
+pub struct Outcome {
+    /// Digests of what was computed: the same for every split.
+    pub digest: Digests,
+    /// How many of what.
+    pub counts: Counts,
+    /// Mean rates after the warm-up (spikes/s).
+    pub rates: Rates,
+    /// Moments of the plastic weights at the end (pA).
+    pub weights: Weights,
+    /// Delays in force (steps).
+    pub delay: Delays,
+    /// Wall time by phase (s), over the ranks.
+    pub wall_time: WallTime,
+    /// Model time that `wall_time.simulate` covers (ms).
+    pub model_time_ms: f64,
+    /// Wall time over model time of the simulate phase.
+    pub real_time_factor: f64,
+    /// Memory (bytes).
+    pub memory: Memory,
+    /// How the exchange fared on rank 0.
+    pub exchange: ExchangeStatistics,
+}
+
+/// See [`Outcome::digest`].
+#[derive(Clone, Debug, Serialize)]
+pub struct Digests {
+    /// Of (gid, stamp) of all spikes after the warm-up.
+    pub spikes: Digest,
+    /// Of (source, target, weight) of all plastic synapses at the end.
+    pub weights: Digest,
+}
+
+/// See [`Outcome::counts`].
+#[derive(Clone, Debug, Serialize)]
+#[allow(non_snake_case)]
+pub struct Counts {
+    /// Neurons.
+    pub neurons: u64,
+    /// Plastic synapses.
+    pub synapses_plastic: u64,
+    /// Static synapses.
+    pub synapses_static: u64,
+    /// Spikes of E after the warm-up.
+    pub spikes_E: u64,
+    /// Spikes of I after the warm-up.
+    pub spikes_I: u64,
+    /// Synaptic events delivered, warm-up included.
+    pub synaptic_events: u64,
+}
+
+/// See [`Outcome::rates`].
+#[derive(Clone, Debug, Serialize)]
+#[allow(non_snake_case)]
+pub struct Rates {
+    /// Excitatory neurons; null if there are none.
+    pub E: Option<f64>,
+    /// Inhibitory neurons; null if there are none.
+    pub I: Option<f64>,
+}
+
+/// See [`Outcome::weights`].
+#[derive(Clone, Debug, Serialize)]
+pub struct Weights {
+    /// Mean (pA).
+    pub mean: f64,
+    /// Standard deviation (pA).
+    pub sd: f64,
+    /// Fraction that is exactly 0.
+    pub zero_fraction: f64,
+}
+
+/// Seconds by NEST's names, minimum, mean and maximum over the ranks.
+#[derive(Clone, Debug, Serialize)]
+pub struct WallTime {
+    /// Neurons and buffers.
+    pub construction_create: Spread,
+    /// Synapses.
+    pub construction_connect: Spread,
+    /// Target table.
+    pub communicate_prepare: Spread,
+    /// The whole loop after the warm-up.
+    pub simulate: Spread,
+    /// Of it: neurons.
+    pub update: Spread,
+    /// Of it: spikes into send buffers.
+    pub collocate: Spread,
+    /// Of it: the exchange.
+    pub communicate: Spread,
+    /// Of it: synapses.
+    pub deliver: Spread,
+    /// Of it: recording.
+    pub record: Spread,
+}
+
+/// See [`Outcome::memory`].
+#[derive(Clone, Debug, Serialize)]
+pub struct Memory {
+    /// Peak resident memory of a rank.
+    pub peak_per_rank: Spread,
+    /// Peak less what the program held before construction, of all ranks, per synapse.
+    pub per_synapse: Option<f64>,
+}
+
+impl Outcome {
+    /// Of the run that `timers` timed; `before` is this rank's resident memory before
+    /// construction. Collective.
+    pub fn new(
+        simulation: &mut Simulation,
+        recorder: &Recorder,
+        timers: &Timers,
+        before: u64,
+    ) -> Self {
+        let peak = resident().0;
+        let census = simulation.census();
+        let comm = simulation.comm();
+        let network = &simulation.params().network;
+        let (spike_digest, spikes) = recorder.spikes();
+        let spikes = spikes.map(|count| comm.sum(count));
+        let simulated = simulation
+            .params()
+            .simulation
+            .T
+            .to_ms(simulation.params().simulation.dt);
+        let rate = |spikes: u64, neurons: u32| {
+            (neurons > 0).then(|| spikes as f64 / f64::from(neurons) / simulated.0 * 1000.0)
+        };
+        let (plastic, fixed) = (comm.sum(census.plastic), comm.sum(census.fixed));
+        let over_plastic = |sum: f64| {
+            if plastic > 0 {
+                sum / plastic as f64
+            } else {
+                0.0
+            }
+        };
+        let mean = over_plastic(comm.total(census.weights.sum));
+        let square = over_plastic(comm.total(census.weights.squares));
+        let grown = comm.sum(peak.saturating_sub(before)) as f64;
+        let synapses = plastic + fixed;
+        let simulate = comm.spread(timers.simulate);
+        Outcome {
+            digest: Digests {
+                spikes: Digest(comm.sum(spike_digest.0)),
+                weights: Digest(comm.sum(census.weights.digest.0)),
+            },
+            counts: Counts {
+                neurons: u64::from(network.N),
+                synapses_plastic: plastic,
+                synapses_static: fixed,
+                spikes_E: spikes[0],
+                spikes_I: spikes[1],
+                synaptic_events: comm.sum(census.events),
+            },
+            rates: Rates {
+                E: rate(spikes[0], network.N_E),
+                I: rate(spikes[1], network.N_I),
+            },
+            weights: Weights {
+                mean,
+                sd: (square - mean * mean).max(0.0).sqrt(),
+                zero_fraction: over_plastic(comm.sum(census.weights.zeros) as f64),
+            },
+            delay: simulation.delays(),
+            wall_time: WallTime::new(simulation, timers),
+            model_time_ms: timers.model,
+            real_time_factor: simulate.max * 1000.0 / timers.model,
+            memory: Memory {
+                peak_per_rank: comm.spread(peak as f64),
+                per_synapse: (synapses > 0).then(|| grown / synapses as f64),
+            },
+            exchange: census.exchange,
+        }
+    }
+}
+
+impl WallTime {
+    fn new(simulation: &Simulation, timers: &Timers) -> Self {
+        let comm = simulation.comm();
+        let built = simulation.construction();
+        WallTime {
+            construction_create: comm.spread(built.create),
+            construction_connect: comm.spread(built.connect),
+            communicate_prepare: comm.spread(built.communicate_prepare),
+            simulate: comm.spread(timers.simulate),
+            update: comm.spread(timers.of(Phase::Update)),
+            collocate: comm.spread(timers.of(Phase::Collocate)),
+            communicate: comm.spread(timers.of(Phase::Communicate)),
+            deliver: comm.spread(timers.of(Phase::Deliver)),
+            record: comm.spread(timers.of(Phase::Record)),
+        }
+    }
+}
+
+/// Peak and present resident memory of this process (bytes); 0 where the system does not say.
+pub fn resident() -> (u64, u64) {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
+    };
+    (
+        field("VmHWM:").unwrap_or(0) * 1024,
+        field("VmRSS:").unwrap_or(0) * 1024,
+    )
+}
+
+/// run.json as it stands: first `running`, in the end `done` with the outcome.
+#[derive(Serialize)]
+struct Report<'a> {
+    status: &'static str,
+    provenance: &'a Provenance,
+    parameters: &'a Params,
+    #[serde(flatten)]
+    outcome: Option<&'a Outcome>,
+}
+
+/// Writes `run.json` to `directory`, whole or not at all.
+pub fn write(
+    directory: &Path,
+    provenance: &Provenance,
+    parameters: &Params,
+    outcome: Option<&Outcome>,
+) -> Result<()> {
+    let status = if outcome.is_some() { "done" } else { "running" };
+    let report = Report {
+        status,
+        provenance,
+        parameters,
+        outcome,
+    };
+    let text = serde_json::to_string_pretty(&report).expect("plain data");
+    let path = directory.join("run.json");
+    let draft = directory.join("run.json.new");
+    fs::write(&draft, text + "\n")
+        .and_then(|()| fs::rename(&draft, &path))
+        .map_err(|error| Error::run(format!("{}: cannot write: {error}", path.display())))
+}

@@ -1,0 +1,275 @@
+//! What a run leaves behind: spikes and weights, streamed to one directory by rank 0.
+//!
+//! Spikes wait on their rank until all ranks agree (by the exchange's flags) to gather; rank 0
+//! asks for it once a second, any rank as soon as it holds many. A failure of the writer
+//! travels by the same flags, so all ranks end together.
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use crate::comm::Comm;
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::network::Placement;
+use crate::neuron::{Emission, Interval};
+use crate::params::{Params, WeightRecord};
+use crate::sonata::spikes::SpikeWriter;
+use crate::sonata::weights::{Synapse, WeightWriter};
+use crate::synapse::Sources;
+use crate::units::{Gid, Lid, Ms, Steps};
+use crate::vp::VirtualProcess;
+
+/// Recorded spikes that a rank holds at most before it asks for a flush: 4 MiB.
+const MANY: usize = 1 << 19;
+/// How old an unflushed spike may get.
+const OFTEN: Duration = Duration::from_secs(1);
+/// Synapses gathered at once when weights are written: 16 MiB.
+const BLOCK: u64 = 1 << 20;
+
+/// Collects spikes and writes spikes and weights.
+pub struct Recorder {
+    /// Spikes later than this are recorded.
+    after: Steps,
+    /// Spikes of the first so many gids are written.
+    n_rec: u32,
+    n_e: u32,
+    dt: Ms,
+    /// stamp << 32 | gid
+    waiting: Vec<u64>,
+    flushed: Instant,
+    /// On rank 0, unless nothing is recorded.
+    spikes: Option<SpikeWriter>,
+    weights: Option<WeightWriter>,
+    selection: Option<WeightRecord>,
+    failure: Option<Error>,
+    digest: Digest,
+    counts: [u64; 2],
+}
+
+impl Recorder {
+    /// Opens the files in `directory` on rank 0; without a directory only counts and digests
+    /// are kept. `delay` is that of the E→E synapses.
+    pub fn new(
+        comm: &Comm,
+        params: &Params,
+        directory: Option<&Path>,
+        delay: Steps,
+    ) -> Result<Self> {
+        let dt = params.simulation.dt;
+        let record = &params.record;
+        let directory = directory.filter(|_| comm.rank() == 0);
+        let spikes = match directory.filter(|_| record.spikes) {
+            Some(dir) => Some(SpikeWriter::create(
+                &dir.join("spikes.h5"),
+                dt,
+                params.network.N_E,
+                record.compression,
+            )?),
+            None => None,
+        };
+        let weights = match directory.filter(|_| record.weights.is_some()) {
+            Some(dir) => Some(WeightWriter::create(
+                &dir.join("weights.h5"),
+                delay.to_ms(dt),
+                record.compression,
+            )?),
+            None => None,
+        };
+        Ok(Recorder {
+            after: params.simulation.presim,
+            n_rec: if record.spikes { record.n_rec } else { 0 },
+            n_e: params.network.N_E,
+            dt,
+            waiting: Vec::new(),
+            flushed: Instant::now(),
+            spikes,
+            weights,
+            selection: record.weights.clone(),
+            failure: None,
+            digest: Digest::default(),
+            counts: [0; 2],
+        })
+    }
+
+    /// Notes the spikes of thread `thread` in `interval`.
+    pub fn record(
+        &mut self,
+        place: &Placement,
+        thread: u32,
+        interval: Interval,
+        emissions: &[Emission],
+    ) {
+        for emission in emissions {
+            let stamp = Steps(interval.start.0 + 1 + emission.lag as i32);
+            if stamp <= self.after {
+                continue;
+            }
+            let gid = place.gid(thread, emission.lid);
+            self.digest.add_spike(gid, stamp);
+            self.counts[usize::from(gid.0 >= self.n_e)] += 1;
+            if gid.0 < self.n_rec {
+                self.waiting.push((stamp.0 as u64) << 32 | u64::from(gid.0));
+            }
+        }
+    }
+
+    /// Whether this rank wants the ranks to gather now.
+    pub fn wants_flush(&self) -> bool {
+        let overdue = self.spikes.is_some() && self.flushed.elapsed() > OFTEN;
+        self.waiting.len() > MANY || overdue
+    }
+
+    /// Whether writing failed on this rank.
+    pub fn failed(&self) -> bool {
+        self.failure.is_some()
+    }
+
+    /// The failure that some rank had, on every rank. Collective.
+    pub fn failure(&mut self, comm: &Comm) -> Error {
+        let mine = self.failure.take().map_or(Ok(()), Err);
+        comm.agree(mine).expect_err("called when a rank has failed")
+    }
+
+    /// Brings all waiting spikes to rank 0 and to disk. Collective; a failure is kept until
+    /// [`Recorder::close`].
+    pub fn flush(&mut self, comm: &Comm) {
+        let mut spikes = comm.gather(&self.waiting);
+        self.waiting.clear();
+        self.flushed = Instant::now();
+        let Some(writer) = &mut self.spikes else {
+            return;
+        };
+        spikes.sort_unstable();
+        let spikes: Vec<(Steps, Gid)> = spikes
+            .iter()
+            .map(|&key| (Steps((key >> 32) as i32), Gid(key as u32)))
+            .collect();
+        if let Err(error) = writer.append(&spikes).and_then(|()| writer.flush()) {
+            self.failure.get_or_insert(error);
+        }
+    }
+
+    /// Whether a snapshot is due in `interval`, and of which times.
+    pub fn snapshots_within(&self, interval: Interval) -> Vec<Steps> {
+        let end = interval.start.0 + interval.steps;
+        let due = |at: &Steps| interval.start.0 < at.0 && at.0 <= end;
+        self.selection
+            .iter()
+            .flat_map(|s| s.at.iter().copied().filter(due))
+            .collect()
+    }
+
+    /// Writes the weights as they stand, as those of time `at`. Collective.
+    ///
+    /// Block by block of sources, so that no rank ever holds more than its own synapses and a
+    /// block; rank 0 sorts by (source, target), the order of the file for every split.
+    pub fn snapshot(
+        &mut self,
+        comm: &Comm,
+        place: &Placement,
+        sources: &Sources,
+        vps: &mut [Mutex<VirtualProcess>],
+        at: Steps,
+    ) -> Result<()> {
+        let Some(selection) = self.selection.clone() else {
+            return Ok(());
+        };
+        let plastic = |vp: &mut Mutex<VirtualProcess>| {
+            vp.get_mut().expect("no panic passed").ee.rows.len() as u64
+        };
+        let all = comm.sum(vps.iter_mut().map(plastic).sum());
+        let share = (BLOCK * u64::from(self.n_e))
+            .checked_div(all)
+            .unwrap_or(BLOCK);
+        let step = share.clamp(1, u64::from(u32::MAX)) as usize;
+        let at = at.to_ms(self.dt);
+        let mut result = self
+            .weights
+            .as_mut()
+            .map_or(Ok(()), |writer| writer.begin(at));
+        for first in (0..selection.sources).step_by(step) {
+            let block = first..selection.sources.min(first.saturating_add(step as u32));
+            let mut keys = Vec::new();
+            let mut weights = Vec::new();
+            for (vp, thread) in vps.iter_mut().zip(0..) {
+                let vp = vp.get_mut().expect("no panic passed");
+                for_each_weight(
+                    place,
+                    sources,
+                    thread,
+                    vp,
+                    block.clone(),
+                    |source, target, weight| {
+                        if target < selection.targets {
+                            keys.push(u64::from(source) << 32 | u64::from(target));
+                            weights.push(weight);
+                        }
+                    },
+                );
+            }
+            let (keys, weights) = (comm.gather(&keys), comm.gather(&weights));
+            if let Some(writer) = &mut self.weights {
+                let mut synapses: Vec<Synapse> = keys
+                    .iter()
+                    .zip(weights)
+                    .map(|(&key, weight)| Synapse {
+                        source: (key >> 32) as u32,
+                        target: key as u32,
+                        weight,
+                    })
+                    .collect();
+                // Stable: synapses of one pair live in one row and keep its order.
+                synapses.sort_by_key(|synapse| (synapse.source, synapse.target));
+                result = result.and_then(|()| writer.append(&synapses));
+            }
+        }
+        if let Some(writer) = &mut self.weights {
+            result = result.and_then(|()| writer.end());
+        }
+        comm.agree(result)
+    }
+
+    /// Digest of all spikes recorded here, and how many E and I neurons fired.
+    pub fn spikes(&self) -> (Digest, [u64; 2]) {
+        (self.digest, self.counts)
+    }
+
+    /// Writes what is left and closes the files. Collective.
+    pub fn close(mut self, comm: &Comm) -> Result<()> {
+        self.flush(comm);
+        let mut result = self.failure.map_or(Ok(()), Err);
+        if let Some(writer) = self.spikes {
+            result = result.and(writer.close());
+        }
+        if let Some(writer) = self.weights {
+            result = result.and(writer.close());
+        }
+        comm.agree(result)
+    }
+}
+
+/// Calls `each` with source, target (indices in E) and weight (pA) of every plastic synapse
+/// of thread `thread` whose source is in `block`.
+pub fn for_each_weight(
+    place: &Placement,
+    sources: &Sources,
+    thread: u32,
+    vp: &VirtualProcess,
+    block: Range<u32>,
+    mut each: impl FnMut(u32, u32, f64),
+) {
+    let gids = sources.excitatory();
+    let rows = gids.partition_point(|&s| s < block.start)..gids.partition_point(|&s| s < block.end);
+    for row in rows {
+        for index in vp.ee.rows.range(row as u32) {
+            let lid = Lid(vp.ee.rows.targets.get(index) as u32);
+            each(
+                gids[row],
+                place.gid(thread, lid).0,
+                vp.ee.weights.get(index),
+            );
+        }
+    }
+}
