@@ -1,11 +1,11 @@
 //! `weights.h5`: every plastic synapse once, its weight at each of the times asked for.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use hdf5::{File, Group};
 
-use super::create::{Column, Storage, attribute, create_file, label, unwritable};
-use crate::error::{Error, Result};
+use super::create::{Column, Output, Storage, attribute, label};
+use crate::error::Result;
 use crate::units::{Ms, Projection};
 
 /// Entries a chunk: 128 KiB.
@@ -40,8 +40,7 @@ pub struct Synapse {
 /// A snapshot grows out of sight, under `/unfinished`, and moves to its place when all of it
 /// is on disk: a process killed in between leaves the earlier ones as they were.
 pub struct WeightWriter {
-    path: PathBuf,
-    file: File,
+    output: Output,
     delay: Ms,
     storage: Storage,
     /// How many synapses there are, known when the first snapshot is complete.
@@ -66,12 +65,13 @@ impl WeightWriter {
     /// # Errors
     /// If `path` exists or cannot be written.
     pub fn create(path: &Path, delay: Ms, compression: u8) -> Result<Self> {
-        let file = create_file(path)?;
-        let edges = file.create_group("edges").and_then(|_| file.flush());
-        edges.map_err(|error| unwritable(path, &error))?;
+        let output = Output::create(path)?;
+        let edges = output.file().create_group("edges");
+        edges
+            .and_then(|_| output.flush())
+            .map_err(|error| output.failure(&error))?;
         Ok(Self {
-            path: path.to_owned(),
-            file,
+            output,
             delay,
             storage: Storage {
                 chunk: CHUNK,
@@ -92,15 +92,13 @@ impl WeightWriter {
     pub fn begin(&mut self, at: Ms) -> Result<()> {
         assert!(self.unfinished.is_none(), "a snapshot was begun twice");
         let place = format!("{POPULATION}/0/{}", name_of(at));
-        if self.file.link_exists(&place) {
-            let path = self.path.display();
-            return Err(Error::run(format!(
-                "{path}: holds the weights at {} ms already",
-                at.0
-            )));
+        let file = self.output.file();
+        if file.link_exists(&place) {
+            let why = format!("holds the weights at {} ms already", at.0);
+            return Err(self.output.refusal(&why));
         }
-        let snapshot = Snapshot::create(&self.file, at, self.storage, self.synapses.is_none());
-        self.unfinished = Some(snapshot.map_err(|error| unwritable(&self.path, &error))?);
+        let snapshot = Snapshot::create(file, at, self.storage, self.synapses.is_none());
+        self.unfinished = Some(snapshot.map_err(|error| self.output.failure(&error))?);
         Ok(())
     }
 
@@ -120,7 +118,7 @@ impl WeightWriter {
         let snapshot = self.unfinished.as_mut().expect("a snapshot was begun");
         snapshot
             .append(block)
-            .map_err(|error| unwritable(&self.path, &error))
+            .map_err(|error| self.output.failure(&error))
     }
 
     /// Completes the snapshot: it is on disk, and `0/syn_weight` means it.
@@ -136,15 +134,14 @@ impl WeightWriter {
         let synapses = snapshot.weights.len();
         let expected = *self.synapses.get_or_insert(synapses);
         if synapses != expected {
-            return Err(Error::run(format!(
-                "{}: {synapses} synapses at {} ms, but {expected} in the first snapshot",
-                self.path.display(),
-                snapshot.at.0
-            )));
+            let at = snapshot.at.0;
+            let why =
+                format!("{synapses} synapses at {at} ms, but {expected} in the first snapshot");
+            return Err(self.output.refusal(&why));
         }
         snapshot
-            .finish(&self.file, self.delay)
-            .map_err(|error| unwritable(&self.path, &error))
+            .finish(&self.output, self.delay)
+            .map_err(|error| self.output.failure(&error))
     }
 
     /// Closes the file.
@@ -156,8 +153,7 @@ impl WeightWriter {
     /// If a snapshot was begun and not ended.
     pub fn close(self) -> Result<()> {
         assert!(self.unfinished.is_none(), "a snapshot was not ended");
-        let closed = self.file.flush().and_then(|()| self.file.close());
-        closed.map_err(|error| unwritable(&self.path, &error))
+        self.output.close()
     }
 }
 
@@ -196,22 +192,23 @@ impl Snapshot {
     }
 
     /// Brings everything to disk, and only then into sight.
-    fn finish(self, file: &File, delay: Ms) -> hdf5::Result<()> {
+    fn finish(self, output: &Output, delay: Ms) -> hdf5::Result<()> {
+        let file = output.file();
         let name = name_of(self.at);
         if let Some(connections) = self.connections {
             let population = connections.finish(delay)?;
             let group = population.group("0")?;
             group.link_hard(&name, "syn_weight")?;
-            file.flush()?;
+            output.flush()?;
             file.relink(UNFINISHED, POPULATION)?;
         } else {
-            file.flush()?;
+            output.flush()?;
             file.relink(UNFINISHED, &format!("{POPULATION}/0/{name}"))?;
             let group = file.group(&format!("{POPULATION}/0"))?;
             group.unlink("syn_weight")?;
             group.link_hard(&name, "syn_weight")?;
         }
-        file.flush()
+        output.flush()
     }
 }
 
