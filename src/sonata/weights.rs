@@ -4,7 +4,7 @@ use std::path::Path;
 
 use hdf5::{File, Group};
 
-use super::create::{Column, Output, Storage, attribute, label};
+use super::create::{Column, Output, Storage, attribute, label, steady_group};
 use crate::error::Result;
 use crate::units::{Ms, Projection};
 
@@ -14,11 +14,11 @@ const CHUNK: usize = 1 << 14;
 /// Rows a chunk of the index, which has one row a source rather than one a synapse: 16 KiB.
 const INDEX_CHUNK: usize = 1 << 10;
 
-/// Where a snapshot grows, under a name no reader of SONATA looks at.
+/// The group where a snapshot grows; no reader of SONATA looks there.
 const UNFINISHED: &str = "unfinished";
 
 /// The edge population, once its first snapshot is complete.
-const POPULATION: &str = "edges/E_to_E";
+const POPULATION: &str = "E_to_E";
 
 /// One plastic synapse; ids count from 0 within the excitatory population, the weight is in pA.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -66,10 +66,10 @@ impl WeightWriter {
     /// If `path` exists or cannot be written.
     pub fn create(path: &Path, delay: Ms, compression: u8) -> Result<Self> {
         let output = Output::create(path)?;
-        let edges = output.file().create_group("edges");
-        edges
-            .and_then(|_| output.flush())
-            .map_err(|error| output.failure(&error))?;
+        let created = steady_group(output.file(), UNFINISHED)
+            .and_then(|_| steady_group(output.file(), "edges"))
+            .and_then(|_| output.flush());
+        created.map_err(|error| output.failure(&error))?;
         Ok(Self {
             output,
             delay,
@@ -91,7 +91,7 @@ impl WeightWriter {
     /// If the snapshot before was not ended.
     pub fn begin(&mut self, at: Ms) -> Result<()> {
         assert!(self.unfinished.is_none(), "a snapshot was begun twice");
-        let place = format!("{POPULATION}/0/{}", name_of(at));
+        let place = format!("edges/{POPULATION}/0/{}", name_of(at));
         let file = self.output.file();
         if file.link_exists(&place) {
             let why = format!("holds the weights at {} ms already", at.0);
@@ -165,15 +165,14 @@ fn name_of(at: Ms) -> String {
 impl Snapshot {
     /// The first snapshot grows as a whole population, later ones as a dataset.
     fn create(file: &File, at: Ms, storage: Storage, first: bool) -> hdf5::Result<Self> {
-        let (connections, weights) = if first {
-            let population = file.create_group(UNFINISHED)?;
-            let name = format!("0/{}", name_of(at));
-            let weights = Column::numbers::<f64>(&population, &name, storage)?;
-            (Some(Connections::create(population, storage)?), weights)
-        } else {
-            let weights = Column::numbers::<f64>(file, UNFINISHED, storage)?;
-            (None, weights)
-        };
+        let mut group = file.group(UNFINISHED)?;
+        let mut connections = None;
+        if first {
+            let population = steady_group(&group, POPULATION)?;
+            group = steady_group(&population, "0")?;
+            connections = Some(Connections::create(population, storage)?);
+        }
+        let weights = Column::numbers::<f64>(&group, &name_of(at), storage)?;
         label(weights.dataset(), "units", "pA")?;
         attribute(weights.dataset(), "time_ms", at.0)?;
         Ok(Self {
@@ -195,16 +194,16 @@ impl Snapshot {
     fn finish(self, output: &Output, delay: Ms) -> hdf5::Result<()> {
         let file = output.file();
         let name = name_of(self.at);
+        let unfinished = file.group(UNFINISHED)?;
         if let Some(connections) = self.connections {
             let population = connections.finish(delay)?;
-            let group = population.group("0")?;
-            group.link_hard(&name, "syn_weight")?;
+            population.group("0")?.link_hard(&name, "syn_weight")?;
             output.flush()?;
-            file.relink(UNFINISHED, POPULATION)?;
+            unfinished.relink(POPULATION, &format!("/edges/{POPULATION}"))?;
         } else {
             output.flush()?;
-            file.relink(UNFINISHED, &format!("{POPULATION}/0/{name}"))?;
-            let group = file.group(&format!("{POPULATION}/0"))?;
+            let group = file.group(&format!("edges/{POPULATION}/0"))?;
+            unfinished.relink(&name, &format!("{}/{name}", group.name()))?;
             group.unlink("syn_weight")?;
             group.link_hard(&name, "syn_weight")?;
         }
