@@ -457,3 +457,6 @@ fn text(attribute: &Attribute) -> hdf5::Result<String> {
         _ => Err("attribute units: must be a string".into()),
     }
 }
+
+#[cfg(test)]
+mod tests;

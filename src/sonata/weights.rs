@@ -14,7 +14,7 @@ const CHUNK: usize = 1 << 14;
 /// Rows a chunk of the index, which has one row a source rather than one a synapse: 16 KiB.
 const INDEX_CHUNK: usize = 1 << 10;
 
-/// The group where a snapshot grows; no reader of SONATA looks there.
+/// The group where a snapshot grows; no reader of SONATA looks there. It stays behind, empty.
 const UNFINISHED: &str = "unfinished";
 
 /// The edge population, once its first snapshot is complete.
@@ -363,3 +363,6 @@ impl SourceIndex {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
