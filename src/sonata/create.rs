@@ -22,6 +22,9 @@ const VERSION: [u32; 2] = [0, 1];
 /// What wrote the file.
 const CREATOR: &str = concat!("stdp-hpc ", env!("CARGO_PKG_VERSION"));
 
+/// Where an HDF5 file says which superblock version it has.
+const SUPERBLOCK_VERSION: u64 = 8;
+
 /// Where an HDF5 file of the oldest format (superblock version 0) says where it ends.
 const END_OF_FILE: u64 = 40;
 
@@ -57,7 +60,17 @@ impl Output {
                 .create("version")?;
             label(&file, "creator", CREATOR)?;
             file.flush()?;
-            let raw = OpenOptions::new().write(true).open(path).map_err(system)?;
+            let raw = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .open(path)
+                .map_err(system)?;
+            let mut version = [0];
+            raw.read_exact_at(&mut version, SUPERBLOCK_VERSION)
+                .map_err(system)?;
+            if version != [0] {
+                return Err("this HDF5 library does not write superblock version 0".into());
+            }
             Ok(Self {
                 path: path.to_owned(),
                 file,
