@@ -1,4 +1,4 @@
-//! From parameters to a network that is ready to run: connect, create, communicate_prepare.
+//! From parameters to a network that is ready to run: create, connect, communicate_prepare.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -39,6 +39,11 @@ impl Simulation {
             rank: comm.rank() as u32,
         };
         let team = comm.agree(Team::new(params.simulation.threads))?;
+        // First, because what is wrong with these files is found sooner than the synapses.
+        let begun = Instant::now();
+        let nodes = comm.agree(Nodes::read(&params, &place))?;
+        let read = begun.elapsed().as_secs_f64();
+
         let begun = Instant::now();
         let (delays, wired) = comm.agree(connect(&params, &place, &team))?;
         let connect = begun.elapsed().as_secs_f64();
@@ -60,7 +65,6 @@ impl Simulation {
         let prepare = begun.elapsed().as_secs_f64();
 
         let begun = Instant::now();
-        let nodes = comm.agree(Nodes::read(&params, &place))?;
         let clock = Clock {
             now: Steps(0),
             min_delay,
@@ -85,7 +89,7 @@ impl Simulation {
                 Mutex::new(context.virtual_process(thread, projections, table, node))
             })
             .collect();
-        let create = begun.elapsed().as_secs_f64();
+        let create = read + begun.elapsed().as_secs_f64();
         Ok(Simulation {
             comm,
             place,
