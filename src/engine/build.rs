@@ -304,7 +304,13 @@ impl Initial {
             }),
             (NeuronModel::IgnoreAndFire, Some(path)) => {
                 let (rates, phases) = (read(path, "rate")?, read(path, "phase")?);
-                check_rates(path, &rates, &phases, params.simulation.dt)?;
+                check_rates(
+                    path,
+                    place.gids(thread),
+                    &rates,
+                    &phases,
+                    params.simulation.dt,
+                )?;
                 Initial::RatesAndPhases(rates, phases)
             }
             (NeuronModel::IgnoreAndFire, None) => Initial::RatesAndPhases(
@@ -315,18 +321,33 @@ impl Initial {
     }
 }
 
-fn check_rates(path: &Path, rates: &[f64], phases: &[f64], dt: Ms) -> Result<()> {
-    let fastest = 1000.0 / dt.0;
+/// The longest period of `ignore_and_fire` (steps).
+const MOST_PERIOD: f64 = (1u32 << 30) as f64;
+
+/// Refuses rates and phases that the config could not ask for either.
+fn check_rates(
+    path: &Path,
+    gids: impl Iterator<Item = Gid>,
+    rates: &[f64],
+    phases: &[f64],
+    dt: Ms,
+) -> Result<()> {
     let path = path.display();
-    if let Some(rate) = rates.iter().find(|&&rate| !(rate > 0.0 && rate <= fastest)) {
+    let fastest = 1000.0 / dt.0;
+    let slowest = fastest / MOST_PERIOD;
+    for ((gid, &rate), &phase) in gids.zip(rates).zip(phases) {
+        let (name, value, must) = if !(slowest..=fastest).contains(&rate) {
+            let must =
+                format!("{slowest:e} … {fastest} (spikes/s: one in 2^30 steps … one a step)");
+            ("rate", rate, must)
+        } else if !(phase > 0.0 && phase <= 1.0) {
+            ("phase", phase, "> 0 and ≤ 1 (of a period)".to_owned())
+        } else {
+            continue;
+        };
         return Err(Error::input(format!(
-            "{path}: /initial/rate holds {rate}: must be > 0 and at most one spike a step \
-             ({fastest} spikes/s)"
-        )));
-    }
-    if let Some(phase) = phases.iter().find(|&&phase| !(phase > 0.0 && phase <= 1.0)) {
-        return Err(Error::input(format!(
-            "{path}: /initial/phase holds {phase}: must be in (0, 1]"
+            "{path}: /initial/{name}[{}] = {value}: must be {must}",
+            gid.0
         )));
     }
     Ok(())
