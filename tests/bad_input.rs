@@ -463,6 +463,24 @@ fn external_spikes_at_fault() {
     );
 }
 
+/// Good input after all: a recording longer than the run, by more than memory would hold.
+#[test]
+fn external_spikes_after_the_end_cost_nothing() {
+    let bench = Bench::new();
+    let path = bench.path("input.h5");
+    write(&path, |file| {
+        let group = file.create_group("spikes/X").expect("group");
+        put(&group, "node_ids", &[9999_u64, 3, 0]);
+        put(&group, "timestamps", &[0.125, 1.0, 2e8]);
+    });
+    let set = format!("stimulus.spikes={}", path.display());
+    let sets = ["--quiet", "--set", "network.N=10000", "--set", &set];
+    bench.run(1, &sets).expect(0);
+    let peak = &read_run(&bench.out)["memory"]["peak_per_rank"]["max"];
+    let peak = peak.as_f64().expect("a number");
+    assert!(peak < 2e8, "{peak} bytes");
+}
+
 /// A network that takes many seconds to draw, and does not get that far.
 #[test]
 fn files_are_looked_at_before_the_network_is_drawn() {

@@ -277,8 +277,13 @@ impl Nodes {
 fn read_spikes(params: &Params, place: &Placement, path: &Path) -> Result<Vec<Vec<(Steps, u32)>>> {
     let keep = |gid: Gid| place.rank_of(gid) == place.rank;
     let mut spikes = vec![Vec::new(); place.threads as usize];
+    // Spikes that would arrive after the end cost memory and nothing else.
+    let end = params.simulation.presim.0 + params.simulation.T.0;
+    let last = Steps(end - params.synapse.delay.x.0);
     for (stamp, gid) in read::read_spikes(path, place.n, params.simulation.dt, keep)? {
-        spikes[place.thread_of(gid) as usize].push((stamp, place.lid_of(gid).0));
+        if stamp <= last {
+            spikes[place.thread_of(gid) as usize].push((stamp, place.lid_of(gid).0));
+        }
     }
     Ok(spikes)
 }
