@@ -246,14 +246,6 @@ impl Column {
         Ok(old..self.rows)
     }
 
-    /// Keeps the first `rows` rows.
-    pub fn shorten(&mut self, rows: usize) -> hdf5::Result<()> {
-        let mut shape = self.dataset.shape();
-        shape[0] = rows;
-        self.rows = rows;
-        self.dataset.resize(shape)
-    }
-
     /// Number of rows so far.
     pub fn len(&self) -> usize {
         self.rows

@@ -187,25 +187,12 @@ impl Table {
         if self.held_back() == 0 {
             return Ok(());
         }
-        let before = [self.excitatory.ids.len(), self.inhibitory.ids.len()];
         let written = self
             .excitatory
             .write()
             .and_then(|()| self.inhibitory.write())
             .and_then(|()| self.output.flush());
-        written.map_err(|error| {
-            self.take_back(before);
-            self.output.failure(&error)
-        })
-    }
-
-    /// Shortens the populations to so many spikes, those of the last flush: of a failed one
-    /// there may be ids without times, and zeros for what did not fit the disk.
-    fn take_back(&mut self, [excitatory, inhibitory]: [usize; 2]) {
-        // The failure is told already; what else fails now changes nothing about it.
-        let _ = self.excitatory.shorten(excitatory);
-        let _ = self.inhibitory.shorten(inhibitory);
-        let _ = self.output.flush();
+        written.map_err(|error| self.output.failure(&error))
     }
 
     /// Adds all spikes of the spike file `from`.
@@ -269,12 +256,6 @@ impl Population {
         self.new_ids.clear();
         self.new_times.clear();
         Ok(())
-    }
-
-    /// Keeps the first so many spikes.
-    fn shorten(&mut self, spikes: usize) -> hdf5::Result<()> {
-        self.ids.shorten(spikes)?;
-        self.times.shorten(spikes)
     }
 
     /// Adds all spikes of a population in another file.
