@@ -14,6 +14,18 @@ pub mod read;
 pub mod spikes;
 pub mod weights;
 
+use std::ops::Range;
+
+/// Entries read at a time: 8 MiB.
+const BLOCK: usize = 1 << 20;
+
+/// The rows of a dataset of `len`, block by block.
+fn blocks(len: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..len)
+        .step_by(BLOCK)
+        .map(move |start| start..len.min(start + BLOCK))
+}
+
 /// What went wrong, in a few words on one line: the operating system's cause where there is
 /// one, else the innermost of the messages HDF5 gave.
 fn cause(error: &hdf5::Error) -> String {

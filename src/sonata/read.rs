@@ -12,12 +12,9 @@ use hdf5::types::{
 };
 use hdf5::{Attribute, Dataset, File, Group, H5Type};
 
-use super::cause;
+use super::{blocks, cause};
 use crate::error::{Error, Result};
 use crate::units::{Gid, Ms, Projection, Steps};
-
-/// Entries read at a time.
-const BLOCK: usize = 1 << 20;
 
 /// One connection; ids count from 0 within their population, the weight is in pA.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -147,13 +144,6 @@ pub fn read_spikes(
         kept.extend(time.into_iter().zip(id).filter(|&(_, gid)| keep(gid)));
     }
     Ok(kept)
-}
-
-/// The rows of a dataset of `len`, block by block.
-fn blocks(len: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..len)
-        .step_by(BLOCK)
-        .map(move |start| start..len.min(start + BLOCK))
 }
 
 /// An input file.
@@ -467,3 +457,6 @@ fn text(attribute: &Attribute) -> hdf5::Result<String> {
         _ => Err("attribute units: must be a string".into()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use hdf5::{File, Group, H5Type};
 
-use super::create::{Column, Storage, attribute, create_file, label, unwritable};
-use crate::error::Result;
+use super::create::{Column, Output, Storage, attribute, label};
+use crate::error::{Error, Result};
 use crate::units::{Gid, Ms, Steps};
 
 /// Entries a chunk: 32 KiB, so that small runs make small files.
@@ -35,13 +35,14 @@ enum Sorting {
 /// only in [`flush`](Self::flush): between two flushes the file lies untouched, so a process
 /// killed there leaves everything up to the last flush. Dropped without
 /// [`close`](Self::close), it loses what came after that.
+///
+/// Compression happens on closing: a compressed chunk that grows would have to move, and what
+/// had been flushed would be at risk while it does.
 pub struct SpikeWriter {
-    path: PathBuf,
-    file: File,
+    table: Table,
     dt: Ms,
     n_e: u32,
-    excitatory: Population,
-    inhibitory: Population,
+    compression: u8,
 }
 
 impl SpikeWriter {
@@ -53,41 +54,31 @@ impl SpikeWriter {
     /// # Errors
     /// If `path` exists or cannot be written.
     pub fn create(path: &Path, dt: Ms, n_e: u32, compression: u8) -> Result<Self> {
-        let file = create_file(path)?;
-        let create = || {
-            let excitatory = Population::create(&file.create_group("spikes/E")?, compression)?;
-            let inhibitory = Population::create(&file.create_group("spikes/I")?, compression)?;
-            file.flush()?;
-            Ok((excitatory, inhibitory))
-        };
-        let (excitatory, inhibitory) = create().map_err(|error| unwritable(path, &error))?;
         Ok(Self {
-            path: path.to_owned(),
-            file,
+            table: Table::create(path, 0)?,
             dt,
             n_e,
-            excitatory,
-            inhibitory,
+            compression,
         })
     }
 
-    /// Takes the spikes of one more stretch of time, sorted by time and then by neuron, none
-    /// of them earlier than those before.
+    /// Takes the spikes of one more stretch of time, sorted by time and then by neuron, all
+    /// later than those before.
     ///
     /// Cost: O(spikes), in memory; a flush whenever 2^16 spikes have gathered.
     ///
     /// # Errors
     /// Those of [`flush`](Self::flush).
     pub fn append(&mut self, spikes: &[(Steps, Gid)]) -> Result<()> {
-        debug_assert!(spikes.is_sorted());
+        debug_assert!(spikes.is_sorted(), "spikes out of order");
         for &(time, gid) in spikes {
             let ms = time.to_ms(self.dt).0;
             match gid.0.checked_sub(self.n_e) {
-                None => self.excitatory.push(gid.0, ms),
-                Some(id) => self.inhibitory.push(id, ms),
+                None => self.table.excitatory.push(gid.0, ms),
+                Some(id) => self.table.inhibitory.push(id, ms),
             }
         }
-        if self.held_back() >= HELD_BACK {
+        if self.table.held_back() >= HELD_BACK {
             self.flush()?;
         }
         Ok(())
@@ -100,6 +91,99 @@ impl SpikeWriter {
     /// # Errors
     /// If the file cannot be written, for instance because the disk is full.
     pub fn flush(&mut self) -> Result<()> {
+        self.table.flush()
+    }
+
+    /// Flushes and closes the file, and compresses it if that was asked for.
+    ///
+    /// The compressed file grows beside the other, as `<path>.part`, and then replaces it.
+    ///
+    /// Cost: with compression, reads and writes all spikes once more, block by block.
+    ///
+    /// # Errors
+    /// Those of [`flush`](Self::flush); a failure to compress leaves the uncompressed file.
+    pub fn close(mut self) -> Result<()> {
+        self.flush()?;
+        let path = self.table.output.path().to_owned();
+        self.table.close()?;
+        if self.compression > 0 {
+            compress(&path, self.compression)?;
+        }
+        Ok(())
+    }
+}
+
+/// Replaces the spike file `path` by a compressed one.
+fn compress(path: &Path, level: u8) -> Result<()> {
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    let part = PathBuf::from(part);
+    remove(&part); // one that a killed run left
+    let replaced = copy(path, &part, level).and_then(|()| {
+        let renamed = std::fs::rename(&part, path);
+        renamed
+            .map_err(|error| Error::run(format!("{}: cannot be replaced: {error}", path.display())))
+    });
+    if replaced.is_err() {
+        remove(&part);
+    }
+    replaced
+}
+
+/// Writes the spikes of the file `from` to a new file `to`.
+fn copy(from: &Path, to: &Path, compression: u8) -> Result<()> {
+    let mut table = Table::create(to, compression)?;
+    let copied = table.copy(from);
+    copied.map_err(|error| table.output.failure(&error))?;
+    table.close()
+}
+
+/// Removes a temporary file if there is one and it can be removed.
+fn remove(path: &Path) {
+    let _ = std::fs::remove_file(path);
+}
+
+/// A file with the spikes of both populations.
+struct Table {
+    output: Output,
+    excitatory: Population,
+    inhibitory: Population,
+}
+
+impl Table {
+    fn create(path: &Path, compression: u8) -> Result<Self> {
+        let output = Output::create(path)?;
+        let storage = Storage {
+            chunk: CHUNK,
+            compression,
+        };
+        let create = || {
+            let excitatory = create_group(output.file(), "E")?;
+            let inhibitory = create_group(output.file(), "I")?;
+            let populations = (
+                Population::create(&excitatory, storage)?,
+                Population::create(&inhibitory, storage)?,
+            );
+            excitatory.unlink(PLACEHOLDER)?;
+            inhibitory.unlink(PLACEHOLDER)?;
+            populations.0.describe()?;
+            populations.1.describe()?;
+            output.flush()?;
+            Ok(populations)
+        };
+        let (excitatory, inhibitory) = create().map_err(|error| output.failure(&error))?;
+        Ok(Self {
+            output,
+            excitatory,
+            inhibitory,
+        })
+    }
+
+    fn held_back(&self) -> usize {
+        self.excitatory.new_ids.len() + self.inhibitory.new_ids.len()
+    }
+
+    fn flush(&mut self) -> Result<()> {
         if self.held_back() == 0 {
             return Ok(());
         }
@@ -107,69 +191,77 @@ impl SpikeWriter {
             .excitatory
             .write()
             .and_then(|()| self.inhibitory.write())
-            .and_then(|()| self.file.flush());
-        written.map_err(|error| unwritable(&self.path, &error))
+            .and_then(|()| self.output.flush());
+        written.map_err(|error| self.output.failure(&error))
     }
 
-    /// Flushes and closes the file.
-    ///
-    /// # Errors
-    /// Those of [`flush`](Self::flush).
-    pub fn close(mut self) -> Result<()> {
-        self.flush()?;
-        let Self {
-            path,
-            file,
-            excitatory,
-            inhibitory,
-            ..
-        } = self;
-        drop((excitatory, inhibitory));
-        file.close().map_err(|error| unwritable(&path, &error))
+    /// Adds all spikes of the spike file `from`.
+    fn copy(&mut self, from: &Path) -> hdf5::Result<()> {
+        let from = File::open(from)?;
+        self.excitatory.copy(&from.group("spikes/E")?)?;
+        self.inhibitory.copy(&from.group("spikes/I")?)
     }
 
-    fn held_back(&self) -> usize {
-        self.excitatory.ids_held_back.len() + self.inhibitory.ids_held_back.len()
+    fn close(self) -> Result<()> {
+        drop((self.excitatory, self.inhibitory));
+        self.output.close()
     }
 }
 
-/// The spikes of one population: in the file, and still held back.
+/// A link that makes a group set up its list of members; see [`create_group`].
+const PLACEHOLDER: &str = "placeholder";
+
+/// Creates the group of a population, for now with a placeholder as its only member.
+///
+/// Thus all four columns can then be created without anything in between, and what HDF5 notes
+/// about them lies side by side in the file: a flush that lets all of them grow does so in
+/// one write, and a kill never finds ids and times of different lengths.
+fn create_group(file: &File, name: &str) -> hdf5::Result<Group> {
+    let group = file.create_group(&format!("spikes/{name}"))?;
+    attribute(&group, "sorting", Sorting::by_time)?;
+    group.link_soft("/spikes", PLACEHOLDER)?;
+    Ok(group)
+}
+
+/// The spikes of one population: in the file, and those still held back.
 struct Population {
     ids: Column,
     times: Column,
-    ids_held_back: Vec<u64>,
-    times_held_back: Vec<f64>,
+    new_ids: Vec<u64>,
+    new_times: Vec<f64>,
 }
 
 impl Population {
-    fn create(group: &Group, compression: u8) -> hdf5::Result<Self> {
-        let storage = Storage {
-            chunk: CHUNK,
-            compression,
-        };
-        attribute(group, "sorting", Sorting::by_time)?;
-        let ids = Column::numbers::<u64>(group, "node_ids", storage)?;
-        let times = Column::numbers::<f64>(group, "timestamps", storage)?;
-        label(times.dataset(), "units", "ms")?;
+    fn create(group: &Group, storage: Storage) -> hdf5::Result<Self> {
         Ok(Self {
-            ids,
-            times,
-            ids_held_back: Vec::new(),
-            times_held_back: Vec::new(),
+            ids: Column::numbers::<u64>(group, "node_ids", storage)?,
+            times: Column::numbers::<f64>(group, "timestamps", storage)?,
+            new_ids: Vec::new(),
+            new_times: Vec::new(),
         })
     }
 
+    fn describe(&self) -> hdf5::Result<()> {
+        label(self.times.dataset(), "units", "ms")
+    }
+
     fn push(&mut self, id: u32, ms: f64) {
-        self.ids_held_back.push(u64::from(id));
-        self.times_held_back.push(ms);
+        self.new_ids.push(u64::from(id));
+        self.new_times.push(ms);
     }
 
     fn write(&mut self) -> hdf5::Result<()> {
-        self.ids.append(&self.ids_held_back)?;
-        self.times.append(&self.times_held_back)?;
-        self.ids_held_back.clear();
-        self.times_held_back.clear();
+        self.ids.append(&self.new_ids)?;
+        self.times.append(&self.new_times)?;
+        self.new_ids.clear();
+        self.new_times.clear();
         Ok(())
+    }
+
+    /// Adds all spikes of a population in another file.
+    fn copy(&mut self, from: &Group) -> hdf5::Result<()> {
+        self.ids.copy::<u64>(&from.dataset("node_ids")?)?;
+        self.times.copy::<f64>(&from.dataset("timestamps")?)
     }
 }
 

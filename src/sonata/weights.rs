@@ -1,11 +1,11 @@
 //! `weights.h5`: every plastic synapse once, its weight at each of the times asked for.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use hdf5::{File, Group};
 
-use super::create::{Column, Storage, attribute, create_file, label, unwritable};
-use crate::error::{Error, Result};
+use super::create::{Column, Output, Storage, attribute, label, steady_group};
+use crate::error::Result;
 use crate::units::{Ms, Projection};
 
 /// Entries a chunk: 128 KiB.
@@ -14,11 +14,11 @@ const CHUNK: usize = 1 << 14;
 /// Rows a chunk of the index, which has one row a source rather than one a synapse: 16 KiB.
 const INDEX_CHUNK: usize = 1 << 10;
 
-/// Where a snapshot grows, under a name no reader of SONATA looks at.
+/// The group where a snapshot grows; no reader of SONATA looks there. It stays behind, empty.
 const UNFINISHED: &str = "unfinished";
 
 /// The edge population, once its first snapshot is complete.
-const POPULATION: &str = "edges/E_to_E";
+const POPULATION: &str = "E_to_E";
 
 /// One plastic synapse; ids count from 0 within the excitatory population, the weight is in pA.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,8 +40,7 @@ pub struct Synapse {
 /// A snapshot grows out of sight, under `/unfinished`, and moves to its place when all of it
 /// is on disk: a process killed in between leaves the earlier ones as they were.
 pub struct WeightWriter {
-    path: PathBuf,
-    file: File,
+    output: Output,
     delay: Ms,
     storage: Storage,
     /// How many synapses there are, known when the first snapshot is complete.
@@ -66,12 +65,13 @@ impl WeightWriter {
     /// # Errors
     /// If `path` exists or cannot be written.
     pub fn create(path: &Path, delay: Ms, compression: u8) -> Result<Self> {
-        let file = create_file(path)?;
-        let edges = file.create_group("edges").and_then(|_| file.flush());
-        edges.map_err(|error| unwritable(path, &error))?;
+        let output = Output::create(path)?;
+        let created = steady_group(output.file(), UNFINISHED)
+            .and_then(|_| steady_group(output.file(), "edges"))
+            .and_then(|_| output.flush());
+        created.map_err(|error| output.failure(&error))?;
         Ok(Self {
-            path: path.to_owned(),
-            file,
+            output,
             delay,
             storage: Storage {
                 chunk: CHUNK,
@@ -91,16 +91,14 @@ impl WeightWriter {
     /// If the snapshot before was not ended.
     pub fn begin(&mut self, at: Ms) -> Result<()> {
         assert!(self.unfinished.is_none(), "a snapshot was begun twice");
-        let place = format!("{POPULATION}/0/{}", name_of(at));
-        if self.file.link_exists(&place) {
-            let path = self.path.display();
-            return Err(Error::run(format!(
-                "{path}: holds the weights at {} ms already",
-                at.0
-            )));
+        let place = format!("edges/{POPULATION}/0/{}", name_of(at));
+        let file = self.output.file();
+        if file.link_exists(&place) {
+            let why = format!("holds the weights at {} ms already", at.0);
+            return Err(self.output.refusal(&why));
         }
-        let snapshot = Snapshot::create(&self.file, at, self.storage, self.synapses.is_none());
-        self.unfinished = Some(snapshot.map_err(|error| unwritable(&self.path, &error))?);
+        let snapshot = Snapshot::create(file, at, self.storage, self.synapses.is_none());
+        self.unfinished = Some(snapshot.map_err(|error| self.output.failure(&error))?);
         Ok(())
     }
 
@@ -120,7 +118,7 @@ impl WeightWriter {
         let snapshot = self.unfinished.as_mut().expect("a snapshot was begun");
         snapshot
             .append(block)
-            .map_err(|error| unwritable(&self.path, &error))
+            .map_err(|error| self.output.failure(&error))
     }
 
     /// Completes the snapshot: it is on disk, and `0/syn_weight` means it.
@@ -136,15 +134,14 @@ impl WeightWriter {
         let synapses = snapshot.weights.len();
         let expected = *self.synapses.get_or_insert(synapses);
         if synapses != expected {
-            return Err(Error::run(format!(
-                "{}: {synapses} synapses at {} ms, but {expected} in the first snapshot",
-                self.path.display(),
-                snapshot.at.0
-            )));
+            let at = snapshot.at.0;
+            let why =
+                format!("{synapses} synapses at {at} ms, but {expected} in the first snapshot");
+            return Err(self.output.refusal(&why));
         }
         snapshot
-            .finish(&self.file, self.delay)
-            .map_err(|error| unwritable(&self.path, &error))
+            .finish(&self.output, self.delay)
+            .map_err(|error| self.output.failure(&error))
     }
 
     /// Closes the file.
@@ -156,8 +153,7 @@ impl WeightWriter {
     /// If a snapshot was begun and not ended.
     pub fn close(self) -> Result<()> {
         assert!(self.unfinished.is_none(), "a snapshot was not ended");
-        let closed = self.file.flush().and_then(|()| self.file.close());
-        closed.map_err(|error| unwritable(&self.path, &error))
+        self.output.close()
     }
 }
 
@@ -169,15 +165,14 @@ fn name_of(at: Ms) -> String {
 impl Snapshot {
     /// The first snapshot grows as a whole population, later ones as a dataset.
     fn create(file: &File, at: Ms, storage: Storage, first: bool) -> hdf5::Result<Self> {
-        let (connections, weights) = if first {
-            let population = file.create_group(UNFINISHED)?;
-            let name = format!("0/{}", name_of(at));
-            let weights = Column::numbers::<f64>(&population, &name, storage)?;
-            (Some(Connections::create(population, storage)?), weights)
-        } else {
-            let weights = Column::numbers::<f64>(file, UNFINISHED, storage)?;
-            (None, weights)
-        };
+        let mut group = file.group(UNFINISHED)?;
+        let mut connections = None;
+        if first {
+            let population = steady_group(&group, POPULATION)?;
+            group = steady_group(&population, "0")?;
+            connections = Some(Connections::create(population, storage)?);
+        }
+        let weights = Column::numbers::<f64>(&group, &name_of(at), storage)?;
         label(weights.dataset(), "units", "pA")?;
         attribute(weights.dataset(), "time_ms", at.0)?;
         Ok(Self {
@@ -196,22 +191,23 @@ impl Snapshot {
     }
 
     /// Brings everything to disk, and only then into sight.
-    fn finish(self, file: &File, delay: Ms) -> hdf5::Result<()> {
+    fn finish(self, output: &Output, delay: Ms) -> hdf5::Result<()> {
+        let file = output.file();
         let name = name_of(self.at);
+        let unfinished = file.group(UNFINISHED)?;
         if let Some(connections) = self.connections {
             let population = connections.finish(delay)?;
-            let group = population.group("0")?;
-            group.link_hard(&name, "syn_weight")?;
-            file.flush()?;
-            file.relink(UNFINISHED, POPULATION)?;
+            population.group("0")?.link_hard(&name, "syn_weight")?;
+            output.flush()?;
+            unfinished.relink(POPULATION, &format!("/edges/{POPULATION}"))?;
         } else {
-            file.flush()?;
-            file.relink(UNFINISHED, &format!("{POPULATION}/0/{name}"))?;
-            let group = file.group(&format!("{POPULATION}/0"))?;
+            output.flush()?;
+            let group = file.group(&format!("edges/{POPULATION}/0"))?;
+            unfinished.relink(&name, &format!("{}/{name}", group.name()))?;
             group.unlink("syn_weight")?;
             group.link_hard(&name, "syn_weight")?;
         }
-        file.flush()
+        output.flush()
     }
 }
 
@@ -367,3 +363,6 @@ impl SourceIndex {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
