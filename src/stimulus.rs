@@ -281,13 +281,13 @@ impl Kernel for Invert<'_> {
                 *count += u16::from(b > cell);
             }
         }
-        let mut open = 0i16;
+        let mut open = [false; BLOCK];
         for &cell in &self.law.cut {
-            for &b in self.bits {
-                open |= i16::from(b == cell);
+            for (open, &b) in open.iter_mut().zip(self.bits) {
+                *open |= b == cell;
             }
         }
-        (counts, open != 0)
+        (counts, open.iter().fold(false, |any, &open| any | open))
     }
 }
 

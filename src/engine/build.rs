@@ -9,7 +9,7 @@ use crate::comm::Comm;
 use crate::error::{Error, Result};
 use crate::math::GridExp;
 use crate::network::{Draw, Placement, Pool};
-use crate::neuron::{IafPscAlpha, IgnoreAndFire, Neurons};
+use crate::neuron::{self, IafPscAlpha, IgnoreAndFire, Neurons};
 use crate::params::{Delays, NeuronModel, Params, Stimulus, VInit, WeightPrecision};
 use crate::rng::{Purpose, normal, stream, unit};
 use crate::sonata::read;
@@ -352,10 +352,16 @@ impl Context<'_> {
             .into_iter()
             .max();
         let slots = max_delay.expect("four delays").0 as usize;
-        let ring = RingBuffer::new(gids.len(), slots);
+        let channels = neuron::channels(&params.neuron);
+        let ring = RingBuffer::new(gids.len(), channels, slots);
         let neurons = match node.initial {
             Initial::Potentials(potentials) => {
-                Neurons::IafPscAlpha(IafPscAlpha::new(&params.neuron, dt, &potentials))
+                if channels == 1 {
+                    Neurons::IafPscAlpha(IafPscAlpha::new(&params.neuron, dt, &potentials))
+                } else {
+                    let neurons = IafPscAlpha::new(&params.neuron, dt, &potentials);
+                    Neurons::IafPscAlphaTwoCurrents(neurons)
+                }
             }
             Initial::RatesAndPhases(rates, phases) => {
                 Neurons::IgnoreAndFire(IgnoreAndFire::new(dt, &rates, &phases))

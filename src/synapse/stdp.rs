@@ -116,8 +116,8 @@ impl Law {
     }
 }
 
-/// Synapses worked on at once: the arrays of a batch fill half of L1.
-const BATCH: usize = 64;
+/// Synapses worked on at once: the arrays of a batch stay in L1.
+const BATCH: usize = 128;
 /// Postsynaptic spikes per synapse that the batch applies; with more, or spikes older than
 /// the history's record, [`Law::weight_after`] takes over.
 const ROUNDS: usize = 3;
@@ -128,20 +128,31 @@ struct Batch {
     weights: [f64; BATCH],
     /// K₋ at the arrival
     traces_minus: [f64; BATCH],
-    /// round r holds the (r+1)-th oldest postsynaptic spike of the synapses that have so many
-    pending: [Pending; ROUNDS],
+    /// Potentiations by the third-latest, the second-latest and the latest postsynaptic spike
+    /// of each synapse that has it in its window: in this order, oldest first.
+    rounds: [Round; ROUNDS],
 }
 
-struct Pending {
+struct Round {
     len: usize,
     synapse: [u8; BATCH],
     age: [i32; BATCH],
 }
 
+impl Round {
+    /// Notes a potentiation if `holds`, without a branch.
+    #[inline(always)]
+    fn push(&mut self, holds: bool, synapse: usize, age: i32) {
+        self.synapse[self.len % BATCH] = synapse as u8;
+        self.age[self.len % BATCH] = age;
+        self.len += usize::from(holds);
+    }
+}
+
 impl Batch {
     #[inline(always)]
     fn new() -> Self {
-        let none = || Pending {
+        let none = || Round {
             len: 0,
             synapse: [0; BATCH],
             age: [0; BATCH],
@@ -149,7 +160,7 @@ impl Batch {
         Batch {
             weights: [0.0; BATCH],
             traces_minus: [0.0; BATCH],
-            pending: std::array::from_fn(|_| none()),
+            rounds: std::array::from_fn(|_| none()),
         }
     }
 
@@ -167,61 +178,64 @@ impl Batch {
         let Visit { until, trace, .. } = visit;
         // Without a trace there is nothing to potentiate: an empty window.
         let after = if trace > 0.0 { visit.after } else { i32::MAX };
-        self.pending.iter_mut().for_each(|round| round.len = 0);
-        for (j, (&target, weight)) in targets.iter().zip(weights).enumerate() {
-            let Recent { stamps, traces } = &history.recent()[target.index()];
+        let recent = history.recent();
+        let decay = history.decay();
+        let [third_latest, second_latest, latest] = &mut self.rounds;
+        (third_latest.len, second_latest.len, latest.len) = (0, 0, 0);
+        let slots = self.weights.iter_mut().zip(&mut self.traces_minus);
+        for (j, ((&target, weight), (value, trace_minus))) in
+            targets.iter().zip(weights).zip(slots).enumerate()
+        {
+            let Recent { stamps, traces } = &recent[target.index()];
             let [newest, second, third, fourth] = *stamps;
             if fourth > after || second >= until {
                 let lid = Lid(target.index() as u32);
-                self.weights[j] = law.weight_after(weight.value(), visit, history, lid);
-                self.traces_minus[j] = 0.0;
+                *value = law.weight_after(weight.value(), visit, history, lid);
+                *trace_minus = 0.0;
                 continue;
             }
-            self.weights[j] = weight.value();
-            let settled = usize::from(newest >= until);
-            let age = until.wrapping_sub(stamps[settled]);
-            self.traces_minus[j] = traces[settled] * history.decay().at(age);
-            let seen = [newest, second, third]
-                .map(|s| i32::from(s > after))
-                .iter()
-                .sum::<i32>();
-            let early = [newest, second, third]
-                .map(|s| i32::from(s > until))
-                .iter()
-                .sum::<i32>();
-            for (round, pending) in self.pending.iter_mut().enumerate() {
-                let oldest = seen - 1 - round as i32;
-                pending.synapse[pending.len] = j as u8;
-                pending.age[pending.len] = stamps[oldest as usize & 3].wrapping_sub(after);
-                pending.len += usize::from(oldest >= early);
-            }
+            *value = weight.value();
+            let (stamp, trace) = if newest < until {
+                (newest, traces[0])
+            } else {
+                (second, traces[1])
+            };
+            *trace_minus = trace * decay.at(until.wrapping_sub(stamp));
+            third_latest.push(third > after, j, third.wrapping_sub(after));
+            second_latest.push(second > after, j, second.wrapping_sub(after));
+            latest.push(
+                newest > after && newest <= until,
+                j,
+                newest.wrapping_sub(after),
+            );
         }
     }
 
     #[inline(always)]
     fn potentiate(&mut self, law: &Law, visit: Visit, round: usize) {
-        let pending = &self.pending[round];
-        if pending.len == 0 {
-            return;
-        }
+        let Round { len, synapse, age } = &self.rounds[round];
+        let (synapse, age) = (&synapse[..*len], &age[..*len]);
         let mut factors = [0.0; BATCH];
         let mut weights = [0.0; BATCH];
         let scale = law.lambda * visit.trace;
-        for k in 0..pending.len {
-            factors[k] = scale * law.decay_plus.at(pending.age[k]);
-            weights[k] = self.weights[pending.synapse[k] as usize % BATCH];
+        for (((factor, weight), &j), &age) in
+            factors.iter_mut().zip(&mut weights).zip(synapse).zip(age)
+        {
+            *factor = scale * law.decay_plus.at(age);
+            *weight = self.weights[j as usize % BATCH];
         }
+        let vectors = len.div_ceil(LANES);
         for (weights, factors) in weights
             .chunks_exact_mut(LANES)
             .zip(factors.chunks_exact(LANES))
-            .take(pending.len.div_ceil(LANES))
+            .take(vectors)
         {
             for (weight, &factor) in weights.iter_mut().zip(factors) {
                 *weight = law.potentiated(*weight, factor);
             }
         }
-        for k in 0..pending.len {
-            self.weights[pending.synapse[k] as usize % BATCH] = weights[k];
+        for (&j, &weight) in synapse.iter().zip(&weights) {
+            self.weights[j as usize % BATCH] = weight;
         }
     }
 
