@@ -7,6 +7,7 @@
 use crate::buffers::{Post, Recent, SpikeHistory};
 use crate::math::{GridExp, Power};
 use crate::params::StdpParams;
+use crate::simd::{self, Kernel};
 use crate::units::{Lid, Ms, Steps};
 
 use super::{Target, Weight};
@@ -225,15 +226,7 @@ impl Batch {
             *weight = self.weights[j as usize % BATCH];
         }
         let vectors = len.div_ceil(LANES);
-        for (weights, factors) in weights
-            .chunks_exact_mut(LANES)
-            .zip(factors.chunks_exact(LANES))
-            .take(vectors)
-        {
-            for (weight, &factor) in weights.iter_mut().zip(factors) {
-                *weight = law.potentiated(*weight, factor);
-            }
-        }
+        simd::run(Potentiate { law, factors: &factors, weights: &mut weights, vectors });
         for (&j, &weight) in synapse.iter().zip(&weights) {
             self.weights[j as usize % BATCH] = weight;
         }
@@ -243,6 +236,27 @@ impl Batch {
     fn depress(&mut self, law: &Law) {
         for (weight, &trace) in self.weights.iter_mut().zip(&self.traces_minus) {
             *weight = law.depressed(*weight, trace);
+        }
+    }
+}
+
+/// w + factor · w^μ for the first `vectors` · [`LANES`] weights.
+struct Potentiate<'a> {
+    law: &'a Law,
+    factors: &'a [f64; BATCH],
+    weights: &'a mut [f64; BATCH],
+    vectors: usize,
+}
+
+impl Kernel for Potentiate<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let whole = self.vectors * LANES;
+        let power = self.law.power;
+        for (weight, &factor) in self.weights[..whole].iter_mut().zip(&self.factors[..whole]) {
+            *weight += factor * power.of(*weight);
         }
     }
 }
