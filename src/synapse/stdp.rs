@@ -104,7 +104,7 @@ impl Law {
     ) {
         let mut batch = Batch::new();
         for (targets, weights) in targets.chunks(BATCH).zip(weights.chunks_mut(BATCH)) {
-            batch.collect(self, visit, history, targets, weights);
+            simd::run(Collect { batch: &mut batch, law: self, visit, history, targets, weights });
             for round in 0..ROUNDS {
                 batch.potentiate(self, visit, round);
             }
@@ -119,6 +119,8 @@ impl Law {
 
 /// Synapses worked on at once: the arrays of a batch stay in L1.
 const BATCH: usize = 128;
+/// How many synapses ahead a history record is asked for.
+const AHEAD: usize = 12;
 /// Postsynaptic spikes per synapse that the batch applies; with more, or spikes older than
 /// the history's record, [`Law::weight_after`] takes over.
 const ROUNDS: usize = 3;
@@ -162,53 +164,6 @@ impl Batch {
             weights: [0.0; BATCH],
             traces_minus: [0.0; BATCH],
             rounds: std::array::from_fn(|_| none()),
-        }
-    }
-
-    /// Sorts the postsynaptic spikes of each synapse into rounds and reads K₋, without
-    /// branches but for the rare synapse that the record does not suffice for.
-    #[inline(always)]
-    fn collect<T: Target, W: Weight>(
-        &mut self,
-        law: &Law,
-        visit: Visit,
-        history: &SpikeHistory,
-        targets: &[T],
-        weights: &[W],
-    ) {
-        let Visit { until, trace, .. } = visit;
-        // Without a trace there is nothing to potentiate: an empty window.
-        let after = if trace > 0.0 { visit.after } else { i32::MAX };
-        let recent = history.recent();
-        let decay = history.decay();
-        let [third_latest, second_latest, latest] = &mut self.rounds;
-        (third_latest.len, second_latest.len, latest.len) = (0, 0, 0);
-        let slots = self.weights.iter_mut().zip(&mut self.traces_minus);
-        for (j, ((&target, weight), (value, trace_minus))) in
-            targets.iter().zip(weights).zip(slots).enumerate()
-        {
-            let Recent { stamps, traces } = &recent[target.index()];
-            let [newest, second, third, fourth] = *stamps;
-            if fourth > after || second >= until {
-                let lid = Lid(target.index() as u32);
-                *value = law.weight_after(weight.value(), visit, history, lid);
-                *trace_minus = 0.0;
-                continue;
-            }
-            *value = weight.value();
-            let (stamp, trace) = if newest < until {
-                (newest, traces[0])
-            } else {
-                (second, traces[1])
-            };
-            *trace_minus = trace * decay.at(until.wrapping_sub(stamp));
-            third_latest.push(third > after, j, third.wrapping_sub(after));
-            second_latest.push(second > after, j, second.wrapping_sub(after));
-            latest.push(
-                newest > after && newest <= until,
-                j,
-                newest.wrapping_sub(after),
-            );
         }
     }
 
@@ -257,6 +212,56 @@ impl Kernel for Potentiate<'_> {
         let power = self.law.power;
         for (weight, &factor) in self.weights[..whole].iter_mut().zip(&self.factors[..whole]) {
             *weight += factor * power.of(*weight);
+        }
+    }
+}
+
+/// Sorts the postsynaptic spikes of each synapse into rounds and reads K₋, without branches
+/// but for the rare synapse that the record does not suffice for.
+struct Collect<'a, T, W> {
+    batch: &'a mut Batch,
+    law: &'a Law,
+    visit: Visit,
+    history: &'a SpikeHistory,
+    targets: &'a [T],
+    weights: &'a [W],
+}
+
+impl<T: Target, W: Weight> Kernel for Collect<'_, T, W> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Collect { batch, law, visit, history, targets, weights } = self;
+        let Visit { until, trace, .. } = visit;
+        // Without a trace there is nothing to potentiate: an empty window.
+        let after = if trace > 0.0 { visit.after } else { i32::MAX };
+        let recent = history.recent();
+        let decay = history.decay();
+        let [third_latest, second_latest, latest] = &mut batch.rounds;
+        (third_latest.len, second_latest.len, latest.len) = (0, 0, 0);
+        let slots = batch.weights.iter_mut().zip(&mut batch.traces_minus);
+        for (j, ((&target, weight), (value, trace_minus))) in
+            targets.iter().zip(weights).zip(slots).enumerate()
+        {
+            if let Some(ahead) = targets.get(j + AHEAD) {
+                simd::prefetch(recent, ahead.index());
+            }
+            let Recent { stamps, traces } = &recent[target.index()];
+            let [newest, second, third, fourth] = *stamps;
+            if fourth > after || second >= until {
+                let lid = Lid(target.index() as u32);
+                *value = law.weight_after(weight.value(), visit, history, lid);
+                *trace_minus = 0.0;
+                continue;
+            }
+            *value = weight.value();
+            let (stamp, trace) =
+                if newest < until { (newest, traces[0]) } else { (second, traces[1]) };
+            *trace_minus = trace * decay.at(until.wrapping_sub(stamp));
+            third_latest.push(third > after, j, third.wrapping_sub(after));
+            second_latest.push(second > after, j, second.wrapping_sub(after));
+            latest.push(newest > after && newest <= until, j, newest.wrapping_sub(after));
         }
     }
 }
