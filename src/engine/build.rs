@@ -372,7 +372,7 @@ impl Context<'_> {
                 Input::poisson(*mean_per_step, delays.x, params.simulation.seed, gids)
             }
             (Stimulus::Spikes(_), spikes) => {
-                Input::train(spikes.unwrap_or_default(), delays.x, gids)
+                Input::given(spikes.unwrap_or_default(), delays.x, gids.len())
             }
         };
         let decay_minus = GridExp::new(dt, params.stdp.tau_minus, self.clock.end);

@@ -104,7 +104,14 @@ impl Law {
     ) {
         let mut batch = Batch::new();
         for (targets, weights) in targets.chunks(BATCH).zip(weights.chunks_mut(BATCH)) {
-            simd::run(Collect { batch: &mut batch, law: self, visit, history, targets, weights });
+            simd::run(Collect {
+                batch: &mut batch,
+                law: self,
+                visit,
+                history,
+                targets,
+                weights,
+            });
             for round in 0..ROUNDS {
                 batch.potentiate(self, visit, round);
             }
@@ -181,7 +188,12 @@ impl Batch {
             *weight = self.weights[j as usize % BATCH];
         }
         let vectors = len.div_ceil(LANES);
-        simd::run(Potentiate { law, factors: &factors, weights: &mut weights, vectors });
+        simd::run(Potentiate {
+            law,
+            factors: &factors,
+            weights: &mut weights,
+            vectors,
+        });
         for (&j, &weight) in synapse.iter().zip(&weights) {
             self.weights[j as usize % BATCH] = weight;
         }
@@ -232,7 +244,14 @@ impl<T: Target, W: Weight> Kernel for Collect<'_, T, W> {
 
     #[inline(always)]
     fn run(self) {
-        let Collect { batch, law, visit, history, targets, weights } = self;
+        let Collect {
+            batch,
+            law,
+            visit,
+            history,
+            targets,
+            weights,
+        } = self;
         let Visit { until, trace, .. } = visit;
         // Without a trace there is nothing to potentiate: an empty window.
         let after = if trace > 0.0 { visit.after } else { i32::MAX };
@@ -256,12 +275,19 @@ impl<T: Target, W: Weight> Kernel for Collect<'_, T, W> {
                 continue;
             }
             *value = weight.value();
-            let (stamp, trace) =
-                if newest < until { (newest, traces[0]) } else { (second, traces[1]) };
+            let (stamp, trace) = if newest < until {
+                (newest, traces[0])
+            } else {
+                (second, traces[1])
+            };
             *trace_minus = trace * decay.at(until.wrapping_sub(stamp));
             third_latest.push(third > after, j, third.wrapping_sub(after));
             second_latest.push(second > after, j, second.wrapping_sub(after));
-            latest.push(newest > after && newest <= until, j, newest.wrapping_sub(after));
+            latest.push(
+                newest > after && newest <= until,
+                j,
+                newest.wrapping_sub(after),
+            );
         }
     }
 }
