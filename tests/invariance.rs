@@ -189,6 +189,24 @@ fn another_seed_gives_another_network() {
     }
 }
 
+/// A warm-up hides its spikes, those at its very end included, and changes nothing else.
+#[test]
+fn a_warm_up_hides_spikes_only() {
+    let desk = Desk::new();
+    let config = desk.config("net", &config("ignore_and_fire", DIFFERENT, "f64"));
+    let warm = desk.result(&config, 2, 1, &[]);
+    let sets = ["simulation.presim=0", "simulation.T=321.5"];
+    let whole = desk.result(&config, 1, 1, &sets);
+    assert_eq!(warm.digests()[1], whole.digests()[1]);
+    for population in ["E", "I"] {
+        let (ids, times) = whole.spikes(population);
+        let hidden = times.partition_point(|&time| time <= 20.5);
+        assert!(times[..hidden].contains(&20.5) && times[hidden] == 20.625);
+        let rest = (ids[hidden..].to_vec(), times[hidden..].to_vec());
+        assert_eq!(warm.spikes(population), rest, "{population}");
+    }
+}
+
 /// Every way of drawing connections, with sparse rows too: there they are sorted, not counted.
 #[test]
 fn every_way_of_drawing() {

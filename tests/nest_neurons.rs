@@ -16,7 +16,7 @@ use stdp_hpc::rng::{below, unit};
 use stdp_hpc::simd::{self, Kernel};
 use stdp_hpc::stimulus::Input;
 use stdp_hpc::synapse::{Law, Sources, Target, Visit, Weight};
-use stdp_hpc::units::{Gid, Lid, Ms, Steps};
+use stdp_hpc::units::{Lid, Ms, Steps};
 
 /// The cases of a file in reference/.
 fn cases(name: &str) -> Vec<Value> {
@@ -101,7 +101,6 @@ fn run_iaf<const CHANNELS: usize>(
     let delay = step(&case["delay_steps"]);
     let (weight_ex, weight_in) = (number(&case["weight_ex_pA"]), number(&case["weight_in_pA"]));
     let (exc, inh) = (steps(&case["exc_steps"]), steps(&case["inh_steps"]));
-    let gids = (0..NEURONS as u32).map(Gid).collect();
     let train = match way {
         Way::External => &exc[..],
         Way::Ring => &[],
@@ -109,7 +108,7 @@ fn run_iaf<const CHANNELS: usize>(
     let train = train
         .iter()
         .flat_map(|&s| (0..NEURONS as u32).map(move |lid| (Steps(s), lid)));
-    let mut input = Input::train(train.collect(), Steps(delay), gids);
+    let mut input = Input::given(train.collect(), Steps(delay), NEURONS);
     let mut ring = RingBuffer::new(NEURONS, CHANNELS, delay as usize);
     let (mut fired, mut traces) = (vec![Vec::new(); NEURONS], vec![Vec::new(); NEURONS]);
     let mut emissions = Vec::new();
@@ -213,8 +212,7 @@ fn ignore_and_fire_is_nests() {
         let end = here.iter().map(|case| step(&case["steps"])).max();
         for length in [1, 7, 12] {
             let mut neurons = IgnoreAndFire::new(Ms(dt), &column("rate"), &column("phase"));
-            let gids = (0..here.len() as u32).map(Gid).collect();
-            let mut input = Input::train(Vec::new(), Steps(1), gids);
+            let mut input = Input::given(Vec::new(), Steps(1), here.len());
             let mut ring = RingBuffer::new(here.len(), 1, 12);
             let mut fired = vec![Vec::new(); here.len()];
             let mut emissions = Vec::new();
@@ -243,7 +241,7 @@ fn ignore_and_fire_receives_its_input() {
     for channels in [1, 2] {
         let mut neurons = IgnoreAndFire::new(Ms(0.1), &[10.0; 3], &[0.5; 3]);
         let train = vec![(Steps(4), 1), (Steps(4), 1), (Steps(5), 2)];
-        let mut input = Input::train(train, Steps(2), (0..3).map(Gid).collect());
+        let mut input = Input::given(train, Steps(2), 3);
         let mut ring = RingBuffer::new(3, channels, 10);
         ring.slot(Steps(6), 0).channel(5.0)[0] += 5.0;
         ring.slot(Steps(6), 1).channel(-1.5)[0] -= 1.5;
