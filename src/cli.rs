@@ -53,6 +53,8 @@ pub fn main() -> u8 {
         Err(error) => return complain(&error),
     };
     let leads = comm.rank() == 0;
+    // Until the message of a failure is out.
+    let _running = comm.hold();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(message) if message.use_stderr() => return end(leads, &misuse(&message)),
@@ -70,12 +72,13 @@ pub fn main() -> u8 {
     }
 }
 
-/// Ends a run that all ranks agree has failed: the leading one says why.
-///
-/// The others end as if all were well: launchers kill what is left of a job at the first exit
-/// code that is not 0, and that could be before the leading rank has said its line.
+/// The exit code of a run that all ranks agree has failed; the leading one says why.
 fn end(leads: bool, error: &Error) -> u8 {
-    if leads { complain(error) } else { 0 }
+    if leads {
+        complain(error)
+    } else {
+        error.exit_code()
+    }
 }
 
 fn complain(error: &Error) -> u8 {

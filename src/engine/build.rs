@@ -9,7 +9,7 @@ use crate::comm::Comm;
 use crate::error::{Error, Result};
 use crate::math::GridExp;
 use crate::network::{Draw, Placement, Pool};
-use crate::neuron::{IafPscAlpha, IgnoreAndFire, Neurons};
+use crate::neuron::{self, IafPscAlpha, IgnoreAndFire, Neurons};
 use crate::params::{Delays, NeuronModel, Params, Stimulus, VInit, WeightPrecision};
 use crate::rng::{Purpose, normal, stream, unit};
 use crate::sonata::read;
@@ -71,24 +71,21 @@ impl Simulation {
             end: Steps(params.simulation.presim.0 + params.simulation.T.0),
         };
         let law = Arc::new(Law::new(&params.stdp, params.simulation.dt, clock.end));
-        let projections = wired
-            .projections
-            .into_iter()
-            .zip(tables)
-            .zip(nodes)
-            .zip(0..);
-        let vps = projections
-            .map(|(((projections, table), node), thread)| {
-                let context = Context {
-                    params: &params,
-                    place: &place,
-                    delays,
-                    law: &law,
-                    clock,
-                };
-                Mutex::new(context.virtual_process(thread, projections, table, node))
-            })
-            .collect();
+        let parts = wired.projections.into_iter().zip(tables).zip(nodes);
+        let parts: Vec<_> = parts.map(|part| Mutex::new(Some(part))).collect();
+        // Each thread makes what it will use: the memory then lies near it.
+        let vps = team.map(|thread| {
+            let part = parts[thread].lock().expect("no panic passed").take();
+            let ((projections, table), node) = part.expect("one part a thread");
+            let context = Context {
+                params: &params,
+                place: &place,
+                delays,
+                law: &law,
+                clock,
+            };
+            Mutex::new(context.virtual_process(thread as u32, projections, table, node))
+        });
         let create = read + begun.elapsed().as_secs_f64();
         Ok(Simulation {
             comm,
@@ -382,10 +379,16 @@ impl Context<'_> {
             .into_iter()
             .max();
         let slots = max_delay.expect("four delays").0 as usize;
-        let ring = RingBuffer::new(gids.len(), slots);
+        let channels = neuron::channels(&params.neuron);
+        let ring = RingBuffer::new(gids.len(), channels, slots);
         let neurons = match node.initial {
             Initial::Potentials(potentials) => {
-                Neurons::IafPscAlpha(IafPscAlpha::new(&params.neuron, dt, &potentials))
+                if channels == 1 {
+                    Neurons::IafPscAlpha(IafPscAlpha::new(&params.neuron, dt, &potentials))
+                } else {
+                    let neurons = IafPscAlpha::new(&params.neuron, dt, &potentials);
+                    Neurons::IafPscAlphaTwoCurrents(neurons)
+                }
             }
             Initial::RatesAndPhases(rates, phases) => {
                 Neurons::IgnoreAndFire(IgnoreAndFire::new(dt, &rates, &phases))
@@ -396,7 +399,7 @@ impl Context<'_> {
                 Input::poisson(*mean_per_step, delays.x, params.simulation.seed, gids)
             }
             (Stimulus::Spikes(_), spikes) => {
-                Input::train(spikes.unwrap_or_default(), delays.x, gids)
+                Input::given(spikes.unwrap_or_default(), delays.x, gids.len())
             }
         };
         let decay_minus = GridExp::new(dt, params.stdp.tau_minus, self.clock.end);
