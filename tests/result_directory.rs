@@ -1,0 +1,228 @@
+//! Where results go: nothing is overwritten unasked, places that will not do are refused before
+//! any work, and a disk that is full ends the run.
+
+mod bench;
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use bench::{Bench, assert_refused, network, write};
+use common::{command_alone, program, read_run, run, start, text};
+
+/// The files of a directory.
+fn content(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let entries = fs::read_dir(directory).expect("directory");
+    let paths = entries.map(|entry| entry.expect("entry").path());
+    paths
+        .map(|path| (path.clone(), fs::read(&path).expect("file")))
+        .collect()
+}
+
+#[test]
+fn results_are_not_overwritten_unless_forced() {
+    let bench = Bench::new();
+    bench.run(1, &["--quiet"]).expect(0);
+    fs::write(bench.out.join("notes.txt"), "mine").expect("written");
+    let before = content(&bench.out);
+    assert_eq!(before.len(), 4);
+
+    let out = bench.out.display();
+    let refused = bench.run(1, &[]);
+    let exists = "exists and is not empty: name another directory, or --force to overwrite a \
+                  result there";
+    assert_refused(&refused, &format!("--out {out}: {exists}"));
+    assert_eq!(content(&bench.out), before);
+
+    // Nor by a run that comes to nothing.
+    let missing = bench.path("missing.h5");
+    let set = format!("neuron.initial={}", missing.display());
+    let refused = bench.run(1, &["--force", "--set", &set]);
+    let why = "cannot be opened: No such file or directory (os error 2)";
+    assert_refused(&refused, &format!("{}: {why}", missing.display()));
+    assert_eq!(content(&bench.out), before);
+
+    let other = ["--force", "--quiet", "--set", "simulation.seed=2"];
+    bench
+        .run(
+            1,
+            &[&other[..], &["--set", "record.weights=false"]].concat(),
+        )
+        .expect(0);
+    let after = content(&bench.out);
+    let names: Vec<_> = after
+        .keys()
+        .map(|path| path.file_name().unwrap().to_str().unwrap())
+        .collect();
+    assert_eq!(names, ["notes.txt", "run.json", "spikes.h5"]);
+    assert_eq!(after[&bench.out.join("notes.txt")], b"mine");
+    assert_eq!(read_run(&bench.out)["parameters"]["simulation"]["seed"], 2);
+}
+
+/// The weights of one run are the network of the next, in the same directory.
+#[test]
+fn input_may_be_the_result_that_is_overwritten() {
+    let bench = Bench::new();
+    fs::create_dir_all(&bench.out).expect("directory");
+    let path = bench.out.join("weights.h5");
+    write(&path, network);
+    let set = format!("network.edges={}", path.display());
+    bench
+        .run(1, &["--quiet", "--force", "--set", &set])
+        .expect(0);
+    assert_eq!(read_run(&bench.out)["counts"]["synapses_static"], 6);
+    assert_eq!(
+        common::triples(
+            &common::open(&path).group("edges/E_to_E").unwrap(),
+            "0/syn_weight"
+        )
+        .len(),
+        2
+    );
+}
+
+#[test]
+fn places_for_results_that_will_not_do() {
+    let bench = Bench::new();
+    let config = text(&bench.config);
+    let refuses = |out: &Path, arguments: &[&str], what: &str| {
+        let all = [&[config, "--out", text(out)], arguments].concat();
+        let message = format!("--out {}: {what}", out.display());
+        assert_refused(&run(1, &all), &message);
+    };
+    refuses(&bench.config, &[], "is not a directory");
+    refuses(
+        &bench.config.join("below"),
+        &[],
+        "Not a directory (os error 20)",
+    );
+    fs::create_dir_all(bench.path("other/spikes.h5")).expect("directory");
+    refuses(
+        &bench.path("other"),
+        &["--force"],
+        "cannot overwrite spikes.h5: is a directory",
+    );
+
+    let locked = bench.path("locked");
+    fs::create_dir(&locked).expect("directory");
+    let mounted = Mounted::new(&locked, "ro");
+    let why = match &mounted {
+        Some(_) => "Read-only file system (os error 30)",
+        None => "Permission denied (os error 13)",
+    };
+    fs::set_permissions(&locked, fs::Permissions::from_mode(0o555)).ok();
+    refuses(&locked, &[], &format!("cannot write there: {why}"));
+    refuses(
+        &locked.join("a/b"),
+        &[],
+        &format!("cannot create the directory: {why}"),
+    );
+}
+
+/// Without --out, where the program is called.
+#[test]
+fn the_default_place_is_named_after_the_config() {
+    let bench = Bench::new();
+    let call = |arguments: &[&str]| {
+        let mut command = command_alone(program());
+        command.arg(&bench.config).args(arguments);
+        command.current_dir(bench.desk.path());
+        start(command).wait(Duration::from_secs(60))
+    };
+    let refused = call(&["--set", "neuron.initial=missing.h5"]);
+    let missing = bench.path("missing.h5");
+    let why = "cannot be opened: No such file or directory (os error 2)";
+    assert_refused(&refused, &format!("{}: {why}", missing.display()));
+    assert!(
+        !bench.path("results").exists(),
+        "a directory was left behind"
+    );
+
+    let done = call(&[]).expect(0);
+    assert!(done.stdout.ends_with("results/small\n"), "{done:?}");
+    assert_eq!(read_run(&bench.path("results/small"))["status"], "done");
+}
+
+/// A file system of the test's own, gone with the value.
+struct Mounted(PathBuf);
+
+impl Mounted {
+    /// `None` where mounting is not permitted.
+    fn new(at: &Path, options: &str) -> Option<Self> {
+        let mount = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
+            .arg(at)
+            .output();
+        mount
+            .is_ok_and(|done| done.status.success())
+            .then(|| Self(at.to_owned()))
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg("-l").arg(&self.0).status();
+        assert!(unmounted.is_ok_and(|status| status.success()));
+    }
+}
+
+/// Not the fault of the input: exit code 1, and what is there can be read.
+#[test]
+fn a_full_disk_ends_the_run() {
+    let bench = Bench::new();
+    let disk = bench.path("disk");
+    fs::create_dir(&disk).expect("directory");
+    let Some(_mounted) = Mounted::new(&disk, "size=300k") else {
+        eprintln!("skipped: mounting a small file system is not permitted here");
+        return;
+    };
+    let result = disk.join("result");
+    // 100 spikes in a second of model time, dozens of such seconds in one of wall time: the
+    // disk is full after a few flushes.
+    let long = [
+        "--set",
+        "neuron.model=ignore_and_fire",
+        "--set",
+        "neuron.ignore_and_fire.rate=[0.1, 0.1]",
+        "--set",
+        "network.N=1000",
+        "--set",
+        "network.K=0",
+        "--set",
+        "simulation.T=1000000.0",
+        "--set",
+        "record.weights=false",
+    ];
+    let large = ["--set", "network.N=1000", "--set", "network.K=100"];
+    for (ranks, sets, file) in [
+        (1, &long[..], "spikes.h5"),
+        (2, &long[..], "spikes.h5"),
+        (1, &large[..], "weights.h5"),
+        (2, &large[..], "weights.h5"),
+    ] {
+        let begun = Instant::now();
+        let arguments = [&[text(&bench.config), "--out", text(&result)], sets].concat();
+        let ended = run(ranks, &arguments);
+        let why = "cannot be written: No space left on device";
+        let message = format!("stdp-hpc: {}: {why}", result.join(file).display());
+        let said: Vec<_> = ended
+            .stderr
+            .lines()
+            .filter(|line| line.starts_with("stdp-hpc: "))
+            .collect();
+        assert_eq!(said, [message], "{ended:?}");
+        assert_eq!((ended.code, &ended.stdout[..]), (Some(1), ""));
+        assert!(begun.elapsed() < Duration::from_secs(30));
+        let times = common::read_spikes(&result.join("spikes.h5"), "E").1;
+        if file == "spikes.h5" {
+            assert!(times.len() > 1000 && times.is_sorted(), "{}", times.len());
+        } else {
+            common::open(&result.join("weights.h5"));
+        }
+        fs::remove_dir_all(&result).expect("removed");
+    }
+}
