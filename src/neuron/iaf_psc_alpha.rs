@@ -10,7 +10,7 @@ use super::{Emission, Interval, Propagators};
 
 /// A population of `iaf_psc_alpha` neurons; potentials relative to E_L.
 ///
-/// 56 bytes a neuron. Padded to whole groups of [`GROUP`] neurons; the padding receives
+/// 48 bytes a neuron. Padded to whole groups of [`GROUP`] neurons; the padding receives
 /// nothing and its spikes are dropped.
 pub struct IafPscAlpha {
     neurons: usize,
