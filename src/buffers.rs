@@ -4,60 +4,81 @@ use crate::math::GridExp;
 use crate::stimulus::GROUP;
 use crate::units::{Lid, Steps};
 
-/// Sums of the weights that will arrive at each neuron, per step, one ring for each sign.
+/// Sums of the weights that will arrive at each neuron, per step.
 ///
+/// Weights of either sign have a channel of their own, unless both channels have the same
+/// time constant: then the sum of the currents is all that matters, and one channel holds it.
 /// Slot-major: all neurons of one arrival step lie together, so that the deliveries of one
 /// lag stay within a few tens of kB.
 pub struct RingBuffer {
-    excitatory: Vec<f64>,
-    inhibitory: Vec<f64>,
+    /// \[arrival step\]\[channel\]\[neuron\] (pA)
+    sums: Vec<f64>,
     width: usize,
+    channels: usize,
     slots: usize,
 }
 
 impl RingBuffer {
-    /// Room for `slots` ≥ max_delay arrival steps of `neurons` neurons; 16 bytes each.
-    pub fn new(neurons: usize, slots: usize) -> Self {
+    /// Room for `slots` ≥ max_delay arrival steps of `neurons` neurons; 8 bytes a channel.
+    pub fn new(neurons: usize, channels: usize, slots: usize) -> Self {
         let width = neurons.next_multiple_of(GROUP);
         RingBuffer {
-            excitatory: vec![0.0; width * slots],
-            inhibitory: vec![0.0; width * slots],
+            sums: vec![0.0; width * channels * slots],
             width,
+            channels,
             slots,
         }
     }
 
     #[inline(always)]
-    fn range(&self, arrival: Steps) -> std::ops::Range<usize> {
-        let start = arrival.0 as usize % self.slots * self.width;
-        start..start + self.width
+    fn start(&self, arrival: Steps) -> usize {
+        arrival.0 as usize % self.slots * (self.channels * self.width)
     }
 
-    /// Both slots for `arrival`, excitatory and inhibitory.
-    #[inline(always)]
-    pub fn slots(&mut self, arrival: Steps) -> (&mut [f64], &mut [f64]) {
-        let range = self.range(arrival);
-        (
-            &mut self.excitatory[range.clone()],
-            &mut self.inhibitory[range],
-        )
+    /// 1 or 2, see [`RingBuffer`].
+    pub fn channels(&self) -> usize {
+        self.channels
     }
 
-    /// The part of both slots that belongs to `group`; the update empties it.
+    /// What arrives at the neurons from `first` on with stamp `arrival`.
     #[inline(always)]
-    pub fn group(
-        &mut self,
-        group: usize,
-        arrival: Steps,
-    ) -> (&mut [f64; GROUP], &mut [f64; GROUP]) {
-        let start = self.range(arrival).start + group * GROUP;
-        let ex = self.excitatory[start..]
-            .first_chunk_mut()
-            .expect("whole groups");
-        let inh = self.inhibitory[start..]
-            .first_chunk_mut()
-            .expect("whole groups");
-        (ex, inh)
+    pub fn slot(&mut self, arrival: Steps, first: usize) -> Slot<'_> {
+        let start = self.start(arrival);
+        let inhibitory = (self.channels - 1) * self.width;
+        let sums = &mut self.sums[start + first..start + self.channels * self.width];
+        Slot { sums, inhibitory }
+    }
+
+    /// Takes what arrives at the neurons of `group` through `channel` and leaves 0 there.
+    #[inline(always)]
+    pub fn take(&mut self, group: usize, channel: usize, arrival: Steps) -> [f64; GROUP] {
+        let start = self.start(arrival) + channel * self.width + group * GROUP;
+        let sums = self.sums[start..].first_chunk_mut().expect("whole groups");
+        std::mem::replace(sums, [0.0; GROUP])
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        8 * self.sums.len()
+    }
+}
+
+/// The sums of one arrival step.
+pub struct Slot<'a> {
+    sums: &'a mut [f64],
+    /// Where the channel of negative weights begins.
+    inhibitory: usize,
+}
+
+impl Slot<'_> {
+    /// The channel of weights with the sign of `weight`.
+    #[inline(always)]
+    pub fn channel(&mut self, weight: f64) -> &mut [f64] {
+        if weight >= 0.0 {
+            self.sums
+        } else {
+            &mut self.sums[self.inhibitory..]
+        }
     }
 }
 
@@ -234,10 +255,23 @@ mod tests {
 
     #[test]
     fn slots_come_round_again() {
-        let mut ring = RingBuffer::new(4, 3);
-        ring.slots(Steps(5)).0[2] = 1.5;
-        ring.slots(Steps(5)).1[1] = -2.0;
-        let (excitatory, inhibitory) = ring.slots(Steps(8));
-        assert_eq!((excitatory[2], inhibitory[1]), (1.5, -2.0));
+        for channels in [1, 2] {
+            let mut ring = RingBuffer::new(100, channels, 3);
+            let mut slot = ring.slot(Steps(5), 64);
+            slot.channel(1.0)[6] += 1.5;
+            slot.channel(-1.0)[6] += -2.0;
+            let taken: Vec<f64> = (0..channels)
+                .map(|c| ring.take(1, c, Steps(8))[6])
+                .collect();
+            assert_eq!(
+                taken,
+                if channels == 1 {
+                    vec![-0.5]
+                } else {
+                    vec![1.5, -2.0]
+                }
+            );
+            assert_eq!(ring.take(1, channels - 1, Steps(5)), [0.0; GROUP]);
+        }
     }
 }

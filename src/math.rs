@@ -11,7 +11,7 @@ use crate::units::{Ms, Steps};
 #[derive(Clone, Debug)]
 pub struct GridExp {
     fine: Box<[f64; FINE]>,
-    coarse: Vec<f64>,
+    coarse: Box<[f64]>,
 }
 
 const FINE_BITS: u32 = 8;
@@ -27,7 +27,6 @@ impl GridExp {
             .map(|c| c << FINE_BITS)
             .take_while(|&n| n as f64 * dt.0 / tau < ZERO_BEYOND)
             .map(decay)
-            .chain([0.0])
             .collect();
         GridExp {
             fine: Box::new(std::array::from_fn(decay)),
@@ -35,16 +34,19 @@ impl GridExp {
         }
     }
 
-    /// exp(−n·dt/τ) for 0 ≤ n ≤ `longest`.
+    /// exp(−n·dt/τ) for 0 ≤ n ≤ `longest`, and 0 for all n beyond the table, 2³¹ and more
+    /// included.
     #[inline(always)]
     pub fn at(&self, n: i32) -> f64 {
-        let coarse = (n as u32 >> FINE_BITS) as usize;
-        self.fine[n as usize & (FINE - 1)] * self.coarse[coarse.min(self.coarse.len() - 1)]
+        let n = n as u32 as usize;
+        self.coarse
+            .get(n >> FINE_BITS)
+            .map_or(0.0, |coarse| self.fine[n % FINE] * coarse)
     }
 
     /// The shortest time from which on [`GridExp::at`] is exactly 0.
     pub fn horizon(&self) -> Steps {
-        Steps(((self.coarse.len() - 1) << FINE_BITS) as i32)
+        Steps((self.coarse.len() << FINE_BITS) as i32)
     }
 }
 
@@ -63,11 +65,11 @@ const SQRT2_CARRY: u64 = 0x0009_5f61_9980_c433;
 const EXPONENT_BIAS: u64 = 1023 << 52;
 const TWO_54: f64 = 18_014_398_509_481_984.0;
 
-/// 2/ln 2 · 1/(2k + 1), k = 0 … 10: log₂ m = Σ cₖ s^(2k+1) with s = (m − 1)/(m + 1).
-const LOG2: [f64; 11] = {
-    let mut c = [0.0; 11];
+/// 2/ln 2 · 1/(2k + 1), k = 0 … 11: log₂ m = Σ cₖ s^(2k+1) with s = (m − 1)/(m + 1).
+const LOG2: [f64; 12] = {
+    let mut c = [0.0; 12];
     let mut k = 0;
-    while k < 11 {
+    while k < 12 {
         c[k] = 2.0 / std::f64::consts::LN_2 / (2 * k + 1) as f64;
         k += 1;
     }
@@ -85,22 +87,13 @@ const EXP2: [f64; 14] = {
     c
 };
 
-/// c₀ + c₁x + … by Estrin's scheme on pairs: half the dependent steps of Horner's.
+/// c₀ + c₁x + …, N even, by Estrin's scheme on pairs: half the dependent steps of Horner's.
 #[inline(always)]
 fn polynomial<const N: usize>(c: &[f64; N], x: f64) -> f64 {
     let x2 = x * x;
-    let mut k = (N - 1) & !1;
-    let mut sum = if N % 2 == 0 {
-        c[N - 2] + c[N - 1] * x
-    } else {
-        c[N - 1]
-    };
-    while k >= 2 {
-        k -= 2;
-        if N % 2 == 0 && k == N - 2 {
-            continue;
-        }
-        sum = sum * x2 + (c[k] + c[k + 1] * x);
+    let mut sum = c[N - 2] + c[N - 1] * x;
+    for k in (0..N / 2 - 1).rev() {
+        sum = sum * x2 + (c[2 * k] + c[2 * k + 1] * x);
     }
     sum
 }

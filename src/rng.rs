@@ -1,11 +1,11 @@
 //! Random numbers as functions of (seed, purpose, gid, index).
 //!
-//! Every neuron has, for every purpose, a ChaCha8 stream of its own: the key holds seed and
-//! purpose, the nonce is the gid, the position is the index. No draw depends on what another
-//! neuron drew, so the split over ranks and threads cannot show.
+//! Every neuron has, for every purpose, a ChaCha8 stream of its own: the key holds seed,
+//! purpose and gid, the position is the index. No draw depends on what another neuron drew,
+//! so the split over ranks and threads cannot show.
 
 use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use rand_chacha::{ChaCha8Core, ChaCha8Rng};
 
 use crate::units::Gid;
 
@@ -31,12 +31,20 @@ pub enum Purpose {
 
 /// The stream of `purpose` for neuron `gid`, at its beginning.
 pub fn stream(seed: u64, purpose: Purpose, gid: Gid) -> ChaCha8Rng {
+    ChaCha8Rng::from_seed(key(seed, purpose, gid))
+}
+
+/// The same stream for those who take it in order, 64 words at a time; 48 bytes of state.
+pub fn blocks(seed: u64, purpose: Purpose, gid: Gid) -> ChaCha8Core {
+    ChaCha8Core::from_seed(key(seed, purpose, gid))
+}
+
+fn key(seed: u64, purpose: Purpose, gid: Gid) -> [u8; 32] {
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
     key[8..16].copy_from_slice(&(purpose as u64).to_le_bytes());
-    let mut rng = ChaCha8Rng::from_seed(key);
-    rng.set_stream(u64::from(gid.0));
-    rng
+    key[16..24].copy_from_slice(&u64::from(gid.0).to_le_bytes());
+    key
 }
 
 /// Uniform in [0, 1), a multiple of 2⁻⁵³.

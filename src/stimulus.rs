@@ -4,8 +4,10 @@
 //! tile in which the update consumes them, so a tile is filled and read while it is in L1.
 
 use rand::Rng;
+use rand::rand_core::block::Generator;
+use rand_chacha::ChaCha8Core;
 
-use crate::rng::{Purpose, stream};
+use crate::rng::{Purpose, blocks, stream};
 use crate::simd::{self, Kernel};
 use crate::units::{Gid, Steps};
 
@@ -19,19 +21,21 @@ pub const BLOCK: usize = 128;
 pub struct Input {
     source: Source,
     delay: Steps,
-    seed: u64,
-    /// gid of every lid
-    gids: Vec<Gid>,
     /// One tile a group: \[step in block]\[neuron in group], counts of external spikes.
-    tiles: Vec<[[u16; GROUP]; BLOCK]>,
+    tiles: Vec<Tile>,
     /// Which block each tile holds; −1: none yet.
     held: Vec<i32>,
 }
 
+type Tile = [[u16; GROUP]; BLOCK];
+
 enum Source {
-    Poisson(PoissonLaw),
-    /// (block, group, step in block, neuron in group), ascending, one entry a spike
-    Train {
+    Poisson {
+        law: PoissonLaw,
+        trains: Vec<PoissonTrain>,
+    },
+    /// Stamps and lids, sorted by block and group; tile t's are `starts[t]..starts[t + 1]`.
+    Given {
         spikes: Vec<(Steps, u32)>,
         starts: Vec<usize>,
     },
@@ -40,12 +44,18 @@ enum Source {
 impl Input {
     /// Independent Poisson sources of mean `mean` spikes a step for the neurons `gids`.
     pub fn poisson(mean: f64, delay: Steps, seed: u64, gids: Vec<Gid>) -> Self {
-        Input::new(Source::Poisson(PoissonLaw::new(mean)), delay, seed, gids)
+        let neurons = gids.len();
+        let trains = gids
+            .into_iter()
+            .map(|gid| PoissonTrain::new(seed, gid))
+            .collect();
+        let law = PoissonLaw::new(mean);
+        Input::new(Source::Poisson { law, trains }, delay, neurons)
     }
 
     /// Given spikes: (emission stamp, lid) in any order.
-    pub fn train(mut spikes: Vec<(Steps, u32)>, delay: Steps, gids: Vec<Gid>) -> Self {
-        let groups = gids.len().div_ceil(GROUP);
+    pub fn given(mut spikes: Vec<(Steps, u32)>, delay: Steps, neurons: usize) -> Self {
+        let groups = neurons.div_ceil(GROUP);
         let key = |&(stamp, lid): &(Steps, u32)| {
             ((stamp.0 - 1) as usize / BLOCK) * groups + lid as usize / GROUP
         };
@@ -58,17 +68,15 @@ impl Input {
         for tile in 0..tiles {
             starts[tile + 1] += starts[tile];
         }
-        Input::new(Source::Train { spikes, starts }, delay, 0, gids)
+        Input::new(Source::Given { spikes, starts }, delay, neurons)
     }
 
-    fn new(source: Source, delay: Steps, seed: u64, gids: Vec<Gid>) -> Self {
-        let groups = gids.len().div_ceil(GROUP);
+    fn new(source: Source, delay: Steps, neurons: usize) -> Self {
+        let groups = neurons.div_ceil(GROUP);
         let tiles = vec![[[0; GROUP]; BLOCK]; groups];
         Input {
             source,
             delay,
-            seed,
-            gids,
             tiles,
             held: vec![-1; groups],
         }
@@ -94,22 +102,27 @@ impl Input {
         &self.tiles[group][step]
     }
 
+    /// Makes the tile of `group` for `block`, the one after the one it holds.
     #[cold]
     #[inline(never)]
     fn fill(&mut self, group: usize, block: i32) {
-        self.held[group] = block;
+        let before = std::mem::replace(&mut self.held[group], block);
         let tile = &mut self.tiles[group];
-        match &self.source {
-            Source::Poisson(law) => {
-                let first = group * GROUP;
-                for (column, &gid) in self.gids[first..].iter().take(GROUP).enumerate() {
-                    let counts = law.counts(self.seed, gid, block);
-                    for (row, &count) in tile.iter_mut().zip(&counts) {
-                        row[column] = count;
+        match &mut self.source {
+            Source::Poisson { law, trains } => {
+                debug_assert_eq!(block, before + 1, "Poisson trains are drawn in order");
+                let trains = trains[group * GROUP..]
+                    .chunks_mut(ABREAST)
+                    .take(GROUP / ABREAST);
+                for (trains, column) in trains.zip((0..).step_by(ABREAST)) {
+                    let mut counts = [[0; BLOCK]; ABREAST];
+                    for (counts, train) in counts.iter_mut().zip(trains) {
+                        *counts = law.counts(train, block);
                     }
+                    transpose(&counts, tile, column);
                 }
             }
-            Source::Train { spikes, starts } => {
+            Source::Given { spikes, starts } => {
                 tile.iter_mut().for_each(|row| row.fill(0));
                 let index = block as usize * self.held.len() + group;
                 if index + 1 < starts.len() {
@@ -119,6 +132,36 @@ impl Input {
                     }
                 }
             }
+        }
+    }
+}
+
+/// Trains that are turned from rows into columns at once, so that they go out as one word.
+const ABREAST: usize = 4;
+
+/// Writes the counts of four trains to the columns from `column` on.
+fn transpose(counts: &[[u16; BLOCK]; ABREAST], tile: &mut Tile, column: usize) {
+    let [a, b, c, d] = counts;
+    for (step, row) in tile.iter_mut().enumerate() {
+        row[column..column + ABREAST].copy_from_slice(&[a[step], b[step], c[step], d[step]]);
+    }
+}
+
+/// The private source of one neuron; 64 bytes.
+#[derive(Clone)]
+pub struct PoissonTrain {
+    bits: ChaCha8Core,
+    seed: u64,
+    gid: Gid,
+}
+
+impl PoissonTrain {
+    /// The source of neuron `gid`, at its beginning.
+    pub fn new(seed: u64, gid: Gid) -> Self {
+        PoissonTrain {
+            bits: blocks(seed, Purpose::Poisson, gid),
+            seed,
+            gid,
         }
     }
 }
@@ -224,21 +267,20 @@ impl PoissonLaw {
         }
     }
 
-    /// Counts of neuron `gid` for the [`BLOCK`] steps of `block`: a function of its
-    /// arguments alone.
-    pub fn counts(&self, seed: u64, gid: Gid, block: i32) -> [u16; BLOCK] {
-        let mut rng = stream(seed, Purpose::Poisson, gid);
-        rng.set_word_pos(block as u128 * (BLOCK as u128 / 2));
-        let mut bytes = [0u8; 2 * BLOCK];
-        rng.fill_bytes(&mut bytes);
-        let bits: [i16; BLOCK] =
-            std::array::from_fn(|i| i16::from_le_bytes([bytes[2 * i], bytes[2 * i + 1]]));
+    /// Counts of `train` for the [`BLOCK`] steps of `block`; blocks are asked for in order.
+    pub fn counts(&self, train: &mut PoissonTrain, block: i32) -> [u16; BLOCK] {
+        let mut words = [0u32; BLOCK / 2];
+        train.bits.generate(&mut words);
+        let mut bits = [0i16; BLOCK];
+        for (pair, word) in bits.chunks_exact_mut(2).zip(words) {
+            pair.copy_from_slice(&[word as i16, (word >> 16) as i16]);
+        }
         let (mut counts, open) = simd::run(Invert {
             law: self,
             bits: &bits,
         });
         if open {
-            self.settle(seed, gid, block, &bits, &mut counts);
+            self.settle(train, block, &bits, &mut counts);
         }
         counts
     }
@@ -247,19 +289,18 @@ impl PoissonLaw {
     #[cold]
     fn settle(
         &self,
-        seed: u64,
-        gid: Gid,
+        train: &PoissonTrain,
         block: i32,
         bits: &[i16; BLOCK],
         counts: &mut [u16; BLOCK],
     ) {
-        let mut rng = stream(seed, Purpose::PoissonTail, gid);
+        let mut rng = stream(train.seed, Purpose::PoissonTail, train.gid);
         for (step, (count, b)) in counts.iter_mut().zip(bits).enumerate() {
             if self.cut.binary_search(b).is_ok() {
                 rng.set_word_pos(2 * (block as u128 * BLOCK as u128 + step as u128));
                 let draw = u64::from(*b as u16 ^ 0x8000) << 48 | rng.next_u64() >> 16;
-                *count =
-                    self.least + self.boundaries.partition_point(|&bound| bound <= draw) as u16;
+                let below = self.boundaries.partition_point(|&bound| bound <= draw);
+                *count = self.least + below as u16;
             }
         }
     }
@@ -281,13 +322,13 @@ impl Kernel for Invert<'_> {
                 *count += u16::from(b > cell);
             }
         }
-        let mut open = 0i16;
+        let mut open = [false; BLOCK];
         for &cell in &self.law.cut {
-            for &b in self.bits {
-                open |= i16::from(b == cell);
+            for (open, &b) in open.iter_mut().zip(self.bits) {
+                *open |= b == cell;
             }
         }
-        (counts, open != 0)
+        (counts, open.iter().fold(false, |any, &open| any | open))
     }
 }
 
@@ -319,8 +360,9 @@ mod tests {
             let mut histogram = [0u32; 200];
             let draws = 4000 * BLOCK as u32;
             for gid in 0..400 {
+                let mut train = PoissonTrain::new(7, Gid(gid));
                 for block in 0..10 {
-                    for count in law.counts(7, Gid(gid), block) {
+                    for count in law.counts(&mut train, block) {
                         histogram[usize::from(count)] += 1;
                     }
                 }
@@ -347,15 +389,17 @@ mod tests {
     fn rare_counts_have_their_probability() {
         let law = PoissonLaw::new(0.217);
         let (gids, blocks) = (2000, 100);
-        let rare: usize = (0..gids)
-            .flat_map(|gid| (0..blocks).map(move |block| (gid, block)))
-            .map(|(gid, block)| {
-                law.counts(1, Gid(gid), block)
+        let mut rare = 0;
+        for gid in 0..gids {
+            let mut train = PoissonTrain::new(1, Gid(gid as u32));
+            for block in 0..blocks {
+                rare += law
+                    .counts(&mut train, block)
                     .iter()
                     .filter(|&&c| c >= 5)
-                    .count()
-            })
-            .sum();
+                    .count();
+            }
+        }
         let draws = f64::from(gids) * f64::from(blocks) * BLOCK as f64;
         let expected = draws * (5..30).map(|k| pmf(0.217, k)).sum::<f64>();
         let deviation = (rare as f64 - expected) / expected.sqrt();
@@ -368,7 +412,9 @@ mod tests {
     #[test]
     fn neurons_and_steps_are_independent() {
         let law = PoissonLaw::new(0.5);
-        let rows: Vec<[u16; BLOCK]> = (0..2000).map(|gid| law.counts(5, Gid(gid), 3)).collect();
+        let rows: Vec<[u16; BLOCK]> = (0..2000)
+            .map(|gid| law.counts(&mut PoissonTrain::new(5, Gid(gid)), 0))
+            .collect();
         let centred = |gid: usize, step: usize| f64::from(rows[gid][step]) - 0.5;
         let (mut neighbours, mut successive) = (0.0, 0.0);
         for gid in 0..rows.len() - 1 {
@@ -386,14 +432,13 @@ mod tests {
 
     #[test]
     fn given_spikes_arrive_a_delay_later_and_add_up() {
-        let gids = (0..100).map(Gid).collect();
         let spikes = vec![
             (Steps(200), 70),
             (Steps(1), 3),
             (Steps(200), 70),
             (Steps(128), 70),
         ];
-        let mut input = Input::train(spikes, Steps(12), gids);
+        let mut input = Input::given(spikes, Steps(12), 100);
         assert_eq!(input.arriving(0, 13)[3], 1);
         assert_eq!(input.arriving(1, 140)[6], 1);
         assert_eq!(input.arriving(1, 212)[6], 2);

@@ -95,22 +95,10 @@ impl Kernel for Deliver<'_> {
         for arrival in self.arrivals {
             if arrival.excitatory {
                 plastic(vp, arrival);
-                fixed(
-                    &vp.ei,
-                    arrival,
-                    &mut vp.ring,
-                    vp.excitatory..,
-                    &mut vp.events,
-                );
+                fixed(&vp.ei, arrival, &mut vp.ring, vp.excitatory, &mut vp.events);
             } else {
-                fixed(&vp.ie, arrival, &mut vp.ring, 0.., &mut vp.events);
-                fixed(
-                    &vp.ii,
-                    arrival,
-                    &mut vp.ring,
-                    vp.excitatory..,
-                    &mut vp.events,
-                );
+                fixed(&vp.ie, arrival, &mut vp.ring, 0, &mut vp.events);
+                fixed(&vp.ii, arrival, &mut vp.ring, vp.excitatory, &mut vp.events);
             }
         }
     }
@@ -121,15 +109,11 @@ fn fixed(
     projection: &StaticProjection,
     arrival: &Arrival,
     ring: &mut RingBuffer,
-    targets: std::ops::RangeFrom<usize>,
+    first: usize,
     events: &mut u64,
 ) {
-    let (excitatory, inhibitory) = ring.slots(Steps(arrival.stamp + projection.delay.0));
-    projection.deliver(
-        arrival.row,
-        &mut excitatory[targets.clone()],
-        &mut inhibitory[targets],
-    );
+    let slot = ring.slot(Steps(arrival.stamp + projection.delay.0), first);
+    projection.deliver(arrival.row, slot);
     *events += projection.rows.range(arrival.row).len() as u64;
 }
 
@@ -147,7 +131,8 @@ fn plastic(vp: &mut VirtualProcess, arrival: &Arrival) {
         until: arrival.stamp - delay.0,
         trace: arrival.trace,
     };
-    let (slot, _) = vp.ring.slots(Steps(arrival.stamp + delay.0));
+    let mut slot = vp.ring.slot(Steps(arrival.stamp + delay.0), 0);
+    let slot = slot.channel(1.0);
     let (law, history) = (&*vp.law, &vp.history);
     match (&rows.targets, weights) {
         (Targets::Narrow(targets), PlasticWeights::F64(weights)) => {

@@ -85,7 +85,7 @@ impl Bench {
         for name in ["scripts", "bin", "cluster", "target/release"] {
             fs::create_dir_all(bench.at(name)).expect("create");
         }
-        for name in ["configs", "slurm"] {
+        for name in ["configs", "slurm", "tests"] {
             symlink(root().join(name), bench.at(name)).expect("symlink");
         }
         symlink(PROGRAM, bench.at("target/release/stdp-hpc")).expect("symlink");

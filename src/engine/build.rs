@@ -9,7 +9,7 @@ use crate::comm::Comm;
 use crate::error::{Error, Result};
 use crate::math::GridExp;
 use crate::network::{Draw, Placement, Pool};
-use crate::neuron::{IafPscAlpha, IgnoreAndFire, Neurons};
+use crate::neuron::{self, IafPscAlpha, IgnoreAndFire, Neurons};
 use crate::params::{Delays, NeuronModel, Params, Stimulus, VInit, WeightPrecision};
 use crate::rng::{Purpose, normal, stream, unit};
 use crate::sonata::read;
@@ -352,10 +352,16 @@ impl Context<'_> {
             .into_iter()
             .max();
         let slots = max_delay.expect("four delays").0 as usize;
-        let ring = RingBuffer::new(gids.len(), slots);
+        let channels = neuron::channels(&params.neuron);
+        let ring = RingBuffer::new(gids.len(), channels, slots);
         let neurons = match node.initial {
             Initial::Potentials(potentials) => {
-                Neurons::IafPscAlpha(IafPscAlpha::new(&params.neuron, dt, &potentials))
+                if channels == 1 {
+                    Neurons::IafPscAlpha(IafPscAlpha::new(&params.neuron, dt, &potentials))
+                } else {
+                    let neurons = IafPscAlpha::new(&params.neuron, dt, &potentials);
+                    Neurons::IafPscAlphaTwoCurrents(neurons)
+                }
             }
             Initial::RatesAndPhases(rates, phases) => {
                 Neurons::IgnoreAndFire(IgnoreAndFire::new(dt, &rates, &phases))
@@ -366,7 +372,7 @@ impl Context<'_> {
                 Input::poisson(*mean_per_step, delays.x, params.simulation.seed, gids)
             }
             (Stimulus::Spikes(_), spikes) => {
-                Input::train(spikes.unwrap_or_default(), delays.x, gids)
+                Input::given(spikes.unwrap_or_default(), delays.x, gids.len())
             }
         };
         let decay_minus = GridExp::new(dt, params.stdp.tau_minus, self.clock.end);

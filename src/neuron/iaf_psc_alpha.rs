@@ -6,43 +6,38 @@ use crate::simd::{self, Kernel};
 use crate::stimulus::{GROUP, Input};
 use crate::units::{Lid, Ms, Steps};
 
-use super::{Emission, Interval, Propagators};
+use super::propagators::Channel;
+use super::{Emission, Interval, Propagators, take};
 
 /// A population of `iaf_psc_alpha` neurons; potentials relative to E_L.
 ///
-/// 48 bytes a neuron. Padded to whole groups of [`GROUP`] neurons; the padding receives
-/// nothing and its spikes are dropped.
-pub struct IafPscAlpha {
+/// CHANNELS is 2, excitatory and inhibitory, or 1 where both have the same time constant:
+/// the equations are linear, so their sum then obeys the same ones.
+///
+/// 16 bytes a neuron and 16 a channel. Padded to whole groups of [`GROUP`] neurons; the
+/// padding receives nothing and its spikes are dropped.
+pub struct IafPscAlpha<const CHANNELS: usize> {
     neurons: usize,
-    groups: Vec<Group>,
-    propagators: Propagators,
-    /// I_e (pA)
-    current: f64,
-    /// V_th − E_L (mV)
-    threshold: f64,
-    /// V_reset − E_L (mV)
-    reset: f64,
-    /// t_ref in steps
-    refractory: f64,
+    groups: Vec<Group<CHANNELS>>,
+    constants: Constants<CHANNELS>,
+    /// E_L (mV)
     rest: f64,
 }
 
 /// The state of a group, all of it in L1 while the group is advanced over the interval.
 #[derive(Clone)]
-struct Group {
+struct Group<const CHANNELS: usize> {
     /// V − E_L (mV)
     potential: [f64; GROUP],
     /// Steps left of refractoriness, a whole number; a double so that all lanes are alike.
     refractory: [f64; GROUP],
-    /// Excitatory current (pA) and its derivative (pA/ms).
-    current_ex: [f64; GROUP],
-    slope_ex: [f64; GROUP],
-    /// Inhibitory current (pA) and its derivative (pA/ms).
-    current_in: [f64; GROUP],
-    slope_in: [f64; GROUP],
+    /// Synaptic currents (pA).
+    current: [[f64; GROUP]; CHANNELS],
+    /// Their derivatives (pA/ms).
+    slope: [[f64; GROUP]; CHANNELS],
 }
 
-impl IafPscAlpha {
+impl<const CHANNELS: usize> IafPscAlpha<CHANNELS> {
     /// Neurons with initial potentials `potentials` (mV), no currents, not refractory.
     pub fn new(neuron: &NeuronParams, dt: Ms, potentials: &[f64]) -> Self {
         let zero = [0.0; GROUP];
@@ -56,21 +51,23 @@ impl IafPscAlpha {
                 Group {
                     potential,
                     refractory: zero,
-                    current_ex: zero,
-                    slope_ex: zero,
-                    current_in: zero,
-                    slope_in: zero,
+                    current: [zero; CHANNELS],
+                    slope: [zero; CHANNELS],
                 }
             })
             .collect();
+        let p = Propagators::new(neuron, dt);
         IafPscAlpha {
             neurons: potentials.len(),
             groups,
-            propagators: Propagators::new(neuron, dt),
-            current: neuron.I_e,
-            threshold: neuron.V_th - neuron.E_L,
-            reset: neuron.V_reset - neuron.E_L,
-            refractory: f64::from(neuron.t_ref.0),
+            constants: Constants {
+                drive: p.p30 * neuron.I_e,
+                threshold: neuron.V_th - neuron.E_L,
+                reset: neuron.V_reset - neuron.E_L,
+                refractory: f64::from(neuron.t_ref.0),
+                p33: p.p33,
+                channels: std::array::from_fn(|channel| [p.ex, p.inh][channel]),
+            },
             rest: neuron.E_L,
         }
     }
@@ -104,54 +101,71 @@ impl IafPscAlpha {
             emissions,
         });
     }
+}
 
-    /// One step of one group, in the order of the model: potential from the old currents,
-    /// currents, threshold. Returns whether any neuron reached threshold.
+/// What a step needs beside the state, the same for all neurons.
+#[derive(Clone, Copy)]
+struct Constants<const CHANNELS: usize> {
+    p33: f64,
+    channels: [Channel; CHANNELS],
+    /// P30 · I_e: potential that the constant current adds in a step (mV)
+    drive: f64,
+    threshold: f64,
+    reset: f64,
+    refractory: f64,
+}
+
+impl<const CHANNELS: usize> Group<CHANNELS> {
+    /// One step, in the order of the model: potential from the old currents, currents,
+    /// threshold. Returns how many reached it.
     #[inline(always)]
-    fn step(&mut self, group: usize, ex: &[f64; GROUP], inh: &[f64; GROUP]) -> bool {
-        let p = &self.propagators;
-        let state = &mut self.groups[group];
-        let mut fired = false;
+    fn step(&mut self, c: &Constants<CHANNELS>, arriving: &[[f64; GROUP]; CHANNELS]) -> u64 {
+        let mut fired = 0;
         for j in 0..GROUP {
-            let (i_ex, d_ex) = (state.current_ex[j], state.slope_ex[j]);
-            let (i_in, d_in) = (state.current_in[j], state.slope_in[j]);
-            let v = state.potential[j];
-            let free = p.p30 * self.current
-                + (p.ex.p31 * d_ex + p.ex.p32 * i_ex)
-                + (p.inh.p31 * d_in + p.inh.p32 * i_in)
-                + p.p33 * v;
-            let left = state.refractory[j];
-            let v = if left == 0.0 { free } else { v };
-            state.refractory[j] = if left == 0.0 { 0.0 } else { left - 1.0 };
-            state.current_ex[j] = p.ex.p21 * d_ex + p.ex.p11 * i_ex;
-            state.slope_ex[j] = p.ex.p11 * d_ex + p.ex.jump * ex[j];
-            state.current_in[j] = p.inh.p21 * d_in + p.inh.p11 * i_in;
-            state.slope_in[j] = p.inh.p11 * d_in + p.inh.jump * inh[j];
-            state.potential[j] = v;
-            fired |= v >= self.threshold;
+            let held = self.potential[j];
+            let mut free = c.drive + c.p33 * held;
+            for (k, p) in c.channels.iter().enumerate() {
+                let (current, slope) = (self.current[k][j], self.slope[k][j]);
+                free += p.p31 * slope + p.p32 * current;
+                self.current[k][j] = p.p21 * slope + p.p11 * current;
+                self.slope[k][j] = p.p11 * slope + p.jump * arriving[k][j];
+            }
+            let left = self.refractory[j];
+            let v = if left == 0.0 { free } else { held };
+            self.potential[j] = v;
+            self.refractory[j] = (left - 1.0).max(0.0);
+            fired += u64::from(v >= c.threshold);
         }
         fired
     }
 
+    /// Resets the neurons at or above threshold among the first `neurons` and notes them.
     #[cold]
     #[inline(never)]
-    fn fire(&mut self, group: usize, lag: u32, emissions: &mut Vec<Emission>) {
-        let state = &mut self.groups[group];
-        for j in 0..GROUP.min(self.neurons - group * GROUP) {
-            if state.potential[j] >= self.threshold {
-                state.potential[j] = self.reset;
-                state.refractory[j] = self.refractory;
-                emissions.push(Emission {
-                    lag,
-                    lid: Lid((group * GROUP + j) as u32),
-                });
+    fn fire(
+        &mut self,
+        c: &Constants<CHANNELS>,
+        first: usize,
+        neurons: usize,
+        lag: i32,
+        emissions: &mut Vec<Emission>,
+    ) {
+        for j in 0..neurons {
+            if self.potential[j] < c.threshold {
+                continue;
             }
+            self.potential[j] = c.reset;
+            self.refractory[j] = c.refractory;
+            emissions.push(Emission {
+                lag: lag as u32,
+                lid: Lid((first + j) as u32),
+            });
         }
     }
 }
 
-struct Update<'a> {
-    population: &'a mut IafPscAlpha,
+struct Update<'a, const CHANNELS: usize> {
+    population: &'a mut IafPscAlpha<CHANNELS>,
     interval: Interval,
     ring: &'a mut RingBuffer,
     input: &'a mut Input,
@@ -159,7 +173,7 @@ struct Update<'a> {
     emissions: &'a mut Vec<Emission>,
 }
 
-impl Kernel for Update<'_> {
+impl<const CHANNELS: usize> Kernel for Update<'_, CHANNELS> {
     type Output = ();
 
     #[inline(always)]
@@ -172,22 +186,26 @@ impl Kernel for Update<'_> {
             weight_x,
             emissions,
         } = self;
-        for group in 0..population.groups.len() {
+        let IafPscAlpha {
+            neurons,
+            groups,
+            constants,
+            ..
+        } = population;
+        let constants = *constants;
+        for (index, group) in groups.iter_mut().enumerate() {
+            let first = index * GROUP;
+            // On the stack the compiler knows that nothing else points to the state.
+            let mut state = group.clone();
             for lag in 0..interval.steps {
                 let arrival = Steps(interval.start.0 + 1 + lag);
-                let external = input.arriving(group, arrival.0);
-                let (ex, inh) = ring.group(group, arrival);
-                let mut total = [0.0; GROUP];
-                for j in 0..GROUP {
-                    total[j] = ex[j] + weight_x * f64::from(external[j]);
-                }
-                let fired = population.step(group, &total, inh);
-                ex.fill(0.0);
-                inh.fill(0.0);
-                if fired {
-                    population.fire(group, lag as u32, emissions);
+                let arriving = take(ring, input, weight_x, index, arrival);
+                if state.step(&constants, &arriving) > 0 {
+                    let here = GROUP.min(*neurons - first);
+                    state.fire(&constants, first, here, lag, emissions);
                 }
             }
+            *group = state;
         }
     }
 }

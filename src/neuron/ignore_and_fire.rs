@@ -5,7 +5,7 @@ use crate::simd::{self, Kernel};
 use crate::stimulus::{GROUP, Input};
 use crate::units::{Lid, Ms, Steps};
 
-use super::{Emission, Interval};
+use super::{Emission, Interval, take};
 
 /// A population of `ignore_and_fire` neurons.
 ///
@@ -74,32 +74,55 @@ impl IgnoreAndFire {
         weight_x: f64,
         emissions: &mut Vec<Emission>,
     ) {
-        simd::run(Update {
+        let channels = ring.channels();
+        let update = Update {
             population: self,
             interval,
             ring,
             input,
             weight_x,
             emissions,
-        });
+        };
+        if channels == 1 {
+            simd::run(ByChannels::<1>(update));
+        } else {
+            simd::run(ByChannels::<2>(update));
+        }
+    }
+}
+
+impl Group {
+    /// One step; returns how many neurons fire.
+    #[inline(always)]
+    fn step<const CHANNELS: usize>(&mut self, arriving: &[[f64; GROUP]; CHANNELS]) -> u32 {
+        let mut fired = 0;
+        for j in 0..GROUP {
+            self.received[j] = arriving.iter().map(|channel| channel[j]).sum();
+        }
+        for j in 0..GROUP {
+            self.countdown[j] -= 1;
+            fired += u32::from(self.countdown[j] == FIRES);
+        }
+        fired
     }
 
     #[cold]
     #[inline(never)]
-    fn fire(&mut self, group: usize, lag: u32, emissions: &mut Vec<Emission>) {
-        let state = &mut self.groups[group];
-        for j in 0..GROUP.min(self.neurons - group * GROUP) {
-            // The step has already counted down: what stood at 0 is now at −1.
-            if state.countdown[j] == -1 {
-                state.countdown[j] = state.period[j] - 1;
+    fn fire(&mut self, first: usize, neurons: usize, lag: i32, emissions: &mut Vec<Emission>) {
+        for j in 0..neurons {
+            if self.countdown[j] == FIRES {
+                self.countdown[j] = self.period[j] - 1;
                 emissions.push(Emission {
-                    lag,
-                    lid: Lid((group * GROUP + j) as u32),
+                    lag: lag as u32,
+                    lid: Lid((first + j) as u32),
                 });
             }
         }
     }
 }
+
+/// The countdown of a neuron that fires, once the step is counted: it stood at 0 before.
+const FIRES: i32 = -1;
 
 struct Update<'a> {
     population: &'a mut IgnoreAndFire,
@@ -110,7 +133,9 @@ struct Update<'a> {
     emissions: &'a mut Vec<Emission>,
 }
 
-impl Kernel for Update<'_> {
+struct ByChannels<'a, const CHANNELS: usize>(Update<'a>);
+
+impl<const CHANNELS: usize> Kernel for ByChannels<'_, CHANNELS> {
     type Output = ();
 
     #[inline(always)]
@@ -122,26 +147,19 @@ impl Kernel for Update<'_> {
             input,
             weight_x,
             emissions,
-        } = self;
-        for group in 0..population.groups.len() {
+        } = self.0;
+        for (index, group) in population.groups.iter_mut().enumerate() {
+            let first = index * GROUP;
+            let mut state = group.clone();
             for lag in 0..interval.steps {
                 let arrival = Steps(interval.start.0 + 1 + lag);
-                let external = input.arriving(group, arrival.0);
-                let (ex, inh) = ring.group(group, arrival);
-                let state = &mut population.groups[group];
-                let mut fired = false;
-                for j in 0..GROUP {
-                    ex[j] += weight_x * f64::from(external[j]);
-                    state.received[j] = ex[j] + inh[j];
-                    state.countdown[j] -= 1;
-                    fired |= state.countdown[j] == -1;
-                }
-                ex.fill(0.0);
-                inh.fill(0.0);
-                if fired {
-                    population.fire(group, lag as u32, emissions);
+                let arriving = take::<CHANNELS>(ring, input, weight_x, index, arrival);
+                if state.step(&arriving) > 0 {
+                    let here = GROUP.min(population.neurons - first);
+                    state.fire(first, here, lag, emissions);
                 }
             }
+            *group = state;
         }
     }
 }

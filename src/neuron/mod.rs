@@ -9,7 +9,8 @@ pub use ignore_and_fire::IgnoreAndFire;
 pub use propagators::Propagators;
 
 use crate::buffers::RingBuffer;
-use crate::stimulus::Input;
+use crate::params::NeuronParams;
+use crate::stimulus::{GROUP, Input};
 use crate::units::{Lid, Steps};
 
 /// The steps that one update advances: stamps `start` + 1 … `start` + `steps`.
@@ -32,8 +33,10 @@ pub struct Emission {
 
 /// The neurons of one virtual process.
 pub enum Neurons {
-    /// See [`IafPscAlpha`].
-    IafPscAlpha(IafPscAlpha),
+    /// With one current, where both time constants are equal.
+    IafPscAlpha(IafPscAlpha<1>),
+    /// With an excitatory and an inhibitory current.
+    IafPscAlphaTwoCurrents(IafPscAlpha<2>),
     /// See [`IgnoreAndFire`].
     IgnoreAndFire(IgnoreAndFire),
 }
@@ -54,6 +57,9 @@ impl Neurons {
             Neurons::IafPscAlpha(neurons) => {
                 neurons.update(interval, ring, input, weight_x, emissions);
             }
+            Neurons::IafPscAlphaTwoCurrents(neurons) => {
+                neurons.update(interval, ring, input, weight_x, emissions);
+            }
             Neurons::IgnoreAndFire(neurons) => {
                 neurons.update(interval, ring, input, weight_x, emissions);
             }
@@ -64,7 +70,35 @@ impl Neurons {
     pub fn bytes(&self) -> usize {
         match self {
             Neurons::IafPscAlpha(neurons) => neurons.bytes(),
+            Neurons::IafPscAlphaTwoCurrents(neurons) => neurons.bytes(),
             Neurons::IgnoreAndFire(neurons) => neurons.bytes(),
         }
     }
+}
+
+/// Through how many channels the neurons receive: one where the time constants are equal.
+pub fn channels(neuron: &NeuronParams) -> usize {
+    if neuron.tau_syn_ex == neuron.tau_syn_in {
+        1
+    } else {
+        2
+    }
+}
+
+/// What arrives at the neurons of `group` with stamp `arrival` (pA), by channel, external
+/// input included; the slots are left empty.
+#[inline(always)]
+fn take<const CHANNELS: usize>(
+    ring: &mut RingBuffer,
+    input: &mut Input,
+    weight_x: f64,
+    group: usize,
+    arrival: Steps,
+) -> [[f64; GROUP]; CHANNELS] {
+    let mut sums = std::array::from_fn(|channel| ring.take(group, channel, arrival));
+    let external = input.arriving(group, arrival.0);
+    for (sum, &count) in sums[0].iter_mut().zip(external) {
+        *sum += weight_x * f64::from(count);
+    }
+    sums
 }

@@ -8,6 +8,7 @@ pub use construction::{Built, Draft, Link};
 pub use sources::{Arrival, Sources};
 pub use stdp::{Law, Visit};
 
+use crate::buffers::Slot;
 use crate::units::Steps;
 
 /// Index of a target within its population on this virtual process, as stored.
@@ -181,48 +182,28 @@ impl PlasticWeights {
 }
 
 impl StaticProjection {
-    /// Adds the weights of row `row` to `slot`, the arrival slots of the target population,
-    /// channel by the sign of the weight.
+    /// Adds the weights of row `row` to `slot`, what arrives at the target population.
     #[inline(always)]
-    pub fn deliver(&self, row: u32, excitatory: &mut [f64], inhibitory: &mut [f64]) {
+    pub fn deliver(&self, row: u32, slot: Slot) {
         let range = self.rows.range(row);
         match &self.rows.targets {
-            Targets::Narrow(targets) => {
-                self.add(&targets[range.clone()], range, excitatory, inhibitory)
-            }
-            Targets::Wide(targets) => {
-                self.add(&targets[range.clone()], range, excitatory, inhibitory)
-            }
+            Targets::Narrow(targets) => self.add(&targets[range.clone()], range, slot),
+            Targets::Wide(targets) => self.add(&targets[range.clone()], range, slot),
         }
     }
 
     #[inline(always)]
-    fn add<T: Target>(
-        &self,
-        targets: &[T],
-        range: std::ops::Range<usize>,
-        excitatory: &mut [f64],
-        inhibitory: &mut [f64],
-    ) {
+    fn add<T: Target>(&self, targets: &[T], range: std::ops::Range<usize>, mut slot: Slot) {
         match &self.weights {
             &StaticWeights::Same(weight) => {
-                let slot = if weight >= 0.0 {
-                    excitatory
-                } else {
-                    inhibitory
-                };
+                let sums = slot.channel(weight);
                 for &target in targets {
-                    slot[target.index()] += weight;
+                    sums[target.index()] += weight;
                 }
             }
             StaticWeights::Each(weights) => {
                 for (&target, &weight) in targets.iter().zip(&weights[range]) {
-                    let slot = if weight >= 0.0 {
-                        &mut *excitatory
-                    } else {
-                        &mut *inhibitory
-                    };
-                    slot[target.index()] += weight;
+                    slot.channel(weight)[target.index()] += weight;
                 }
             }
         }

@@ -7,6 +7,7 @@
 use crate::buffers::{Post, Recent, SpikeHistory};
 use crate::math::{GridExp, Power};
 use crate::params::StdpParams;
+use crate::simd::{self, Kernel};
 use crate::units::{Lid, Ms, Steps};
 
 use super::{Target, Weight};
@@ -103,7 +104,14 @@ impl Law {
     ) {
         let mut batch = Batch::new();
         for (targets, weights) in targets.chunks(BATCH).zip(weights.chunks_mut(BATCH)) {
-            batch.collect(self, visit, history, targets, weights);
+            simd::run(Collect {
+                batch: &mut batch,
+                law: self,
+                visit,
+                history,
+                targets,
+                weights,
+            });
             for round in 0..ROUNDS {
                 batch.potentiate(self, visit, round);
             }
@@ -116,8 +124,10 @@ impl Law {
     }
 }
 
-/// Synapses worked on at once: the arrays of a batch fill half of L1.
-const BATCH: usize = 64;
+/// Synapses worked on at once: the arrays of a batch stay in L1.
+const BATCH: usize = 128;
+/// How many synapses ahead a history record is asked for.
+const AHEAD: usize = 12;
 /// Postsynaptic spikes per synapse that the batch applies; with more, or spikes older than
 /// the history's record, [`Law::weight_after`] takes over.
 const ROUNDS: usize = 3;
@@ -128,20 +138,31 @@ struct Batch {
     weights: [f64; BATCH],
     /// K₋ at the arrival
     traces_minus: [f64; BATCH],
-    /// round r holds the (r+1)-th oldest postsynaptic spike of the synapses that have so many
-    pending: [Pending; ROUNDS],
+    /// Potentiations by the third-latest, the second-latest and the latest postsynaptic spike
+    /// of each synapse that has it in its window: in this order, oldest first.
+    rounds: [Round; ROUNDS],
 }
 
-struct Pending {
+struct Round {
     len: usize,
     synapse: [u8; BATCH],
     age: [i32; BATCH],
 }
 
+impl Round {
+    /// Notes a potentiation if `holds`, without a branch.
+    #[inline(always)]
+    fn push(&mut self, holds: bool, synapse: usize, age: i32) {
+        self.synapse[self.len % BATCH] = synapse as u8;
+        self.age[self.len % BATCH] = age;
+        self.len += usize::from(holds);
+    }
+}
+
 impl Batch {
     #[inline(always)]
     fn new() -> Self {
-        let none = || Pending {
+        let none = || Round {
             len: 0,
             synapse: [0; BATCH],
             age: [0; BATCH],
@@ -149,79 +170,32 @@ impl Batch {
         Batch {
             weights: [0.0; BATCH],
             traces_minus: [0.0; BATCH],
-            pending: std::array::from_fn(|_| none()),
-        }
-    }
-
-    /// Sorts the postsynaptic spikes of each synapse into rounds and reads K₋, without
-    /// branches but for the rare synapse that the record does not suffice for.
-    #[inline(always)]
-    fn collect<T: Target, W: Weight>(
-        &mut self,
-        law: &Law,
-        visit: Visit,
-        history: &SpikeHistory,
-        targets: &[T],
-        weights: &[W],
-    ) {
-        let Visit { until, trace, .. } = visit;
-        // Without a trace there is nothing to potentiate: an empty window.
-        let after = if trace > 0.0 { visit.after } else { i32::MAX };
-        self.pending.iter_mut().for_each(|round| round.len = 0);
-        for (j, (&target, weight)) in targets.iter().zip(weights).enumerate() {
-            let Recent { stamps, traces } = &history.recent()[target.index()];
-            let [newest, second, third, fourth] = *stamps;
-            if fourth > after || second >= until {
-                let lid = Lid(target.index() as u32);
-                self.weights[j] = law.weight_after(weight.value(), visit, history, lid);
-                self.traces_minus[j] = 0.0;
-                continue;
-            }
-            self.weights[j] = weight.value();
-            let settled = usize::from(newest >= until);
-            let age = until.wrapping_sub(stamps[settled]);
-            self.traces_minus[j] = traces[settled] * history.decay().at(age);
-            let seen = [newest, second, third]
-                .map(|s| i32::from(s > after))
-                .iter()
-                .sum::<i32>();
-            let early = [newest, second, third]
-                .map(|s| i32::from(s > until))
-                .iter()
-                .sum::<i32>();
-            for (round, pending) in self.pending.iter_mut().enumerate() {
-                let oldest = seen - 1 - round as i32;
-                pending.synapse[pending.len] = j as u8;
-                pending.age[pending.len] = stamps[oldest as usize & 3].wrapping_sub(after);
-                pending.len += usize::from(oldest >= early);
-            }
+            rounds: std::array::from_fn(|_| none()),
         }
     }
 
     #[inline(always)]
     fn potentiate(&mut self, law: &Law, visit: Visit, round: usize) {
-        let pending = &self.pending[round];
-        if pending.len == 0 {
-            return;
-        }
+        let Round { len, synapse, age } = &self.rounds[round];
+        let (synapse, age) = (&synapse[..*len], &age[..*len]);
         let mut factors = [0.0; BATCH];
         let mut weights = [0.0; BATCH];
         let scale = law.lambda * visit.trace;
-        for k in 0..pending.len {
-            factors[k] = scale * law.decay_plus.at(pending.age[k]);
-            weights[k] = self.weights[pending.synapse[k] as usize % BATCH];
-        }
-        for (weights, factors) in weights
-            .chunks_exact_mut(LANES)
-            .zip(factors.chunks_exact(LANES))
-            .take(pending.len.div_ceil(LANES))
+        for (((factor, weight), &j), &age) in
+            factors.iter_mut().zip(&mut weights).zip(synapse).zip(age)
         {
-            for (weight, &factor) in weights.iter_mut().zip(factors) {
-                *weight = law.potentiated(*weight, factor);
-            }
+            *factor = scale * law.decay_plus.at(age);
+            *weight = self.weights[j as usize % BATCH];
         }
-        for k in 0..pending.len {
-            self.weights[pending.synapse[k] as usize % BATCH] = weights[k];
+        let vectors = len.div_ceil(LANES);
+        simd::run(Potentiate {
+            law,
+            factors: &factors,
+            weights: &mut weights,
+            vectors,
+        });
+        for (&j, &weight) in synapse.iter().zip(&weights) {
+            self.weights[j as usize % BATCH] = weight;
         }
     }
 
@@ -229,6 +203,91 @@ impl Batch {
     fn depress(&mut self, law: &Law) {
         for (weight, &trace) in self.weights.iter_mut().zip(&self.traces_minus) {
             *weight = law.depressed(*weight, trace);
+        }
+    }
+}
+
+/// w + factor · w^μ for the first `vectors` · [`LANES`] weights.
+struct Potentiate<'a> {
+    law: &'a Law,
+    factors: &'a [f64; BATCH],
+    weights: &'a mut [f64; BATCH],
+    vectors: usize,
+}
+
+impl Kernel for Potentiate<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let whole = self.vectors * LANES;
+        let power = self.law.power;
+        for (weight, &factor) in self.weights[..whole].iter_mut().zip(&self.factors[..whole]) {
+            *weight += factor * power.of(*weight);
+        }
+    }
+}
+
+/// Sorts the postsynaptic spikes of each synapse into rounds and reads K₋, without branches
+/// but for the rare synapse that the record does not suffice for.
+struct Collect<'a, T, W> {
+    batch: &'a mut Batch,
+    law: &'a Law,
+    visit: Visit,
+    history: &'a SpikeHistory,
+    targets: &'a [T],
+    weights: &'a [W],
+}
+
+impl<T: Target, W: Weight> Kernel for Collect<'_, T, W> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Collect {
+            batch,
+            law,
+            visit,
+            history,
+            targets,
+            weights,
+        } = self;
+        let Visit { until, trace, .. } = visit;
+        // Without a trace there is nothing to potentiate: an empty window.
+        let after = if trace > 0.0 { visit.after } else { i32::MAX };
+        let recent = history.recent();
+        let decay = history.decay();
+        let [third_latest, second_latest, latest] = &mut batch.rounds;
+        (third_latest.len, second_latest.len, latest.len) = (0, 0, 0);
+        let slots = batch.weights.iter_mut().zip(&mut batch.traces_minus);
+        for (j, ((&target, weight), (value, trace_minus))) in
+            targets.iter().zip(weights).zip(slots).enumerate()
+        {
+            if let Some(ahead) = targets.get(j + AHEAD) {
+                simd::prefetch(recent, ahead.index());
+            }
+            let Recent { stamps, traces } = &recent[target.index()];
+            let [newest, second, third, fourth] = *stamps;
+            if fourth > after || second >= until {
+                let lid = Lid(target.index() as u32);
+                *value = law.weight_after(weight.value(), visit, history, lid);
+                *trace_minus = 0.0;
+                continue;
+            }
+            *value = weight.value();
+            let (stamp, trace) = if newest < until {
+                (newest, traces[0])
+            } else {
+                (second, traces[1])
+            };
+            *trace_minus = trace * decay.at(until.wrapping_sub(stamp));
+            third_latest.push(third > after, j, third.wrapping_sub(after));
+            second_latest.push(second > after, j, second.wrapping_sub(after));
+            latest.push(
+                newest > after && newest <= until,
+                j,
+                newest.wrapping_sub(after),
+            );
         }
     }
 }
