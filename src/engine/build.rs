@@ -67,24 +67,21 @@ impl Simulation {
             end: Steps(params.simulation.presim.0 + params.simulation.T.0),
         };
         let law = Arc::new(Law::new(&params.stdp, params.simulation.dt, clock.end));
-        let projections = wired
-            .projections
-            .into_iter()
-            .zip(tables)
-            .zip(nodes)
-            .zip(0..);
-        let vps = projections
-            .map(|(((projections, table), node), thread)| {
-                let context = Context {
-                    params: &params,
-                    place: &place,
-                    delays,
-                    law: &law,
-                    clock,
-                };
-                Mutex::new(context.virtual_process(thread, projections, table, node))
-            })
-            .collect();
+        let parts = wired.projections.into_iter().zip(tables).zip(nodes);
+        let parts: Vec<_> = parts.map(|part| Mutex::new(Some(part))).collect();
+        // Each thread makes what it will use: the memory then lies near it.
+        let vps = team.map(|thread| {
+            let part = parts[thread].lock().expect("no panic passed").take();
+            let ((projections, table), node) = part.expect("one part a thread");
+            let context = Context {
+                params: &params,
+                place: &place,
+                delays,
+                law: &law,
+                clock,
+            };
+            Mutex::new(context.virtual_process(thread as u32, projections, table, node))
+        });
         let create = begun.elapsed().as_secs_f64();
         Ok(Simulation {
             comm,
