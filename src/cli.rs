@@ -51,6 +51,8 @@ pub fn main() -> u8 {
         Err(error) => return complain(&error),
     };
     let leads = comm.rank() == 0;
+    // Until the message of a failure is out.
+    let _running = comm.hold();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(message) => {

@@ -4,6 +4,8 @@
 //! own errors end the whole job (MPI_ERRORS_ARE_FATAL), and so does a panic once
 //! [`abort_job_on_panic`] is in force, so no rank is left waiting.
 
+use std::rc::Rc;
+
 use mpi::Threading;
 use mpi::collective::SystemOperation;
 use mpi::datatype::{Partition, PartitionMut};
@@ -22,8 +24,14 @@ pub struct Comm {
 
 struct Mpi {
     world: SimpleCommunicator,
-    /// Finalizes MPI when dropped.
-    _universe: Universe,
+    /// Finalizes MPI when the last of its owners is dropped.
+    universe: Rc<Universe>,
+}
+
+/// Keeps MPI from being finalized: see [`Comm::hold`].
+#[must_use]
+pub struct Hold {
+    _universe: Option<Rc<Universe>>,
 }
 
 /// Plain numbers that cross ranks.
@@ -90,11 +98,20 @@ impl Comm {
         Ok(Comm {
             mpi: Some(Mpi {
                 world,
-                _universe: universe,
+                universe: Rc::new(universe),
             }),
             rank,
             size,
         })
+    }
+
+    /// Keeps MPI running beyond this communicator's end. MPI_Finalize waits for all ranks, so
+    /// what one says before it gives up its hold is said before any other can exit, and have
+    /// the launcher kill it.
+    pub fn hold(&self) -> Hold {
+        Hold {
+            _universe: self.mpi.as_ref().map(|mpi| Rc::clone(&mpi.universe)),
+        }
     }
 
     /// This rank, 0 … size − 1.

@@ -108,7 +108,11 @@ impl Output {
     }
 
     /// The failure `error` as users see it.
+    ///
+    /// The file stays open until the process ends: closing it would write notes of data that
+    /// never reached the disk, and no reader would open it again.
     pub fn failure(&self, error: &hdf5::Error) -> Error {
+        std::mem::forget(self.file.clone());
         unwritable(&self.path, error)
     }
 
