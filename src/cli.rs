@@ -1,9 +1,11 @@
 //! The command line: arguments, order of a run, exit codes.
 
 use std::fs;
+use std::io::{Write, stderr};
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
+use clap::error::{ContextKind, ContextValue};
 
 use crate::comm::Comm;
 use crate::console::{self, Verbosity, Watcher};
@@ -55,24 +57,49 @@ pub fn main() -> u8 {
     let _running = comm.hold();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(message) => {
+        Err(message) if message.use_stderr() => return end(leads, &misuse(&message)),
+        Err(help) => {
             if leads {
-                // Nothing is left to do where not even standard error takes the message.
-                let _ = message.print();
+                // Nothing is left to do where standard output does not take it.
+                let _ = help.print();
             }
-            return message.exit_code() as u8;
+            return 0;
         }
     };
     match run(comm, &arguments) {
         Ok(()) => 0,
-        Err(error) if leads => complain(&error),
-        Err(error) => error.exit_code(),
+        Err(error) => end(leads, &error),
     }
 }
 
+/// Ends a run that all ranks agree has failed: the leading one says why.
+///
+/// The others end as if all were well: launchers kill what is left of a job at the first exit
+/// code that is not 0, and that could be before the leading rank has said its line.
+fn end(leads: bool, error: &Error) -> u8 {
+    if leads { complain(error) } else { 0 }
+}
+
 fn complain(error: &Error) -> u8 {
-    eprintln!("stdp-hpc: {error}");
+    // Where standard error is closed the exit code has to do.
+    let _ = writeln!(stderr(), "stdp-hpc: {error}");
     error.exit_code()
+}
+
+/// What is wrong with the arguments, on one line.
+fn misuse(message: &clap::Error) -> Error {
+    let text = message.render().to_string();
+    let words: Vec<&str> = text
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .map(str::trim)
+        .collect();
+    let mut what = words.join(" ");
+    if let Some(ContextValue::String(known)) = message.get(ContextKind::SuggestedArg) {
+        what += &format!(", did you mean {known}?");
+    }
+    let what = what.strip_prefix("error: ").unwrap_or(&what);
+    Error::input(format!("{what} (--help explains all)"))
 }
 
 fn run(comm: Comm, arguments: &Arguments) -> Result<()> {
@@ -95,6 +122,7 @@ fn run(comm: Comm, arguments: &Arguments) -> Result<()> {
 
     let mut simulation = Simulation::build(comm, params)?;
     let (comm, params) = (simulation.comm(), simulation.params());
+    comm.agree(output.clear(comm))?;
     let recorder = Recorder::new(
         comm,
         params,
@@ -130,13 +158,20 @@ fn read_config(comm: &Comm, path: &Path) -> Result<String> {
     Ok(String::from_utf8(bytes).expect("sent as text"))
 }
 
-/// The files of a result.
-const FILES: [&str; 3] = ["run.json", "spikes.h5", "weights.h5"];
+/// The files of a result, also those that a killed run may leave.
+const FILES: [&str; 5] = [
+    "run.json",
+    "run.json.new",
+    "spikes.h5",
+    "spikes.h5.part",
+    "weights.h5",
+];
 
 /// The result directory, taken before any work is done and given back if nothing came of it.
 struct Output {
     directory: PathBuf,
-    created: bool,
+    /// The directories made for it, the innermost first.
+    created: Vec<PathBuf>,
 }
 
 impl Output {
@@ -148,7 +183,7 @@ impl Output {
         });
         let mut output = Output {
             directory,
-            created: false,
+            created: Vec::new(),
         };
         if comm.rank() == 0 {
             output.prepare(arguments.force)?;
@@ -166,9 +201,11 @@ impl Output {
             return Err(fault("is not a directory".to_owned()));
         }
         if !exists {
+            let missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+            let missing = directory.ancestors().take_while(missing);
+            self.created = missing.map(Path::to_owned).collect();
             fs::create_dir_all(directory)
                 .map_err(|error| fault(format!("cannot create the directory: {error}")))?;
-            self.created = true;
         }
         let empty = fs::read_dir(directory)
             .map_err(|error| fault(format!("cannot read the directory: {error}")))?
@@ -181,18 +218,32 @@ impl Output {
                     .to_owned(),
             ));
         }
-        for name in FILES {
-            match fs::remove_file(directory.join(name)) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(fault(format!("cannot remove the old {name}: {error}")));
-                }
-                _ => {}
-            }
+        if let Some(name) = FILES.iter().find(|name| directory.join(name).is_dir()) {
+            return Err(fault(format!("cannot overwrite {name}: is a directory")));
         }
         let probe = directory.join("run.json.new");
         fs::write(&probe, "")
             .and_then(|()| fs::remove_file(&probe))
             .map_err(|error| fault(format!("cannot write there: {error}")))
+    }
+
+    /// On rank 0 removes the result that is overwritten: not before all input is known to be
+    /// good, and read, since it may be that result.
+    fn clear(&self, comm: &Comm) -> Result<()> {
+        if comm.rank() != 0 {
+            return Ok(());
+        }
+        for name in FILES {
+            let path = self.directory.join(name);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    let path = path.display();
+                    return Err(Error::run(format!("{path}: cannot be removed: {error}")));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn write(
@@ -212,9 +263,9 @@ impl Output {
 impl Drop for Output {
     /// Leaves no empty directory behind where the run ended before it wrote anything.
     fn drop(&mut self) {
-        if self.created {
-            // Refused where there are files in it, which is what is wanted.
-            let _ = fs::remove_dir(&self.directory);
+        for directory in &self.created {
+            // Refused where there is something in it, which is what is wanted.
+            let _ = fs::remove_dir(directory);
         }
     }
 }

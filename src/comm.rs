@@ -4,6 +4,7 @@
 //! own errors end the whole job (MPI_ERRORS_ARE_FATAL), and so does a panic once
 //! [`abort_job_on_panic`] is in force, so no rank is left waiting.
 
+use std::io::{Write, stderr};
 use std::rc::Rc;
 
 use mpi::Threading;
@@ -349,7 +350,8 @@ pub fn abort_job_on_panic() {
         } else {
             0
         };
-        eprintln!("stdp-hpc: rank {rank}: internal error: {info}");
+        // Not eprintln: where standard error is closed it would panic before the abort.
+        let _ = writeln!(stderr(), "stdp-hpc: rank {rank}: internal error: {info}");
         if running {
             SimpleCommunicator::world().abort(1);
         }

@@ -1,4 +1,4 @@
-//! From parameters to a network that is ready to run: connect, create, communicate_prepare.
+//! From parameters to a network that is ready to run: create, connect, communicate_prepare.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -39,6 +39,11 @@ impl Simulation {
             rank: comm.rank() as u32,
         };
         let team = comm.agree(Team::new(params.simulation.threads))?;
+        // First, because what is wrong with these files is found sooner than the synapses.
+        let begun = Instant::now();
+        let nodes = comm.agree(Nodes::read(&params, &place))?;
+        let read = begun.elapsed().as_secs_f64();
+
         let begun = Instant::now();
         let (delays, wired) = comm.agree(connect(&params, &place, &team))?;
         let connect = begun.elapsed().as_secs_f64();
@@ -60,7 +65,6 @@ impl Simulation {
         let prepare = begun.elapsed().as_secs_f64();
 
         let begun = Instant::now();
-        let nodes = comm.agree(Nodes::read(&params, &place))?;
         let clock = Clock {
             now: Steps(0),
             min_delay,
@@ -82,7 +86,7 @@ impl Simulation {
             };
             Mutex::new(context.virtual_process(thread as u32, projections, table, node))
         });
-        let create = begun.elapsed().as_secs_f64();
+        let create = read + begun.elapsed().as_secs_f64();
         Ok(Simulation {
             comm,
             place,
@@ -270,8 +274,13 @@ impl Nodes {
 fn read_spikes(params: &Params, place: &Placement, path: &Path) -> Result<Vec<Vec<(Steps, u32)>>> {
     let keep = |gid: Gid| place.rank_of(gid) == place.rank;
     let mut spikes = vec![Vec::new(); place.threads as usize];
+    // Spikes that would arrive after the end cost memory and nothing else.
+    let end = params.simulation.presim.0 + params.simulation.T.0;
+    let last = Steps(end - params.synapse.delay.x.0);
     for (stamp, gid) in read::read_spikes(path, place.n, params.simulation.dt, keep)? {
-        spikes[place.thread_of(gid) as usize].push((stamp, place.lid_of(gid).0));
+        if stamp <= last {
+            spikes[place.thread_of(gid) as usize].push((stamp, place.lid_of(gid).0));
+        }
     }
     Ok(spikes)
 }
@@ -297,7 +306,13 @@ impl Initial {
             }),
             (NeuronModel::IgnoreAndFire, Some(path)) => {
                 let (rates, phases) = (read(path, "rate")?, read(path, "phase")?);
-                check_rates(path, &rates, &phases, params.simulation.dt)?;
+                check_rates(
+                    path,
+                    place.gids(thread),
+                    &rates,
+                    &phases,
+                    params.simulation.dt,
+                )?;
                 Initial::RatesAndPhases(rates, phases)
             }
             (NeuronModel::IgnoreAndFire, None) => Initial::RatesAndPhases(
@@ -308,18 +323,33 @@ impl Initial {
     }
 }
 
-fn check_rates(path: &Path, rates: &[f64], phases: &[f64], dt: Ms) -> Result<()> {
-    let fastest = 1000.0 / dt.0;
+/// The longest period of `ignore_and_fire` (steps).
+const MOST_PERIOD: f64 = (1u32 << 30) as f64;
+
+/// Refuses rates and phases that the config could not ask for either.
+fn check_rates(
+    path: &Path,
+    gids: impl Iterator<Item = Gid>,
+    rates: &[f64],
+    phases: &[f64],
+    dt: Ms,
+) -> Result<()> {
     let path = path.display();
-    if let Some(rate) = rates.iter().find(|&&rate| !(rate > 0.0 && rate <= fastest)) {
+    let fastest = 1000.0 / dt.0;
+    let slowest = fastest / MOST_PERIOD;
+    for ((gid, &rate), &phase) in gids.zip(rates).zip(phases) {
+        let (name, value, must) = if !(slowest..=fastest).contains(&rate) {
+            let must =
+                format!("{slowest:e} … {fastest} (spikes/s: one in 2^30 steps … one a step)");
+            ("rate", rate, must)
+        } else if !(phase > 0.0 && phase <= 1.0) {
+            ("phase", phase, "> 0 and ≤ 1 (of a period)".to_owned())
+        } else {
+            continue;
+        };
         return Err(Error::input(format!(
-            "{path}: /initial/rate holds {rate}: must be > 0 and at most one spike a step \
-             ({fastest} spikes/s)"
-        )));
-    }
-    if let Some(phase) = phases.iter().find(|&&phase| !(phase > 0.0 && phase <= 1.0)) {
-        return Err(Error::input(format!(
-            "{path}: /initial/phase holds {phase}: must be in (0, 1]"
+            "{path}: /initial/{name}[{}] = {value}: must be {must}",
+            gid.0
         )));
     }
     Ok(())

@@ -1,0 +1,775 @@
+//! Bad input through the program: exit code 2, one line that says what is wrong, promptly,
+//! and nothing touched. What the files of the input hold, where results go, a disk that is full.
+//! (What a config may say is in bad_config.rs.)
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use hdf5::{File, Group, H5Type};
+
+use common::{Desk, Ended, command_alone, program, read_run, run, start, text};
+
+/// Eight excitatory and two inhibitory neurons.
+const CONFIG: &str = r#"
+[network]
+N = 10
+K = 5
+[neuron]
+model = "iaf_psc_alpha"
+[simulation]
+T = 20.0
+"#;
+
+/// A config, a result directory that does not exist, and files beside them.
+struct Bench {
+    desk: Desk,
+    config: PathBuf,
+    out: PathBuf,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let desk = Desk::new();
+        let config = desk.config("small", CONFIG);
+        let out = desk.path().join("new/result");
+        Bench { desk, config, out }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.desk.path().join(name)
+    }
+
+    fn run(&self, ranks: usize, arguments: &[&str]) -> Ended {
+        let mut all = vec![text(&self.config), "--out", text(&self.out)];
+        all.extend(arguments);
+        run(ranks, &all)
+    }
+
+    /// Expects the program, given these arguments besides, to refuse with exactly `message`.
+    #[track_caller]
+    fn refuses(&self, arguments: &[&str], message: &str) {
+        assert_refused(&self.run(1, arguments), message);
+        assert!(!self.path("new").exists(), "a directory was left behind");
+    }
+
+    /// Expects the HDF5 file that `key` names, made by `fill`, to be refused with `message`.
+    #[track_caller]
+    fn refuses_file(&self, key: &str, fill: impl FnOnce(&File), message: &str) {
+        let path = self.path("input.h5");
+        write(&path, fill);
+        let message = format!("{}: {message}", path.display());
+        let set = format!("{key}={}", path.display());
+        let model = match key {
+            "neuron.initial" => "neuron.model=ignore_and_fire",
+            _ => "neuron.model=iaf_psc_alpha",
+        };
+        self.refuses(&["--set", &set, "--set", model], &message);
+    }
+}
+
+#[track_caller]
+fn assert_refused(ended: &Ended, message: &str) {
+    assert_eq!(ended.stderr, format!("stdp-hpc: {message}\n"));
+    assert_eq!((ended.code, &ended.stdout[..]), (Some(2), ""), "{message}");
+    assert!(ended.took < Duration::from_secs(5), "{ended:?}");
+}
+
+/// Writes an HDF5 file. A copy is what stays: children started meanwhile by other tests
+/// inherit the lock of an open file.
+fn write(path: &Path, fill: impl FnOnce(&File)) {
+    let draft = path.with_extension("draft");
+    let file = File::create(&draft).expect("created");
+    fill(&file);
+    file.close().expect("closed");
+    fs::copy(&draft, path).expect("copied");
+    fs::remove_file(draft).expect("removed");
+}
+
+/// Creates the dataset `name`, or replaces it.
+fn put<T: H5Type>(at: &Group, name: &str, values: &[T]) {
+    if at.link_exists(name) {
+        at.unlink(name).expect("unlinked");
+    }
+    let new = at.new_dataset_builder().with_data(values);
+    new.create(name).expect("dataset");
+}
+
+/// A good network: of every projection two edges.
+fn network(file: &File) {
+    for name in ["E_to_E", "E_to_I", "I_to_E", "I_to_I"] {
+        let group = file.create_group(&format!("edges/{name}")).expect("group");
+        put(&group, "source_node_id", &[0_u64, 1]);
+        put(&group, "target_node_id", &[1_u64, 0]);
+        put(&group, "0/syn_weight", &[30.0, 31.0]);
+        put(&group, "0/delay", &[1.5, 1.5]);
+    }
+}
+
+/// Good external spikes.
+fn spikes(file: &File) {
+    let group = file.create_group("spikes/X").expect("group");
+    put(&group, "node_ids", &[0_u64, 9, 3]);
+    put(&group, "timestamps", &[0.125, 0.125, 1.0]);
+}
+
+/// A good initial state for both models.
+fn initial(file: &File) {
+    let group = file.create_group("initial").expect("group");
+    put(&group, "V_m", &[3.0; 10]);
+    put(&group, "rate", &[40.0; 10]);
+    put(&group, "phase", &[1.0; 10]);
+}
+
+/// The files of a directory.
+fn content(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let entries = fs::read_dir(directory).expect("directory");
+    let paths = entries.map(|entry| entry.expect("entry").path());
+    paths
+        .map(|path| (path.clone(), fs::read(&path).expect("file")))
+        .collect()
+}
+
+#[test]
+fn the_good_files_are_taken() {
+    let bench = Bench::new();
+    for (key, fill) in [
+        ("network.edges", network as fn(&File)),
+        ("stimulus.spikes", spikes),
+        ("neuron.initial", initial),
+    ] {
+        let path = bench.path(&format!("{key}.h5"));
+        write(&path, fill);
+        let set = format!("{key}={}", path.display());
+        bench
+            .run(1, &["--force", "--quiet", "--set", &set])
+            .expect(0);
+        let model = "neuron.model=ignore_and_fire";
+        bench
+            .run(1, &["--force", "--quiet", "--set", &set, "--set", model])
+            .expect(0);
+    }
+}
+
+#[test]
+fn misused_arguments() {
+    let bench = Bench::new();
+    let config = text(&bench.config);
+    let cases: [(&[&str], &str); 8] = [
+        (
+            &[],
+            "the following required arguments were not provided: <CONFIG>",
+        ),
+        (&[config, "--foo"], "unexpected argument '--foo' found"),
+        (
+            &[config, "--forse"],
+            "unexpected argument '--forse' found, did you mean --force?",
+        ),
+        (
+            &[config, "again.toml"],
+            "unexpected argument 'again.toml' found",
+        ),
+        (
+            &[config, "--threads", "two"],
+            "invalid value 'two' for '--threads <T>': invalid digit found in string",
+        ),
+        (
+            &[config, "--threads", "-1"],
+            "unexpected argument '-1' found",
+        ),
+        (
+            &[config, "--quiet", "--verbose"],
+            "the argument '--quiet' cannot be used with '--verbose'",
+        ),
+        (
+            &[config, "--set"],
+            "a value is required for '--set <TABLE.KEY=VALUE>' but none was supplied",
+        ),
+    ];
+    for (arguments, message) in cases {
+        let message = format!("{message} (--help explains all)");
+        assert_refused(&run(1, arguments), &message);
+    }
+    bench.refuses(
+        &["--threads", "0"],
+        "--threads 0: must be an integer 1 … 1024",
+    );
+    bench.refuses(
+        &["--set", "network.N"],
+        r#"--set "network.N": must be table.key=value"#,
+    );
+    bench.refuses(
+        &["--set", "network.NN=7"],
+        r#"--set: [network] unknown key "NN", did you mean "N"?"#,
+    );
+    bench.refuses(
+        &["--set", "simulation.T=0.1"],
+        "--set: [simulation] T = 0.1: must be a whole number of steps of dt = 0.125 ms, \
+         1 … 2146435071 of them",
+    );
+}
+
+#[test]
+fn help_and_version_are_no_faults() {
+    for (argument, part) in [
+        ("--help", "Usage: stdp-hpc [OPTIONS] <CONFIG>"),
+        ("--version", "stdp-hpc 0."),
+    ] {
+        let ended = run(1, &[argument]).expect(0);
+        assert!(ended.stdout.contains(part), "{ended:?}");
+        assert_eq!(ended.stderr, "");
+    }
+}
+
+#[test]
+fn configs_that_cannot_be_read() {
+    let bench = Bench::new();
+    let latin = bench.path("latin.toml");
+    fs::write(&latin, b"# caf\xe9\n[network]\nN = 10\n").expect("written");
+    for (path, why) in [
+        (
+            &bench.path("missing.toml"),
+            "No such file or directory (os error 2)",
+        ),
+        (
+            &bench.desk.path().to_owned(),
+            "Is a directory (os error 21)",
+        ),
+        (&latin, "stream did not contain valid UTF-8"),
+        (&bench.config.join("below"), "Not a directory (os error 20)"),
+    ] {
+        let message = format!("{}: cannot read: {why}", path.display());
+        let out = text(&bench.out);
+        assert_refused(&run(1, &[text(path), "--out", out]), &message);
+        assert!(!bench.path("new").exists());
+    }
+}
+
+#[test]
+fn files_that_are_missing_or_no_hdf5() {
+    let bench = Bench::new();
+    let path = bench.path("input.h5");
+    for key in ["network.edges", "stimulus.spikes", "neuron.initial"] {
+        let set = format!("{key}={}", path.display());
+        let cannot = format!("{}: cannot be opened", path.display());
+        let refuses = |why: &str| bench.refuses(&["--set", &set], &format!("{cannot}{why}"));
+
+        refuses(": No such file or directory (os error 2)");
+        fs::create_dir(&path).expect("directory");
+        refuses(" as an HDF5 file: Is a directory");
+        fs::remove_dir(&path).expect("directory");
+        for content in ["", "x", "E,E,30.0\n"] {
+            fs::write(&path, content).expect("written");
+            refuses(" as an HDF5 file: file signature not found");
+        }
+        fs::remove_file(&path).expect("removed");
+    }
+}
+
+#[test]
+fn truncated_files() {
+    let bench = Bench::new();
+    let path = bench.path("input.h5");
+    for (key, fill) in [
+        ("network.edges", network as fn(&File)),
+        ("stimulus.spikes", spikes),
+        ("neuron.initial", initial),
+    ] {
+        write(&path, fill);
+        let whole = fs::read(&path).expect("read");
+        let set = format!("{key}={}", path.display());
+        let half = whole.len() / 2;
+        for length in [1, 8, 50, 96, 500, half, half + 1, whole.len() - 1] {
+            fs::write(&path, &whole[..length]).expect("written");
+            let why = match length {
+                1 => "file signature not found".to_owned(),
+                8 => "bad byte number in an address".to_owned(),
+                _ => format!(
+                    "truncated file: eof = {length}, sblock->base_addr = 0, stored_eof = {}",
+                    whole.len()
+                ),
+            };
+            let path = path.display();
+            let message = format!("{path}: cannot be opened as an HDF5 file: {why}");
+            bench.refuses(&["--set", &set], &message);
+        }
+    }
+}
+
+#[test]
+fn edges_at_fault() {
+    let bench = Bench::new();
+    let refuses = |change: fn(&File), message: &str| {
+        let fill = |file: &File| {
+            network(file);
+            change(file);
+        };
+        bench.refuses_file("network.edges", fill, message);
+    };
+    refuses(
+        |file| file.unlink("edges").unwrap(),
+        "group /edges is missing",
+    );
+    refuses(
+        |file| file.unlink("edges/I_to_I").unwrap(),
+        "group /edges/I_to_I is missing",
+    );
+    refuses(
+        |file| file.unlink("edges/E_to_I/0").unwrap(),
+        "group /edges/E_to_I/0 is missing",
+    );
+    refuses(
+        |file| file.unlink("edges/E_to_E/0/delay").unwrap(),
+        "dataset /edges/E_to_E/0/delay is missing",
+    );
+    refuses(
+        |file| file.unlink("edges/E_to_E/target_node_id").unwrap(),
+        "dataset /edges/E_to_E/target_node_id is missing",
+    );
+    refuses(
+        |file| put(file, "edges/E_to_E/0/syn_weight", &[30.0; 3]),
+        "/edges/E_to_E/0/syn_weight has 3 entries: must be 2, as /edges/E_to_E/source_node_id has",
+    );
+    refuses(
+        |file| put(file, "edges/E_to_E/source_node_id", &[0.0, 1.0]),
+        "/edges/E_to_E/source_node_id: must be integers",
+    );
+    refuses(
+        |file| put(file, "edges/E_to_E/source_node_id", &[0_u64, 8]),
+        "/edges/E_to_E/source_node_id[1] = 8: must be 0 … 7 (population E)",
+    );
+    refuses(
+        |file| put(file, "edges/E_to_I/target_node_id", &[2_u64, 0]),
+        "/edges/E_to_I/target_node_id[0] = 2: must be 0 … 1 (population I)",
+    );
+    refuses(
+        |file| put(file, "edges/I_to_I/source_node_id", &[0_i64, -1]),
+        "/edges/I_to_I/source_node_id[1] = -1: must be 0 … 1 (population I)",
+    );
+    refuses(
+        |file| put(file, "edges/I_to_I/0/syn_weight", &[f64::NAN, 30.0]),
+        "/edges/I_to_I/0/syn_weight[0] = NaN: must be finite",
+    );
+    refuses(
+        |file| put(file, "edges/E_to_I/0/syn_weight", &[30.0, f64::INFINITY]),
+        "/edges/E_to_I/0/syn_weight[1] = inf: must be finite",
+    );
+    refuses(
+        |file| put(file, "edges/E_to_E/0/syn_weight", &[30.0, -0.5]),
+        "/edges/E_to_E/0/syn_weight[1] = -0.5: must not be negative, being plastic",
+    );
+    refuses(
+        |file| put(file, "edges/I_to_E/0/delay", &[1.51, 1.51]),
+        "/edges/I_to_E/0/delay[0] = 1.51: must be a whole number of steps of 0.125 ms, at least 1",
+    );
+    refuses(
+        |file| put(file, "edges/I_to_E/0/delay", &[0.0, 0.0]),
+        "/edges/I_to_E/0/delay[0] = 0: must be a whole number of steps of 0.125 ms, at least 1",
+    );
+    refuses(
+        |file| put(file, "edges/I_to_E/0/delay", &[1.5, 1.625]),
+        "/edges/I_to_E/0/delay[1] = 1.625: must be 1.5 ms, the projection's first delay, for all \
+         its edges",
+    );
+}
+
+#[test]
+fn initial_states_at_fault() {
+    let bench = Bench::new();
+    let refuses = |change: fn(&File), message: &str| {
+        let fill = |file: &File| {
+            initial(file);
+            change(file);
+        };
+        bench.refuses_file("neuron.initial", fill, message);
+    };
+    refuses(
+        |file| file.unlink("initial").unwrap(),
+        "group /initial is missing",
+    );
+    refuses(
+        |file| file.unlink("initial/phase").unwrap(),
+        "dataset /initial/phase is missing",
+    );
+    refuses(
+        |file| put(file, "initial/rate", &[40.0; 8]),
+        "/initial/rate has 8 entries: must be 10, one a neuron",
+    );
+    let with = |value: f64| std::array::from_fn::<_, 10, _>(|i| if i == 7 { value } else { 0.5 });
+    let of = |name: &str, value: f64, message: &str| {
+        let fill = |file: &File| {
+            initial(file);
+            put(file, &format!("initial/{name}"), &with(value));
+        };
+        bench.refuses_file("neuron.initial", fill, message);
+    };
+    of("rate", f64::NAN, "/initial/rate[7] = NaN: must be finite");
+    of(
+        "rate",
+        0.0,
+        "/initial/rate[7] = 0: must be 7.450580596923828e-6 … 8000 (spikes/s: one in 2^30 steps … one a step)",
+    );
+    of(
+        "rate",
+        8001.0,
+        "/initial/rate[7] = 8001: must be 7.450580596923828e-6 … 8000 (spikes/s: one in 2^30 steps … one a step)",
+    );
+    of(
+        "phase",
+        0.0,
+        "/initial/phase[7] = 0: must be > 0 and ≤ 1 (of a period)",
+    );
+    of(
+        "phase",
+        1.25,
+        "/initial/phase[7] = 1.25: must be > 0 and ≤ 1 (of a period)",
+    );
+}
+
+#[test]
+fn external_spikes_at_fault() {
+    let bench = Bench::new();
+    let refuses = |change: fn(&File), message: &str| {
+        let fill = |file: &File| {
+            spikes(file);
+            change(file);
+        };
+        bench.refuses_file("stimulus.spikes", fill, message);
+    };
+    refuses(
+        |file| file.relink("spikes/X", "spikes/E").unwrap(),
+        "group /spikes/X is missing",
+    );
+    refuses(
+        |file| put(file, "spikes/X/node_ids", &[0_u64, 10, 3]),
+        "/spikes/X/node_ids[1] = 10: must be 0 … 9 (population X)",
+    );
+    refuses(
+        |file| put(file, "spikes/X/node_ids", &[0_u64, 1]),
+        "/spikes/X/timestamps has 3 entries: must be 2, as /spikes/X/node_ids has",
+    );
+    refuses(
+        |file| put(file, "spikes/X/timestamps", &[0.0, 1.0, 2.0]),
+        "/spikes/X/timestamps[0] = 0: must be a whole number of steps of 0.125 ms, at least 1",
+    );
+    refuses(
+        |file| put(file, "spikes/X/timestamps", &[0.125, 1.0, 2.1]),
+        "/spikes/X/timestamps[2] = 2.1: must be a whole number of steps of 0.125 ms, at least 1",
+    );
+}
+
+/// Good input after all: a recording longer than the run, by more than memory would hold.
+#[test]
+fn external_spikes_after_the_end_cost_nothing() {
+    let bench = Bench::new();
+    let path = bench.path("input.h5");
+    write(&path, |file| {
+        let group = file.create_group("spikes/X").expect("group");
+        put(&group, "node_ids", &[9999_u64, 3, 0]);
+        put(&group, "timestamps", &[0.125, 1.0, 2e8]);
+    });
+    let set = format!("stimulus.spikes={}", path.display());
+    let sets = ["--quiet", "--set", "network.N=10000", "--set", &set];
+    bench.run(1, &sets).expect(0);
+    let peak = &read_run(&bench.out)["memory"]["peak_per_rank"]["max"];
+    let peak = peak.as_f64().expect("a number");
+    assert!(peak < 2e8, "{peak} bytes");
+}
+
+/// A network that takes many seconds to draw, and does not get that far.
+#[test]
+fn files_are_looked_at_before_the_network_is_drawn() {
+    let bench = Bench::new();
+    let path = bench.path("input.h5");
+    write(&path, initial);
+    let refuses = |arguments: &[&str], message: &str| {
+        let large = [
+            "--set",
+            "network.N=200000",
+            "--set",
+            "network.K=4000",
+            "--set",
+        ];
+        bench.refuses(&[&large[..], arguments].concat(), message);
+    };
+    let path = path.display();
+    refuses(
+        &[&format!("neuron.initial={path}")],
+        &format!("{path}: /initial/V_m has 10 entries: must be 200000, one a neuron"),
+    );
+    refuses(
+        &[&format!("stimulus.spikes={path}")],
+        &format!("{path}: group /spikes is missing"),
+    );
+}
+
+#[test]
+fn results_are_not_overwritten_unless_forced() {
+    let bench = Bench::new();
+    bench.run(1, &["--quiet"]).expect(0);
+    fs::write(bench.out.join("notes.txt"), "mine").expect("written");
+    let before = content(&bench.out);
+    assert_eq!(before.len(), 4);
+
+    let out = bench.out.display();
+    let refused = bench.run(1, &[]);
+    let exists = "exists and is not empty: name another directory, or --force to overwrite a \
+                  result there";
+    assert_refused(&refused, &format!("--out {out}: {exists}"));
+    assert_eq!(content(&bench.out), before);
+
+    // Nor by a run that comes to nothing.
+    let missing = bench.path("missing.h5");
+    let set = format!("neuron.initial={}", missing.display());
+    let refused = bench.run(1, &["--force", "--set", &set]);
+    let why = "cannot be opened: No such file or directory (os error 2)";
+    assert_refused(&refused, &format!("{}: {why}", missing.display()));
+    assert_eq!(content(&bench.out), before);
+
+    let other = ["--force", "--quiet", "--set", "simulation.seed=2"];
+    bench
+        .run(
+            1,
+            &[&other[..], &["--set", "record.weights=false"]].concat(),
+        )
+        .expect(0);
+    let after = content(&bench.out);
+    let names: Vec<_> = after
+        .keys()
+        .map(|path| path.file_name().unwrap().to_str().unwrap())
+        .collect();
+    assert_eq!(names, ["notes.txt", "run.json", "spikes.h5"]);
+    assert_eq!(after[&bench.out.join("notes.txt")], b"mine");
+    assert_eq!(read_run(&bench.out)["parameters"]["simulation"]["seed"], 2);
+}
+
+/// The weights of one run are the network of the next, in the same directory.
+#[test]
+fn input_may_be_the_result_that_is_overwritten() {
+    let bench = Bench::new();
+    fs::create_dir_all(&bench.out).expect("directory");
+    let path = bench.out.join("weights.h5");
+    write(&path, network);
+    let set = format!("network.edges={}", path.display());
+    bench
+        .run(1, &["--quiet", "--force", "--set", &set])
+        .expect(0);
+    assert_eq!(read_run(&bench.out)["counts"]["synapses_static"], 6);
+    assert_eq!(
+        common::triples(
+            &common::open(&path).group("edges/E_to_E").unwrap(),
+            "0/syn_weight"
+        )
+        .len(),
+        2
+    );
+}
+
+#[test]
+fn places_for_results_that_will_not_do() {
+    let bench = Bench::new();
+    let config = text(&bench.config);
+    let refuses = |out: &Path, arguments: &[&str], what: &str| {
+        let all = [&[config, "--out", text(out)], arguments].concat();
+        let message = format!("--out {}: {what}", out.display());
+        assert_refused(&run(1, &all), &message);
+    };
+    refuses(&bench.config, &[], "is not a directory");
+    refuses(
+        &bench.config.join("below"),
+        &[],
+        "Not a directory (os error 20)",
+    );
+    fs::create_dir_all(bench.path("other/spikes.h5")).expect("directory");
+    refuses(
+        &bench.path("other"),
+        &["--force"],
+        "cannot overwrite spikes.h5: is a directory",
+    );
+
+    let locked = bench.path("locked");
+    fs::create_dir(&locked).expect("directory");
+    let mounted = Mounted::new(&locked, "ro");
+    let why = match &mounted {
+        Some(_) => "Read-only file system (os error 30)",
+        None => "Permission denied (os error 13)",
+    };
+    fs::set_permissions(&locked, fs::Permissions::from_mode(0o555)).ok();
+    refuses(&locked, &[], &format!("cannot write there: {why}"));
+    refuses(
+        &locked.join("a/b"),
+        &[],
+        &format!("cannot create the directory: {why}"),
+    );
+}
+
+/// Without --out, where the program is called.
+#[test]
+fn the_default_place_is_named_after_the_config() {
+    let bench = Bench::new();
+    let call = |arguments: &[&str]| {
+        let mut command = command_alone(program());
+        command.arg(&bench.config).args(arguments);
+        command.current_dir(bench.desk.path());
+        start(command).wait(Duration::from_secs(60))
+    };
+    let refused = call(&["--set", "neuron.initial=missing.h5"]);
+    let missing = bench.path("missing.h5");
+    let why = "cannot be opened: No such file or directory (os error 2)";
+    assert_refused(&refused, &format!("{}: {why}", missing.display()));
+    assert!(
+        !bench.path("results").exists(),
+        "a directory was left behind"
+    );
+
+    let done = call(&[]).expect(0);
+    assert!(done.stdout.ends_with("results/small\n"), "{done:?}");
+    assert_eq!(read_run(&bench.path("results/small"))["status"], "done");
+}
+
+/// Two ranks say it once, as soon as one does, whoever of them sees the fault.
+#[test]
+fn ranks_end_together_with_one_message() {
+    let bench = Bench::new();
+    let rates = bench.path("rates.h5");
+    write(&rates, |file| {
+        initial(file);
+        let rates: [f64; 10] = std::array::from_fn(|i| if i == 7 { 0.0 } else { 40.0 });
+        put(file, "initial/rate", &rates);
+    });
+    let edges = bench.path("edges.h5");
+    write(&edges, |file| {
+        network(file);
+        put(file, "edges/I_to_I/target_node_id", &[0_u64, 5]);
+    });
+    let refuses = |arguments: &[&str], message: &str| {
+        let ended = bench.run(2, arguments);
+        let lines: Vec<_> = ended
+            .stderr
+            .lines()
+            .filter(|line| line.starts_with("stdp-hpc: "))
+            .collect();
+        assert_eq!(lines, [format!("stdp-hpc: {message}")], "{ended:?}");
+        assert_eq!((ended.code, &ended.stdout[..]), (Some(2), ""), "{message}");
+        assert!(ended.took < Duration::from_secs(10), "{ended:?}");
+        assert!(!bench.path("new").exists(), "a directory was left behind");
+    };
+    refuses(
+        &["--foo"],
+        "unexpected argument '--foo' found (--help explains all)",
+    );
+    refuses(
+        &["--set", "network.beta=2.0"],
+        "--set: [network] beta = 2.0: must be 0 … 1",
+    );
+    // Neuron 7 lives on rank 1.
+    refuses(
+        &[
+            "--set",
+            "neuron.model=ignore_and_fire",
+            "--set",
+            &format!("neuron.initial={}", rates.display()),
+        ],
+        &format!(
+            "{}: /initial/rate[7] = 0: must be 7.450580596923828e-6 … 8000 (spikes/s: one in 2^30 steps … one a step)",
+            rates.display()
+        ),
+    );
+    refuses(
+        &["--set", &format!("network.edges={}", edges.display())],
+        &format!(
+            "{}: /edges/I_to_I/target_node_id[1] = 5: must be 0 … 1 (population I)",
+            edges.display()
+        ),
+    );
+    let out = bench.config.display().to_string();
+    let ended = run(2, &[&out, "--out", &out]);
+    let line = format!("stdp-hpc: --out {out}: is not a directory");
+    assert!(ended.stderr.lines().any(|l| l == line), "{ended:?}");
+    assert_eq!(ended.code, Some(2));
+}
+
+/// A file system of the test's own, gone with the value.
+struct Mounted(PathBuf);
+
+impl Mounted {
+    /// `None` where mounting is not permitted.
+    fn new(at: &Path, options: &str) -> Option<Self> {
+        let mount = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
+            .arg(at)
+            .output();
+        mount
+            .is_ok_and(|done| done.status.success())
+            .then(|| Self(at.to_owned()))
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg("-l").arg(&self.0).status();
+        assert!(unmounted.is_ok_and(|status| status.success()));
+    }
+}
+
+/// Not the fault of the input: exit code 1, and what is there can be read.
+#[test]
+fn a_full_disk_ends_the_run() {
+    let bench = Bench::new();
+    let disk = bench.path("disk");
+    fs::create_dir(&disk).expect("directory");
+    let Some(_mounted) = Mounted::new(&disk, "size=300k") else {
+        eprintln!("skipped: mounting a small file system is not permitted here");
+        return;
+    };
+    let result = disk.join("result");
+    // 100 spikes in a second of model time, dozens of such seconds in one of wall time: the
+    // disk is full after a few flushes.
+    let long = [
+        "--set",
+        "neuron.model=ignore_and_fire",
+        "--set",
+        "neuron.ignore_and_fire.rate=[0.1, 0.1]",
+        "--set",
+        "network.N=1000",
+        "--set",
+        "network.K=0",
+        "--set",
+        "simulation.T=1000000.0",
+        "--set",
+        "record.weights=false",
+    ];
+    let large = ["--set", "network.N=1000", "--set", "network.K=100"];
+    for (ranks, sets, file) in [
+        (1, &long[..], "spikes.h5"),
+        (2, &long[..], "spikes.h5"),
+        (1, &large[..], "weights.h5"),
+        (2, &large[..], "weights.h5"),
+    ] {
+        let begun = Instant::now();
+        let arguments = [&[text(&bench.config), "--out", text(&result)], sets].concat();
+        let ended = run(ranks, &arguments);
+        let why = "cannot be written: No space left on device";
+        let message = format!("stdp-hpc: {}: {why}", result.join(file).display());
+        let said: Vec<_> = ended
+            .stderr
+            .lines()
+            .filter(|line| line.starts_with("stdp-hpc: "))
+            .collect();
+        assert_eq!(said, [message], "{ended:?}");
+        assert_eq!((ended.code, &ended.stdout[..]), (Some(1), ""));
+        assert!(begun.elapsed() < Duration::from_secs(30));
+        let times = common::read_spikes(&result.join("spikes.h5"), "E").1;
+        if file == "spikes.h5" {
+            assert!(times.len() > 1000 && times.is_sorted(), "{}", times.len());
+        } else {
+            common::open(&result.join("weights.h5"));
+        }
+        fs::remove_dir_all(&result).expect("removed");
+    }
+}
