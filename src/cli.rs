@@ -73,11 +73,11 @@ pub fn main() -> u8 {
 }
 
 /// Ends a run that all ranks agree has failed: the leading one says why.
-///
-/// The others end as if all were well: launchers kill what is left of a job at the first exit
-/// code that is not 0, and that could be before the leading rank has said its line.
 fn end(leads: bool, error: &Error) -> u8 {
-    if leads { complain(error) } else { 0 }
+    if leads {
+        complain(error);
+    }
+    error.exit_code()
 }
 
 fn complain(error: &Error) -> u8 {

@@ -119,6 +119,10 @@ impl<const CHANNELS: usize> Group<CHANNELS> {
     /// One step, in the order of the model: potential from the old currents, currents,
     /// threshold. Returns how many reached it.
     #[inline(always)]
+    #[expect(
+        clippy::needless_range_loop,
+        reason = "one index for all arrays vectorises"
+    )]
     fn step(&mut self, c: &Constants<CHANNELS>, arriving: &[[f64; GROUP]; CHANNELS]) -> u64 {
         let mut fired = 0;
         for j in 0..GROUP {
