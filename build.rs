@@ -13,8 +13,9 @@ fn main() {
         "cargo::rustc-env=STDP_HPC_COMMIT={}",
         commit.as_deref().unwrap_or("unknown")
     );
-    for path in ["HEAD", "index"] {
-        if let Some(path) = git(&["rev-parse", "--git-path", path]) {
+    let branch = git(&["symbolic-ref", "--quiet", "HEAD"]);
+    for name in ["HEAD"].into_iter().chain(branch.as_deref()) {
+        if let Some(path) = git(&["rev-parse", "--git-path", name]) {
             println!("cargo::rerun-if-changed={path}");
         }
     }

@@ -72,13 +72,12 @@ pub fn main() -> u8 {
     }
 }
 
-/// The exit code of a run that all ranks agree has failed; the leading one says why.
+/// Ends a run that all ranks agree has failed: the leading one says why.
 fn end(leads: bool, error: &Error) -> u8 {
     if leads {
-        complain(error)
-    } else {
-        error.exit_code()
+        complain(error);
     }
+    error.exit_code()
 }
 
 fn complain(error: &Error) -> u8 {

@@ -1,4 +1,69 @@
-//! Distributed simulator of the scalable two-population STDP network model.
+//! Simulator of the scalable two-population STDP network model on many ranks and threads.
+//!
+//! Excitatory and inhibitory neurons, random connections of fixed in-degree, plastic
+//! synapses from E to E, a Poisson source for every neuron: NEST's example of that name
+//! (Brunel 2000; Morrison, Aertsen & Diesmann 2007). The same config and seed give the same
+//! spikes and weights, bit for bit, however the network is split over ranks and threads.
+//!
+//! **The loop is [`Simulation::run`].** Once per min_delay, five phases:
+//!
+//! 1. *deliver*: arrived spikes → [STDP](synapse::Law::deliver) → [ring
+//!    buffers](buffers::RingBuffer); [`VirtualProcess::deliver`]
+//! 2. *update*: ring buffers and [external input](stimulus::Input) →
+//!    [neurons](neuron::Neurons::update) → spikes; [`VirtualProcess::update`]
+//! 3. *collate*: one entry per spike and listening rank; [`Exchange::collate`]
+//! 4. *record*: spikes on their way to disk; [`Recorder::record`]
+//! 5. *exchange*: one MPI_Alltoall for spikes and flags; [`Exchange::exchange`], and the
+//!    [protocol](spikes)
+//!
+//! Before the loop, [`Params::load`] makes checked numbers of a config and
+//! [`Simulation::build`] a network of those; after it, [`Outcome`] sums up. The command line
+//! is [`cli`]. `ARCHITECTURE.md` explains the rooms, `docs/model.md` the model.
+//!
+//! # Example
+//!
+//! A network of 200 neurons on one rank, without files:
+//!
+//! ```
+//! use std::path::Path;
+//! use stdp_hpc::comm::Comm;
+//! use stdp_hpc::engine::Simulation;
+//! use stdp_hpc::params::Params;
+//! use stdp_hpc::recording::Recorder;
+//!
+//! let config = r#"
+//!     [network]
+//!     N = 200
+//!     K = 20
+//!     [neuron]
+//!     model = "iaf_psc_alpha"
+//!     [simulation]
+//!     T = 100.0
+//! "#;
+//! let comm = Comm::alone();
+//! // The path is for messages; nothing is read.
+//! let params = Params::load(Path::new("example.toml"), config, &[], None, comm.size())?;
+//! let mut simulation = Simulation::build(comm, params)?;
+//! let delay = simulation.delays().ee;
+//! let mut recorder = Recorder::new(simulation.comm(), simulation.params(), None, delay)?;
+//! let timers = simulation.run(&mut recorder, &mut |_progress| {})?;
+//!
+//! let (digest, [excitatory, inhibitory]) = recorder.spikes();
+//! println!("{excitatory} + {inhibitory} spikes, digest {digest}");
+//! assert!(excitatory > 0 && timers.model == 100.0);
+//! assert_eq!(simulation.census().plastic, 160 * 16);
+//! # Ok::<(), stdp_hpc::error::Error>(())
+//! ```
+//!
+//! [`Simulation::run`]: engine::Simulation::run
+//! [`Simulation::build`]: engine::Simulation::build
+//! [`VirtualProcess::deliver`]: vp::VirtualProcess::deliver
+//! [`VirtualProcess::update`]: vp::VirtualProcess::update
+//! [`Exchange::collate`]: spikes::Exchange::collate
+//! [`Exchange::exchange`]: spikes::Exchange::exchange
+//! [`Recorder::record`]: recording::Recorder::record
+//! [`Params::load`]: params::Params::load
+//! [`Outcome`]: outcome::Outcome
 
 pub mod buffers;
 pub mod cli;

@@ -266,6 +266,7 @@ pub fn resident() -> (u64, u64) {
 struct Report<'a> {
     status: &'static str,
     provenance: &'a Provenance,
+    note: &'static str,
     parameters: &'a Params,
     #[serde(flatten)]
     outcome: Option<&'a Outcome>,
@@ -282,6 +283,7 @@ pub fn write(
     let report = Report {
         status,
         provenance,
+        note: "T, presim, at, t_ref and delays are whole steps of simulation.dt (ms)",
         parameters,
         outcome,
     };

@@ -275,7 +275,8 @@ impl Exchange {
             need <= NEED as usize,
             "spikes of one interval beyond 2²⁹ words for one rank"
         );
-        let head = u32::from(flags.failed) * FAILED | u32::from(flags.flush) * FLUSH | need as u32;
+        let head =
+            (u32::from(flags.failed) * FAILED) | (u32::from(flags.flush) * FLUSH) | need as u32;
         let chunk = HEADER + self.capacity;
         for (chunk, &need) in self.send.chunks_exact_mut(chunk).zip(&self.needs) {
             chunk[0] = head;

@@ -21,13 +21,16 @@ pub const BLOCK: usize = 128;
 pub struct Input {
     source: Source,
     delay: Steps,
-    /// One tile a group: \[step in block]\[neuron in group], counts of external spikes.
-    tiles: Vec<Tile>,
+    /// One tile a group: counts of external spikes, their lower and their upper bytes; no
+    /// upper ones where no count exceeds 255.
+    lower: Vec<Tile>,
+    upper: Vec<Tile>,
     /// Which block each tile holds; −1: none yet.
     held: Vec<i32>,
 }
 
-type Tile = [[u16; GROUP]; BLOCK];
+/// \[step in block]\[neuron in group]
+type Tile = [[u8; GROUP]; BLOCK];
 
 enum Source {
     Poisson {
@@ -50,16 +53,18 @@ impl Input {
             .map(|gid| PoissonTrain::new(seed, gid))
             .collect();
         let law = PoissonLaw::new(mean);
-        Input::new(Source::Poisson { law, trains }, delay, neurons)
+        let most = law.most();
+        Input::new(Source::Poisson { law, trains }, most, delay, neurons)
     }
 
-    /// Given spikes: (emission stamp, lid) in any order.
+    /// Given spikes: (emission stamp, lid) in any order, at most 65535 a step and neuron.
     pub fn given(mut spikes: Vec<(Steps, u32)>, delay: Steps, neurons: usize) -> Self {
         let groups = neurons.div_ceil(GROUP);
         let key = |&(stamp, lid): &(Steps, u32)| {
             ((stamp.0 - 1) as usize / BLOCK) * groups + lid as usize / GROUP
         };
-        spikes.sort_unstable_by_key(key);
+        spikes.sort_unstable_by_key(|spike| (key(spike), *spike));
+        let most = spikes.chunk_by(|a, b| a == b).map(<[_]>::len).max();
         let tiles = spikes.last().map_or(0, |last| key(last) + 1);
         let mut starts = vec![0; tiles + 1];
         for spike in &spikes {
@@ -68,29 +73,35 @@ impl Input {
         for tile in 0..tiles {
             starts[tile + 1] += starts[tile];
         }
-        Input::new(Source::Given { spikes, starts }, delay, neurons)
+        Input::new(
+            Source::Given { spikes, starts },
+            most.unwrap_or(0),
+            delay,
+            neurons,
+        )
     }
 
-    fn new(source: Source, delay: Steps, neurons: usize) -> Self {
+    fn new(source: Source, most: usize, delay: Steps, neurons: usize) -> Self {
         let groups = neurons.div_ceil(GROUP);
-        let tiles = vec![[[0; GROUP]; BLOCK]; groups];
+        let tiles = |needed: bool| vec![[[0; GROUP]; BLOCK]; if needed { groups } else { 0 }];
         Input {
             source,
             delay,
-            tiles,
+            lower: tiles(true),
+            upper: tiles(most > 255),
             held: vec![-1; groups],
         }
     }
 
-    /// Counts that arrive with stamp `arrival` at the neurons of `group`.
+    /// Adds `weight` to `sums` for every spike that arrives with stamp `arrival` at the
+    /// neurons of `group`.
     ///
-    /// Emitted a delay earlier; nothing was emitted before the first step.
+    /// They were emitted a delay earlier, and none before the first step.
     #[inline(always)]
-    pub fn arriving(&mut self, group: usize, arrival: i32) -> &[u16; GROUP] {
-        const NOTHING: [u16; GROUP] = [0; GROUP];
-        let emission = arrival - self.delay.0;
+    pub fn add(&mut self, group: usize, arrival: Steps, weight: f64, sums: &mut [f64; GROUP]) {
+        let emission = arrival.0 - self.delay.0;
         if emission < 1 {
-            return &NOTHING;
+            return;
         }
         let (block, step) = (
             (emission - 1) / BLOCK as i32,
@@ -99,7 +110,14 @@ impl Input {
         if self.held[group] != block {
             self.fill(group, block);
         }
-        &self.tiles[group][step]
+        for (sum, &count) in sums.iter_mut().zip(&self.lower[group][step]) {
+            *sum += weight * f64::from(count);
+        }
+        if let Some(tile) = self.upper.get(group) {
+            for (sum, &count) in sums.iter_mut().zip(&tile[step]) {
+                *sum += weight * f64::from(256 * u16::from(count));
+            }
+        }
     }
 
     /// Makes the tile of `group` for `block`, the one after the one it holds.
@@ -107,43 +125,107 @@ impl Input {
     #[inline(never)]
     fn fill(&mut self, group: usize, block: i32) {
         let before = std::mem::replace(&mut self.held[group], block);
-        let tile = &mut self.tiles[group];
+        let (lower, upper) = (&mut self.lower[group], self.upper.get_mut(group));
         match &mut self.source {
             Source::Poisson { law, trains } => {
                 debug_assert_eq!(block, before + 1, "Poisson trains are drawn in order");
-                let trains = trains[group * GROUP..]
-                    .chunks_mut(ABREAST)
-                    .take(GROUP / ABREAST);
-                for (trains, column) in trains.zip((0..).step_by(ABREAST)) {
-                    let mut counts = [[0; BLOCK]; ABREAST];
-                    for (counts, train) in counts.iter_mut().zip(trains) {
-                        *counts = law.counts(train, block);
-                    }
-                    transpose(&counts, tile, column);
-                }
+                let here = group * GROUP..trains.len().min((group + 1) * GROUP);
+                fill_poisson(law, &mut trains[here], block, lower, upper);
             }
             Source::Given { spikes, starts } => {
-                tile.iter_mut().for_each(|row| row.fill(0));
                 let index = block as usize * self.held.len() + group;
-                if index + 1 < starts.len() {
-                    for &(stamp, lid) in &spikes[starts[index]..starts[index + 1]] {
-                        let count = &mut tile[(stamp.0 - 1) as usize % BLOCK][lid as usize % GROUP];
-                        *count = count.checked_add(1).expect("at most 65535 spikes a step");
-                    }
-                }
+                let range = starts
+                    .get(index..=index + 1)
+                    .map_or(0..0, |ends| ends[0]..ends[1]);
+                fill_given(&spikes[range], lower, upper);
             }
         }
     }
 }
 
 /// Trains that are turned from rows into columns at once, so that they go out as one word.
-const ABREAST: usize = 4;
+const ABREAST: usize = 8;
 
-/// Writes the counts of four trains to the columns from `column` on.
-fn transpose(counts: &[[u16; BLOCK]; ABREAST], tile: &mut Tile, column: usize) {
-    let [a, b, c, d] = counts;
-    for (step, row) in tile.iter_mut().enumerate() {
-        row[column..column + ABREAST].copy_from_slice(&[a[step], b[step], c[step], d[step]]);
+fn fill_poisson(
+    law: &PoissonLaw,
+    trains: &mut [PoissonTrain],
+    block: i32,
+    lower: &mut Tile,
+    mut upper: Option<&mut Tile>,
+) {
+    let mut counts = [[0; BLOCK]; ABREAST];
+    for (index, trains) in trains.chunks_mut(ABREAST).enumerate() {
+        for (counts, train) in counts.iter_mut().zip(trains) {
+            law.draw(train, block, counts);
+        }
+        simd::run(Transpose {
+            counts: &counts,
+            tile: lower,
+            shift: 0,
+            index,
+        });
+        if let Some(upper) = &mut upper {
+            simd::run(Transpose {
+                counts: &counts,
+                tile: upper,
+                shift: 8,
+                index,
+            });
+        }
+    }
+}
+
+fn fill_given(spikes: &[(Steps, u32)], lower: &mut Tile, upper: Option<&mut Tile>) {
+    lower.fill([0; GROUP]);
+    let mut upper = upper;
+    if let Some(upper) = &mut upper {
+        upper.fill([0; GROUP]);
+    }
+    for spikes in spikes.chunk_by(|a, b| a == b) {
+        let (stamp, lid) = spikes[0];
+        let (row, column) = ((stamp.0 - 1) as usize % BLOCK, lid as usize % GROUP);
+        lower[row][column] = spikes.len() as u8;
+        if let Some(upper) = &mut upper {
+            upper[row][column] = (spikes.len() >> 8) as u8;
+        }
+    }
+}
+
+/// Writes one byte of the counts of eight trains to the eight columns of number `index`.
+struct Transpose<'a> {
+    counts: &'a [[u16; BLOCK]; ABREAST],
+    tile: &'a mut Tile,
+    shift: u32,
+    index: usize,
+}
+
+impl Kernel for Transpose<'_> {
+    type Output = ();
+
+    /// Bytes to pairs, pairs to quadruples, quadruples to words of eight.
+    #[inline(always)]
+    fn run(self) {
+        let mut pairs = [[0u16; BLOCK]; ABREAST / 2];
+        for (pairs, counts) in pairs.iter_mut().zip(self.counts.chunks_exact(2)) {
+            for step in 0..BLOCK {
+                let byte = |train: usize| counts[train][step] >> self.shift & 255;
+                pairs[step] = byte(0) | byte(1) << 8;
+            }
+        }
+        let mut fours = [[0u32; BLOCK]; ABREAST / 4];
+        for (fours, pairs) in fours.iter_mut().zip(pairs.chunks_exact(2)) {
+            for step in 0..BLOCK {
+                fours[step] = u32::from(pairs[0][step]) | u32::from(pairs[1][step]) << 16;
+            }
+        }
+        let mut words = [0u64; BLOCK];
+        for step in 0..BLOCK {
+            words[step] = u64::from(fours[0][step]) | u64::from(fours[1][step]) << 32;
+        }
+        let first = self.index * ABREAST;
+        for (row, word) in self.tile.iter_mut().zip(words) {
+            row[first..first + ABREAST].copy_from_slice(&word.to_le_bytes());
+        }
     }
 }
 
@@ -267,22 +349,26 @@ impl PoissonLaw {
         }
     }
 
+    /// The largest count of a probability above 2⁻⁶⁴.
+    fn most(&self) -> usize {
+        usize::from(self.least) + self.boundaries.len()
+    }
+
     /// Counts of `train` for the [`BLOCK`] steps of `block`; blocks are asked for in order.
-    pub fn counts(&self, train: &mut PoissonTrain, block: i32) -> [u16; BLOCK] {
+    pub fn draw(&self, train: &mut PoissonTrain, block: i32, counts: &mut [u16; BLOCK]) {
         let mut words = [0u32; BLOCK / 2];
         train.bits.generate(&mut words);
         let mut bits = [0i16; BLOCK];
         for (pair, word) in bits.chunks_exact_mut(2).zip(words) {
             pair.copy_from_slice(&[word as i16, (word >> 16) as i16]);
         }
-        let (mut counts, open) = simd::run(Invert {
+        if simd::run(Invert {
             law: self,
             bits: &bits,
-        });
-        if open {
-            self.settle(train, block, &bits, &mut counts);
+            counts,
+        }) {
+            self.settle(train, block, &bits, counts);
         }
-        counts
     }
 
     /// Decides the draws whose 16 bits fell into a cut cell.
@@ -306,35 +392,44 @@ impl PoissonLaw {
     }
 }
 
+/// Counts that the bits decide; returns whether some are left open.
 struct Invert<'a> {
     law: &'a PoissonLaw,
     bits: &'a [i16; BLOCK],
+    counts: &'a mut [u16; BLOCK],
 }
 
 impl Kernel for Invert<'_> {
-    type Output = ([u16; BLOCK], bool);
+    type Output = bool;
 
     #[inline(always)]
-    fn run(self) -> Self::Output {
+    fn run(self) -> bool {
         let mut counts = [self.law.base; BLOCK];
         for &cell in &self.law.cells {
             for (count, &b) in counts.iter_mut().zip(self.bits) {
                 *count += u16::from(b > cell);
             }
         }
+        *self.counts = counts;
         let mut open = [false; BLOCK];
         for &cell in &self.law.cut {
             for (open, &b) in open.iter_mut().zip(self.bits) {
                 *open |= b == cell;
             }
         }
-        (counts, open.iter().fold(false, |any, &open| any | open))
+        open.iter().fold(false, |any, &open| any | open)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn drawn(law: &PoissonLaw, train: &mut PoissonTrain, block: i32) -> [u16; BLOCK] {
+        let mut counts = [0; BLOCK];
+        law.draw(train, block, &mut counts);
+        counts
+    }
 
     fn pmf(mean: f64, k: u32) -> f64 {
         libm::exp(f64::from(k) * libm::log(mean) - mean - libm::lgamma(f64::from(k) + 1.0))
@@ -362,7 +457,7 @@ mod tests {
             for gid in 0..400 {
                 let mut train = PoissonTrain::new(7, Gid(gid));
                 for block in 0..10 {
-                    for count in law.counts(&mut train, block) {
+                    for count in drawn(&law, &mut train, block) {
                         histogram[usize::from(count)] += 1;
                     }
                 }
@@ -393,8 +488,7 @@ mod tests {
         for gid in 0..gids {
             let mut train = PoissonTrain::new(1, Gid(gid as u32));
             for block in 0..blocks {
-                rare += law
-                    .counts(&mut train, block)
+                rare += drawn(&law, &mut train, block)
                     .iter()
                     .filter(|&&c| c >= 5)
                     .count();
@@ -413,7 +507,7 @@ mod tests {
     fn neurons_and_steps_are_independent() {
         let law = PoissonLaw::new(0.5);
         let rows: Vec<[u16; BLOCK]> = (0..2000)
-            .map(|gid| law.counts(&mut PoissonTrain::new(5, Gid(gid)), 0))
+            .map(|gid| drawn(&law, &mut PoissonTrain::new(5, Gid(gid)), 0))
             .collect();
         let centred = |gid: usize, step: usize| f64::from(rows[gid][step]) - 0.5;
         let (mut neighbours, mut successive) = (0.0, 0.0);
@@ -430,20 +524,47 @@ mod tests {
         }
     }
 
+    fn arriving(input: &mut Input, group: usize, arrival: i32) -> [f64; GROUP] {
+        let mut sums = [0.0; GROUP];
+        input.add(group, Steps(arrival), 1.0, &mut sums);
+        sums
+    }
+
     #[test]
     fn given_spikes_arrive_a_delay_later_and_add_up() {
-        let spikes = vec![
-            (Steps(200), 70),
-            (Steps(1), 3),
-            (Steps(200), 70),
-            (Steps(128), 70),
-        ];
-        let mut input = Input::given(spikes, Steps(12), 100);
-        assert_eq!(input.arriving(0, 13)[3], 1);
-        assert_eq!(input.arriving(1, 140)[6], 1);
-        assert_eq!(input.arriving(1, 212)[6], 2);
-        assert_eq!(input.arriving(1, 213)[6], 0);
-        assert_eq!(input.arriving(0, 5000), &[0; GROUP]);
-        assert_eq!(input.arriving(1, 12), &[0; GROUP]);
+        for many in [2, 700] {
+            let mut spikes = vec![(Steps(200), 70); many];
+            spikes.extend([(Steps(1), 3), (Steps(128), 70)]);
+            let mut input = Input::given(spikes, Steps(12), 100);
+            assert_eq!(arriving(&mut input, 0, 13)[3], 1.0);
+            assert_eq!(arriving(&mut input, 1, 140)[6], 1.0);
+            assert_eq!(arriving(&mut input, 1, 212)[6], many as f64);
+            assert_eq!(arriving(&mut input, 1, 213)[6], 0.0);
+            assert_eq!(arriving(&mut input, 0, 5000), [0.0; GROUP]);
+            assert_eq!(arriving(&mut input, 1, 12), [0.0; GROUP]);
+        }
+    }
+
+    #[test]
+    fn tiles_hold_what_each_train_draws() {
+        for mean in [0.3, 9.0, 400.0] {
+            let (law, neurons) = (PoissonLaw::new(mean), 100);
+            let mut input = Input::poisson(mean, Steps(1), 4, (0..neurons).map(Gid).collect());
+            let mut trains: Vec<_> = (0..neurons).map(|g| PoissonTrain::new(4, Gid(g))).collect();
+            for block in 0..2 {
+                for (gid, train) in trains.iter_mut().enumerate() {
+                    let counts = drawn(&law, train, block);
+                    for (step, &count) in counts.iter().enumerate() {
+                        let arrival = 2 + block * BLOCK as i32 + step as i32;
+                        let sums = arriving(&mut input, gid / GROUP, arrival);
+                        assert_eq!(
+                            sums[gid % GROUP],
+                            f64::from(count),
+                            "mean {mean}, gid {gid}"
+                        );
+                    }
+                }
+            }
+        }
     }
 }

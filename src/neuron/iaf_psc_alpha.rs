@@ -14,8 +14,8 @@ use super::{Emission, Interval, Propagators, take};
 /// CHANNELS is 2, excitatory and inhibitory, or 1 where both have the same time constant:
 /// the equations are linear, so their sum then obeys the same ones.
 ///
-/// 16 bytes a neuron and 16 a channel. Padded to whole groups of [`GROUP`] neurons; the padding receives
-/// nothing and its spikes are dropped.
+/// 16 bytes a neuron and 16 a channel. Padded to whole groups of [`GROUP`] neurons; the
+/// padding receives nothing and its spikes are dropped.
 pub struct IafPscAlpha<const CHANNELS: usize> {
     neurons: usize,
     groups: Vec<Group<CHANNELS>>,
@@ -119,6 +119,10 @@ impl<const CHANNELS: usize> Group<CHANNELS> {
     /// One step, in the order of the model: potential from the old currents, currents,
     /// threshold. Returns how many reached it.
     #[inline(always)]
+    #[expect(
+        clippy::needless_range_loop,
+        reason = "one index for all arrays vectorises"
+    )]
     fn step(&mut self, c: &Constants<CHANNELS>, arriving: &[[f64; GROUP]; CHANNELS]) -> u64 {
         let mut fired = 0;
         for j in 0..GROUP {

@@ -96,9 +96,6 @@ fn take<const CHANNELS: usize>(
     arrival: Steps,
 ) -> [[f64; GROUP]; CHANNELS] {
     let mut sums = std::array::from_fn(|channel| ring.take(group, channel, arrival));
-    let external = input.arriving(group, arrival.0);
-    for (sum, &count) in sums[0].iter_mut().zip(external) {
-        *sum += weight_x * f64::from(count);
-    }
+    input.add(group, arrival, weight_x, &mut sums[0]);
     sums
 }

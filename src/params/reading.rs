@@ -387,7 +387,12 @@ impl Section<'_> {
         let Some(value) = self.get(key) else {
             return Ok(Vec::new());
         };
-        let what = format!("an array of times in ms, each {}", whole_steps(dt, &range));
+        let end = Steps(*range.end()).to_ms(dt).0;
+        let what = format!(
+            "an array of times in ms, each 0 … {end} (presim + T) and a whole number of steps \
+             of dt = {} ms",
+            dt.0
+        );
         let array = value
             .as_array()
             .ok_or_else(|| self.wrong_type(key, value, &what))?;
