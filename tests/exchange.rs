@@ -357,7 +357,7 @@ fn bad_input_ends_all_ranks_with_one_line() {
     let ended = mpirun(3, &[text(&config), "--out", text(&out)]).expect(2);
     assert_single_line(
         &ended,
-        &format!("stdp-hpc: {}: /initial/rate holds 0", text(&input)),
+        &format!("stdp-hpc: {}: /initial/rate[1] = 0: must be ", text(&input)),
     );
     assert!(!out.exists());
 }
