@@ -402,7 +402,7 @@ fn bad_input_ends_all_ranks_with_one_line() {
     let ended = mpirun(3, &[text(&config), "--out", text(&out)]).expect(2);
     assert_single_line(
         &ended,
-        &format!("stdp-hpc: {}: /initial/rate holds 0", text(&input)),
+        &format!("stdp-hpc: {}: /initial/rate", text(&input)),
     );
     assert!(!out.exists());
 }
