@@ -4,8 +4,12 @@
 mod common;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
+
+use stdp_hpc::comm::{Comm, abort_job_on_panic};
+use stdp_hpc::engine::Simulation;
+use stdp_hpc::params::Params;
+use stdp_hpc::recording::Recorder;
 
 use common::{
     Desk, Ended, RunResult, command_alone, command_mpirun, mpirun, program, signal, start, text,
@@ -52,6 +56,28 @@ T = 2300.0
         assert_eq!(exchange("peak_words"), 1500_u64.div_ceil(ranks as u64));
         assert_eq!(exchange("received_entries"), 3 * 1500);
         assert_eq!(exchange("entry_bytes"), 4);
+    }
+}
+
+/// A chunk has room for 14 entries at first: 14 fit, one more is one too many.
+#[test]
+fn chunks_grow_by_need_and_not_before() {
+    let desk = Desk::new();
+    for (neurons, grown) in [(2 * 14, 0), (2 * 14 + 1, 1), (2 * 15, 1)] {
+        let text = format!(
+            "[network]\nN = {neurons}\nK = 200\n[neuron.ignore_and_fire]\n\
+             rate = [50.0, 50.0]\nphase = [0.5, 0.5]\n[simulation]\nT = 100.0\n"
+        );
+        let config = desk.config("edge", &text);
+        let alone = desk.result(&config, 1, 1, &[]);
+        let split = desk.result(&config, 2, 1, &[]);
+        assert_same(&alone, &split);
+        assert_eq!(split.count(&["exchange", "received_entries"]), 5 * neurons);
+        assert_eq!(
+            split.count(&["exchange", "grown"]),
+            grown,
+            "{neurons} neurons"
+        );
     }
 }
 
@@ -162,40 +188,59 @@ fn endless(desk: &Desk) -> PathBuf {
     )
 }
 
-/// examples/failing_rank.rs, which cargo builds along with all tests, but not with one alone.
-fn failing_rank() -> PathBuf {
-    let profile = program().parent().expect("a directory");
-    let example = profile.join("examples/failing_rank");
-    if !example.exists() {
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--example", "failing_rank"]);
-        if profile.ends_with("release") {
-            build.arg("--release");
-        }
-        build.current_dir(env!("CARGO_MANIFEST_DIR"));
-        assert!(build.status().expect("cargo starts").success());
-    }
-    example
-}
+/// The variable that makes this test program a rank of a job, and tells where to panic.
+const PANIC_ON: &str = "STDP_HPC_TEST_PANIC_ON";
 
-fn ends_with_its_message(thread: &str, fault: &str) {
-    let mut command = command_mpirun(3, &failing_rank());
-    command.arg(thread);
+/// Starts the test `name`, that is the caller, on three ranks, of which the middle one panics
+/// after 20 intervals, and expects all to end with its message.
+fn a_rank_panics(name: &str, thread: &str) {
+    if std::env::var_os(PANIC_ON).is_some() {
+        return be_a_rank(thread);
+    }
+    let this = std::env::current_exe().expect("this program");
+    let mut command = command_mpirun(3, &this);
+    command.args(["--exact", name, "--nocapture"]);
+    command.env(PANIC_ON, thread);
     let ended = start(command).wait(PROMPT);
     assert!(ended.code != Some(0), "{ended:#?}");
     let message = "stdp-hpc: rank 1: internal error:";
     assert_eq!(ended.stderr.matches(message).count(), 1, "{ended:#?}");
-    assert!(ended.stderr.contains(fault), "{ended:#?}");
+    assert!(ended.stderr.contains("a fault of the"), "{ended:#?}");
+}
+
+/// A rank of an endless run; rank 1 panics.
+fn be_a_rank(thread: &str) {
+    abort_job_on_panic();
+    let comm = Comm::from_launcher().expect("MPI");
+    let fails = comm.rank() == 1;
+    let config = "[network]\nN = 100\nK = 10\n[simulation]\nT = 1e7\n[record]\n\
+                  spikes = false\nweights = false\n";
+    let params = Params::load(Path::new("here"), config, &[], None, comm.size());
+    let mut simulation = Simulation::build(comm, params.expect("good")).expect("built");
+    let delay = simulation.delays().ee;
+    let recorder = Recorder::new(simulation.comm(), simulation.params(), None, delay);
+    let mut intervals = 0;
+    let run = simulation.run(&mut recorder.expect("nothing to write"), &mut |_| {
+        intervals += 1;
+        if fails && intervals == 20 {
+            match thread {
+                "main" => panic!("a fault of the main thread"),
+                // Joined, and the panic dropped, as a pool of threads may do.
+                _ => drop(std::thread::spawn(|| panic!("a fault of the worker")).join()),
+            }
+        }
+    });
+    drop(run);
 }
 
 #[test]
 fn a_panic_ends_the_whole_job() {
-    ends_with_its_message("main", "a fault");
+    a_rank_panics("a_panic_ends_the_whole_job", "main");
 }
 
 #[test]
 fn a_panic_on_a_worker_thread_ends_the_whole_job() {
-    ends_with_its_message("worker", "a worker's fault");
+    a_rank_panics("a_panic_on_a_worker_thread_ends_the_whole_job", "worker");
 }
 
 #[test]
@@ -357,7 +402,7 @@ fn bad_input_ends_all_ranks_with_one_line() {
     let ended = mpirun(3, &[text(&config), "--out", text(&out)]).expect(2);
     assert_single_line(
         &ended,
-        &format!("stdp-hpc: {}: /initial/rate[1] = 0: must be ", text(&input)),
+        &format!("stdp-hpc: {}: /initial/rate", text(&input)),
     );
     assert!(!out.exists());
 }

@@ -5,6 +5,11 @@ mod common;
 
 use std::collections::BTreeSet;
 
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use stdp_hpc::rng::{below, unit};
+
 use common::{Desk, RunResult, assert_same_content, mpirun, read_run, text};
 
 /// Sizes that no split divides, a warm-up and an end that are no whole intervals, snapshots
@@ -243,4 +248,95 @@ fn one_rank_with_and_without_mpirun() {
     let one = read_run(&out);
     assert_eq!(one["digest"], alone.run["digest"]);
     assert!(one["provenance"]["mpi"].is_string());
+}
+
+/// Weights that all arrive at the same step are added in an order that does not depend on the
+/// split. Here they are so large and cancel so well that rounding alone decides who fires.
+#[test]
+fn rounding_does_not_show_either() {
+    const SOURCES: u64 = 40;
+    const TARGETS: u64 = 160;
+    let desk = Desk::new();
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    let mut edges = Vec::new();
+    for target in 0..TARGETS {
+        let mut weights: Vec<f64> = (0..SOURCES / 2)
+            .map(|_| 1e20 * (0.1 + unit(&mut rng)))
+            .flat_map(|large| [large, -large])
+            .collect();
+        for last in (1..weights.len()).rev() {
+            weights.swap(last, below(&mut rng, last as u32 + 1) as usize);
+        }
+        edges.extend(
+            (0..SOURCES)
+                .zip(weights)
+                .map(|(source, weight)| (source, target, weight)),
+        );
+    }
+    let network = desk.path().join("network.h5");
+    let file = hdf5::File::create(&network).expect("created");
+    write_edges(&file, "E_to_E", &[(0, 0, 1.0)]);
+    write_edges(&file, "E_to_I", &edges);
+    write_edges(&file, "I_to_E", &[(0, 0, -1.0)]);
+    write_edges(&file, "I_to_I", &[(0, 1, -1.0)]);
+    drop(file);
+    // All sources are driven at the same step, so they all fire at one step.
+    let input = desk.path().join("input.h5");
+    let file = hdf5::File::create(&input).expect("created");
+    write(
+        &file,
+        "spikes/X/node_ids",
+        &(0..SOURCES).collect::<Vec<_>>(),
+    );
+    write(&file, "spikes/X/timestamps", &[1.0; SOURCES as usize]);
+    write(&file, "initial/V_m", &[0.0; (SOURCES + TARGETS) as usize]);
+    drop(file);
+    let config = desk.config(
+        "rounding",
+        &format!(
+            r#"
+[network]
+edges = "{}"
+N = {}
+beta = 0.2
+[neuron]
+model = "iaf_psc_alpha"
+initial = "{input}"
+[synapse]
+weight = 1e5
+[stimulus]
+spikes = "{input}"
+[simulation]
+T = 10.0
+"#,
+            text(&network),
+            SOURCES + TARGETS,
+            input = text(&input)
+        ),
+    );
+    let [first, others @ ..] =
+        SPLITS.map(|(ranks, threads)| desk.result(&config, ranks, threads, &[]));
+    assert!(first.count(&["counts", "spikes_E"]) >= SOURCES);
+    let fired: BTreeSet<u64> = first.spikes("I").0.into_iter().collect();
+    let share = fired.len() as f64 / TARGETS as f64;
+    assert!(0.2 < share && share < 0.8, "rounding decides: {share} fire");
+    for other in others {
+        assert_same(&first, &other);
+    }
+}
+
+fn write<T: hdf5::H5Type>(file: &hdf5::File, path: &str, values: &[T]) {
+    let new = file.new_dataset_builder().with_data(values);
+    new.create(path).expect("written");
+}
+
+/// Edges of a delay of 1.5 ms: source, target, weight.
+fn write_edges(file: &hdf5::File, projection: &str, edges: &[(u64, u64, f64)]) {
+    let path = |name: &str| format!("edges/{projection}/{name}");
+    let ids = |id: fn(&(u64, u64, f64)) -> u64| edges.iter().map(id).collect::<Vec<u64>>();
+    write(file, &path("source_node_id"), &ids(|edge| edge.0));
+    write(file, &path("target_node_id"), &ids(|edge| edge.1));
+    let weights: Vec<f64> = edges.iter().map(|edge| edge.2).collect();
+    write(file, &path("0/syn_weight"), &weights);
+    write(file, &path("0/delay"), &vec![1.5; edges.len()]);
 }
