@@ -11,7 +11,7 @@ use crate::comm::Comm;
 use crate::console::{self, Verbosity, Watcher};
 use crate::engine::Simulation;
 use crate::error::{Error, Result};
-use crate::outcome::{self, Outcome, Provenance};
+use crate::outcome::{self, Outcome, Provenance, Status};
 use crate::params::Params;
 use crate::recording::Recorder;
 
@@ -118,31 +118,51 @@ fn run(comm: Comm, arguments: &Arguments) -> Result<()> {
     };
     let provenance = Provenance::new(&comm, &params);
     let output = comm.agree(Output::claim(&comm, arguments))?;
+    if comm.rank() == 0 && verbosity == Verbosity::Verbose {
+        console::announce(&provenance, &params);
+    }
     let before = outcome::resident().1;
 
     let mut simulation = Simulation::build(comm, params)?;
-    let (comm, params) = (simulation.comm(), simulation.params());
+    let comm = simulation.comm();
     comm.agree(output.clear(comm))?;
-    let recorder = Recorder::new(
-        comm,
-        params,
-        Some(&output.directory),
-        simulation.delays().ee,
-    );
+    let write = |simulation: &Simulation, status| {
+        let comm = simulation.comm();
+        comm.agree(output.write(comm, &provenance, simulation.params(), status))
+    };
+    write(&simulation, Status::Running)?;
+    match simulate(&mut simulation, &output.directory, verbosity, before) {
+        Ok(outcome) => {
+            write(&simulation, Status::Done(&outcome))?;
+            if simulation.comm().rank() == 0 && verbosity > Verbosity::Quiet {
+                console::print(&provenance, &outcome, &output.directory, verbosity);
+            }
+            Ok(())
+        }
+        Err(error) => {
+            // The failure is what matters; that it could not be noted as well would hide it.
+            let _ = write(&simulation, Status::Failed(&error));
+            Err(error)
+        }
+    }
+}
+
+/// Runs what was built and closes its files. Collective.
+fn simulate(
+    simulation: &mut Simulation,
+    directory: &Path,
+    verbosity: Verbosity,
+    before: u64,
+) -> Result<Outcome> {
+    let (comm, params) = (simulation.comm(), simulation.params());
+    let recorder = Recorder::new(comm, params, Some(directory), simulation.delays().ee);
     let mut recorder = comm.agree(recorder)?;
-    comm.agree(output.write(comm, &provenance, params, None))?;
     let mut watcher = Watcher::new(comm, params, verbosity);
     let timers = simulation.run(&mut recorder, &mut |progress| watcher.show(progress))?;
     watcher.close();
-
-    let outcome = Outcome::new(&mut simulation, &recorder, &timers, before);
-    let (comm, params) = (simulation.comm(), simulation.params());
-    recorder.close(comm)?;
-    comm.agree(output.write(comm, &provenance, params, Some(&outcome)))?;
-    if comm.rank() == 0 && verbosity > Verbosity::Quiet {
-        console::print(&provenance, &outcome, &output.directory, verbosity);
-    }
-    Ok(())
+    let outcome = Outcome::new(simulation, &recorder, &timers, before);
+    recorder.close(simulation.comm())?;
+    Ok(outcome)
 }
 
 /// The text of the config, read by rank 0 so that all ranks see the same.
@@ -251,10 +271,10 @@ impl Output {
         comm: &Comm,
         provenance: &Provenance,
         params: &Params,
-        outcome: Option<&Outcome>,
+        status: Status,
     ) -> Result<()> {
         if comm.rank() == 0 {
-            outcome::write(&self.directory, provenance, params, outcome)?;
+            outcome::write(&self.directory, provenance, params, status)?;
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::comm::{Comm, Spread};
 use crate::engine::Progress;
 use crate::outcome::{Outcome, Provenance};
-use crate::params::Params;
+use crate::params::{Params, Stimulus};
 
 /// How much is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -106,6 +106,39 @@ impl Watcher {
             bar.finish_and_clear();
         }
     }
+}
+
+/// At [`Verbosity::Verbose`] says on standard error what is about to be built.
+pub fn announce(provenance: &Provenance, params: &Params) {
+    let (network, synapse) = (&params.network, &params.synapse);
+    let dt = params.simulation.dt;
+    eprintln!(
+        "build: {} E and {} I neurons ({}) on {} rank(s) x {} thread(s), {}",
+        grouped(network.N_E.into()),
+        grouped(network.N_I.into()),
+        params.neuron.model.name(),
+        provenance.ranks,
+        provenance.threads,
+        match &network.edges {
+            Some(path) => format!("edges of {}", path.display()),
+            None => format!("in-degree {} E + {} I", network.K_E, network.K_I),
+        }
+    );
+    eprintln!(
+        "weights: E {} pA, I {} pA, X {} pA",
+        synapse.I_E, synapse.I_I, synapse.I_X
+    );
+    match &params.stimulus {
+        Stimulus::Poisson { rate, .. } => eprintln!("input: Poisson, {rate} spikes/s a neuron"),
+        Stimulus::Spikes(path) => eprintln!("input: spikes of {}", path.display()),
+    }
+    eprintln!(
+        "time: {} ms after {} ms of warm-up, dt = {} ms, seed {}",
+        params.simulation.T.to_ms(dt).0,
+        params.simulation.presim.to_ms(dt).0,
+        dt.0,
+        params.simulation.seed
+    );
 }
 
 /// The closing table, on standard output.

@@ -261,10 +261,22 @@ pub fn resident() -> (u64, u64) {
     )
 }
 
-/// run.json as it stands: first `running`, in the end `done` with the outcome.
+/// How far a run has come.
+#[derive(Clone, Copy, Debug)]
+pub enum Status<'a> {
+    /// It has begun, or was killed since.
+    Running,
+    /// It ended with this error.
+    Failed(&'a Error),
+    /// It has done all.
+    Done(&'a Outcome),
+}
+
 #[derive(Serialize)]
 struct Report<'a> {
     status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
     provenance: &'a Provenance,
     note: &'static str,
     parameters: &'a Params,
@@ -277,11 +289,16 @@ pub fn write(
     directory: &Path,
     provenance: &Provenance,
     parameters: &Params,
-    outcome: Option<&Outcome>,
+    status: Status,
 ) -> Result<()> {
-    let status = if outcome.is_some() { "done" } else { "running" };
+    let (name, error, outcome) = match status {
+        Status::Running => ("running", None, None),
+        Status::Failed(error) => ("failed", Some(error.to_string()), None),
+        Status::Done(outcome) => ("done", None, Some(outcome)),
+    };
     let report = Report {
-        status,
+        status: name,
+        error,
         provenance,
         note: "T, presim, at, t_ref and delays are whole steps of simulation.dt (ms)",
         parameters,

@@ -33,10 +33,13 @@ fn synapses(k: usize) -> Vec<Synapse> {
     (0..20_000).map(synapse).collect()
 }
 
+/// The child process of the test below, endless once it is told where to write; nothing to
+/// do when it is called among the others.
 #[test]
-#[ignore = "the child process of the test below, endless on its own"]
 fn write_until_killed() {
-    let path = std::env::var_os(KILL_PATH).expect("started by the test below");
+    let Some(path) = std::env::var_os(KILL_PATH) else {
+        return;
+    };
     let path = Path::new(&path);
     if path.ends_with("weights.h5") {
         write_snapshots(path)
@@ -70,7 +73,7 @@ fn write_snapshots(path: &Path) {
 /// Kills a writer to `path` after about `life` and returns how much it had reported safe.
 fn kill(path: &Path, life: Duration) -> usize {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "write_until_killed", "--ignored", "--nocapture"])
+        .args(["--exact", "write_until_killed", "--nocapture"])
         .env(KILL_PATH, path)
         .stdout(Stdio::piped())
         .spawn()

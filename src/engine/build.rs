@@ -19,7 +19,7 @@ use crate::synapse::{
     Built, Draft, Law, Link, PlasticProjection, PlasticWeights, Sources, StaticProjection,
     StaticWeights,
 };
-use crate::units::{Gid, Ms, Projection, Steps};
+use crate::units::{Gid, Lid, Ms, Projection, Steps};
 use crate::vp::VirtualProcess;
 
 use super::team::Team;
@@ -280,6 +280,23 @@ fn read_spikes(params: &Params, place: &Placement, path: &Path) -> Result<Vec<Ve
     for (stamp, gid) in read::read_spikes(path, place.n, params.simulation.dt, keep)? {
         if stamp <= last {
             spikes[place.thread_of(gid) as usize].push((stamp, place.lid_of(gid).0));
+        }
+    }
+    for (spikes, thread) in spikes.iter_mut().zip(0..) {
+        spikes.sort_unstable();
+        let most = usize::from(u16::MAX);
+        if let Some(crowd) = spikes
+            .chunk_by(|a, b| a == b)
+            .find(|same| same.len() > most)
+        {
+            let (stamp, lid) = crowd[0];
+            return Err(Error::input(format!(
+                "{}: /spikes/X holds {} spikes of node {} at {} ms: must be at most {most} a step",
+                path.display(),
+                crowd.len(),
+                place.gid(thread, Lid(lid)).0,
+                stamp.to_ms(params.simulation.dt).0
+            )));
         }
     }
     Ok(spikes)

@@ -97,6 +97,16 @@ pub enum NeuronModel {
     IgnoreAndFire,
 }
 
+impl NeuronModel {
+    /// As the config names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            NeuronModel::IafPscAlpha => "iaf_psc_alpha",
+            NeuronModel::IgnoreAndFire => "ignore_and_fire",
+        }
+    }
+}
+
 /// Distribution of the initial membrane potential (mV).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
