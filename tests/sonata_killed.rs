@@ -100,7 +100,8 @@ fn check_spikes(path: &Path, safe: usize) {
         let group = file.group(&format!("spikes/{population}")).unwrap();
         let found_ids: Vec<u64> = group.dataset("node_ids").unwrap().read_raw().unwrap();
         let found_times: Vec<f64> = group.dataset("timestamps").unwrap().read_raw().unwrap();
-        assert_eq!(found_ids.len(), found_times.len(), "{population}");
+        // A flush cut short may have lengthened one of the two already; what was flushed
+        // before it stands in both.
         assert!(found_ids.starts_with(&ids), "{population}");
         assert!(found_times.starts_with(&times), "{population}");
     }
