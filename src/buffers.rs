@@ -49,12 +49,20 @@ impl RingBuffer {
         Slot { sums, inhibitory }
     }
 
-    /// Takes what arrives at the neurons of `group` through `channel` and leaves 0 there.
+    /// What arrives at the neurons of `group` with stamp `arrival`, by channel; whoever takes
+    /// it leaves 0 there.
     #[inline(always)]
-    pub fn take(&mut self, group: usize, channel: usize, arrival: Steps) -> [f64; GROUP] {
-        let start = self.start(arrival) + channel * self.width + group * GROUP;
-        let sums = self.sums[start..].first_chunk_mut().expect("whole groups");
-        std::mem::replace(sums, [0.0; GROUP])
+    pub fn group<const CHANNELS: usize>(
+        &mut self,
+        group: usize,
+        arrival: Steps,
+    ) -> [&mut [f64; GROUP]; CHANNELS] {
+        let (start, width) = (self.start(arrival), self.width);
+        let mut channels = self.sums[start..].chunks_exact_mut(width);
+        std::array::from_fn(|_| {
+            let sums = &mut channels.next().expect("as many channels")[group * GROUP..];
+            sums.first_chunk_mut().expect("whole groups")
+        })
     }
 
     /// Bytes held.
@@ -260,18 +268,13 @@ mod tests {
             let mut slot = ring.slot(Steps(5), 64);
             slot.channel(1.0)[6] += 1.5;
             slot.channel(-1.0)[6] += -2.0;
-            let taken: Vec<f64> = (0..channels)
-                .map(|c| ring.take(1, c, Steps(8))[6])
-                .collect();
-            assert_eq!(
-                taken,
-                if channels == 1 {
-                    vec![-0.5]
-                } else {
-                    vec![1.5, -2.0]
-                }
-            );
-            assert_eq!(ring.take(1, channels - 1, Steps(5)), [0.0; GROUP]);
+            if channels == 1 {
+                let arrived = ring.group::<1>(1, Steps(8));
+                assert_eq!(arrived.map(|sums| sums[6]), [-0.5]);
+            } else {
+                let arrived = ring.group::<2>(1, Steps(8));
+                assert_eq!(arrived.map(|sums| sums[6]), [1.5, -2.0]);
+            }
         }
     }
 }

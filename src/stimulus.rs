@@ -29,6 +29,9 @@ pub struct Input {
     held: Vec<i32>,
 }
 
+/// See [`Input::arriving`].
+pub type Counts<'a> = (&'a [u8; GROUP], Option<&'a [u8; GROUP]>);
+
 /// \[step in block]\[neuron in group]
 type Tile = [[u8; GROUP]; BLOCK];
 
@@ -93,15 +96,16 @@ impl Input {
         }
     }
 
-    /// Adds `weight` to `sums` for every spike that arrives with stamp `arrival` at the
-    /// neurons of `group`.
+    /// Counts that arrive with stamp `arrival` at the neurons of `group`: their lower bytes,
+    /// and the upper ones where any count needs them.
     ///
     /// They were emitted a delay earlier, and none before the first step.
     #[inline(always)]
-    pub fn add(&mut self, group: usize, arrival: Steps, weight: f64, sums: &mut [f64; GROUP]) {
+    pub fn arriving(&mut self, group: usize, arrival: Steps) -> Counts<'_> {
+        const NOTHING: Counts = (&[0; GROUP], None);
         let emission = arrival.0 - self.delay.0;
         if emission < 1 {
-            return;
+            return NOTHING;
         }
         let (block, step) = (
             (emission - 1) / BLOCK as i32,
@@ -110,14 +114,8 @@ impl Input {
         if self.held[group] != block {
             self.fill(group, block);
         }
-        for (sum, &count) in sums.iter_mut().zip(&self.lower[group][step]) {
-            *sum += weight * f64::from(count);
-        }
-        if let Some(tile) = self.upper.get(group) {
-            for (sum, &count) in sums.iter_mut().zip(&tile[step]) {
-                *sum += weight * f64::from(256 * u16::from(count));
-            }
-        }
+        let upper = self.upper.get(group).map(|tile| &tile[step]);
+        (&self.lower[group][step], upper)
     }
 
     /// Makes the tile of `group` for `block`, the one after the one it holds.
@@ -525,9 +523,9 @@ mod tests {
     }
 
     fn arriving(input: &mut Input, group: usize, arrival: i32) -> [f64; GROUP] {
-        let mut sums = [0.0; GROUP];
-        input.add(group, Steps(arrival), 1.0, &mut sums);
-        sums
+        let (lower, upper) = input.arriving(group, Steps(arrival));
+        let upper = upper.unwrap_or(&[0; GROUP]);
+        std::array::from_fn(|j| f64::from(lower[j]) + 256.0 * f64::from(upper[j]))
     }
 
     #[test]

@@ -547,7 +547,12 @@ fn what_is_said_can_be_chosen() {
         let out = tempfile::tempdir_in(desk.path()).expect("temporary directory");
         let all = [&[text(&config), "--out", text(out.path())], arguments].concat();
         let ended = run(ranks, &all).expect(0);
-        assert_eq!(ended.stderr, "", "no progress worth telling");
+        if arguments.contains(&"--verbose") || arguments.contains(&"-v") {
+            let built = "build: 800 E and 200 I neurons (iaf_psc_alpha) on ";
+            assert!(ended.stderr.starts_with(built), "{}", ended.stderr);
+        } else {
+            assert_eq!(ended.stderr, "", "no progress worth telling");
+        }
         let digest = read_run(out.path())["digest"]["spikes"].to_string();
         (ended.stdout, digest.trim_matches('"').to_owned())
     };

@@ -7,7 +7,7 @@ use crate::stimulus::{GROUP, Input};
 use crate::units::{Lid, Ms, Steps};
 
 use super::propagators::Channel;
-use super::{Emission, Interval, Propagators, take};
+use super::{Emission, Interval, Propagators, add_upper};
 
 /// A population of `iaf_psc_alpha` neurons; potentials relative to E_L.
 ///
@@ -117,22 +117,30 @@ struct Constants<const CHANNELS: usize> {
 
 impl<const CHANNELS: usize> Group<CHANNELS> {
     /// One step, in the order of the model: potential from the old currents, currents,
-    /// threshold. Returns how many reached it.
+    /// threshold. Takes what arrives, and `external` spikes of `weight_x` pA; returns how many
+    /// neurons reached threshold.
     #[inline(always)]
-    #[expect(
-        clippy::needless_range_loop,
-        reason = "one index for all arrays vectorises"
-    )]
-    fn step(&mut self, c: &Constants<CHANNELS>, arriving: &[[f64; GROUP]; CHANNELS]) -> u64 {
+    fn step(
+        &mut self,
+        c: &Constants<CHANNELS>,
+        arriving: [&mut [f64; GROUP]; CHANNELS],
+        external: &[u8; GROUP],
+        weight_x: f64,
+    ) -> u64 {
         let mut fired = 0;
         for j in 0..GROUP {
             let held = self.potential[j];
             let mut free = c.drive + c.p33 * held;
             for (k, p) in c.channels.iter().enumerate() {
                 let (current, slope) = (self.current[k][j], self.slope[k][j]);
+                let mut sum = arriving[k][j];
+                arriving[k][j] = 0.0;
+                if k == 0 {
+                    sum += weight_x * f64::from(external[j]);
+                }
                 free += p.p31 * slope + p.p32 * current;
                 self.current[k][j] = p.p21 * slope + p.p11 * current;
-                self.slope[k][j] = p.p11 * slope + p.jump * arriving[k][j];
+                self.slope[k][j] = p.p11 * slope + p.jump * sum;
             }
             let left = self.refractory[j];
             let v = if left == 0.0 { free } else { held };
@@ -203,8 +211,12 @@ impl<const CHANNELS: usize> Kernel for Update<'_, CHANNELS> {
             let mut state = group.clone();
             for lag in 0..interval.steps {
                 let arrival = Steps(interval.start.0 + 1 + lag);
-                let arriving = take(ring, input, weight_x, index, arrival);
-                if state.step(&constants, &arriving) > 0 {
+                let arriving = ring.group(index, arrival);
+                let (lower, upper) = input.arriving(index, arrival);
+                if let Some(upper) = upper {
+                    add_upper(arriving[0], upper, weight_x);
+                }
+                if state.step(&constants, arriving, lower, weight_x) > 0 {
                     let here = GROUP.min(*neurons - first);
                     state.fire(&constants, first, here, lag, emissions);
                 }

@@ -5,7 +5,7 @@ use crate::simd::{self, Kernel};
 use crate::stimulus::{GROUP, Input};
 use crate::units::{Lid, Ms, Steps};
 
-use super::{Emission, Interval, take};
+use super::{Emission, Interval, add_upper};
 
 /// A population of `ignore_and_fire` neurons.
 ///
@@ -92,16 +92,26 @@ impl IgnoreAndFire {
 }
 
 impl Group {
-    /// One step; returns how many neurons fire.
+    /// One step: takes what arrives, and `external` spikes of `weight_x` pA; returns how many
+    /// neurons fire.
     #[inline(always)]
-    fn step<const CHANNELS: usize>(&mut self, arriving: &[[f64; GROUP]; CHANNELS]) -> u32 {
-        let mut fired = 0;
+    fn step<const CHANNELS: usize>(
+        &mut self,
+        mut arriving: [&mut [f64; GROUP]; CHANNELS],
+        external: &[u8; GROUP],
+        weight_x: f64,
+    ) -> u32 {
         for j in 0..GROUP {
-            self.received[j] = arriving.iter().map(|channel| channel[j]).sum();
+            let mut sum = weight_x * f64::from(external[j]);
+            for channel in &mut arriving {
+                sum += std::mem::take(&mut channel[j]);
+            }
+            self.received[j] = sum;
         }
-        for j in 0..GROUP {
-            self.countdown[j] -= 1;
-            fired += u32::from(self.countdown[j] == FIRES);
+        let mut fired = 0;
+        for countdown in &mut self.countdown {
+            *countdown -= 1;
+            fired += u32::from(*countdown == FIRES);
         }
         fired
     }
@@ -153,8 +163,12 @@ impl<const CHANNELS: usize> Kernel for ByChannels<'_, CHANNELS> {
             let mut state = group.clone();
             for lag in 0..interval.steps {
                 let arrival = Steps(interval.start.0 + 1 + lag);
-                let arriving = take::<CHANNELS>(ring, input, weight_x, index, arrival);
-                if state.step(&arriving) > 0 {
+                let arriving = ring.group::<CHANNELS>(index, arrival);
+                let (lower, upper) = input.arriving(index, arrival);
+                if let Some(upper) = upper {
+                    add_upper(arriving[0], upper, weight_x);
+                }
+                if state.step(arriving, lower, weight_x) > 0 {
                     let here = GROUP.min(population.neurons - first);
                     state.fire(first, here, lag, emissions);
                 }

@@ -85,17 +85,10 @@ pub fn channels(neuron: &NeuronParams) -> usize {
     }
 }
 
-/// What arrives at the neurons of `group` with stamp `arrival` (pA), by channel, external
-/// input included; the slots are left empty.
+/// Adds 256 · `weight` pA for each of `counts`, the upper bytes of external spike counts.
 #[inline(always)]
-fn take<const CHANNELS: usize>(
-    ring: &mut RingBuffer,
-    input: &mut Input,
-    weight_x: f64,
-    group: usize,
-    arrival: Steps,
-) -> [[f64; GROUP]; CHANNELS] {
-    let mut sums = std::array::from_fn(|channel| ring.take(group, channel, arrival));
-    input.add(group, arrival, weight_x, &mut sums[0]);
-    sums
+fn add_upper(sums: &mut [f64; GROUP], counts: &[u8; GROUP], weight: f64) {
+    for (sum, &count) in sums.iter_mut().zip(counts) {
+        *sum += weight * (256.0 * f64::from(count));
+    }
 }
