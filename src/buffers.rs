@@ -2,7 +2,7 @@
 
 use crate::math::GridExp;
 use crate::stimulus::GROUP;
-use crate::units::{Lid, Steps};
+use crate::units::{Lid, Ms, Steps};
 
 /// Sums of the weights that will arrive at each neuron, per step.
 ///
@@ -95,20 +95,30 @@ impl Slot<'_> {
 /// The four latest stamps and the two latest traces of a neuron share one 32-byte record,
 /// two a cache line; what is older stands in a list of its own that [`SpikeHistory::prune`]
 /// keeps short.
+///
+/// Traces are kept as they would be at a common reference time if they grew back in time as
+/// they decay forward: K₋(t) = trace · [`SpikeHistory::fade`]`(t)`, one product for all
+/// neurons that are read at the same t.
 pub struct SpikeHistory {
     recent: Vec<Recent>,
     /// Ascending; everything that no longer is in `recent` as a whole, that is, all but the
     /// two latest.
     older: Vec<Vec<Post>>,
     decay: GridExp,
+    reference: Steps,
+    /// How far the reference may lie back, lest the traces overflow.
+    reach: Steps,
 }
 
-/// A postsynaptic spike and the trace K₋ just after it.
+/// e^300: traces stay within the range of a double by far.
+const REACH: f64 = 300.0;
+
+/// A postsynaptic spike and the trace K₋ just after it, as of the reference time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Post {
     /// Its stamp.
     pub stamp: i32,
-    /// K₋, the spike included.
+    /// K₋ · exp((stamp − reference)/τ₋), the spike included.
     pub trace: f64,
 }
 
@@ -118,7 +128,7 @@ pub struct Post {
 pub struct Recent {
     /// Stamps of the four latest spikes; [`NEVER`] where there were fewer.
     pub stamps: [i32; 4],
-    /// K₋ just after the two latest.
+    /// The traces just after the two latest, see [`Post::trace`].
     pub traces: [f64; 2],
 }
 
@@ -128,8 +138,10 @@ const _: () = assert!(size_of::<Recent>() == 32);
 pub const NEVER: i32 = i32::MIN;
 
 impl SpikeHistory {
-    /// No spikes yet for `neurons` neurons; `decay` is that of K₋.
-    pub fn new(neurons: usize, decay: GridExp) -> Self {
+    /// No spikes yet for `neurons` neurons; K₋ decays with `tau_minus` (ms) on the grid `dt`,
+    /// for model times up to `longest`.
+    pub fn new(neurons: usize, dt: Ms, tau_minus: f64, longest: Steps) -> Self {
+        let reach = Steps((REACH * tau_minus / dt.0).min(f64::from(longest.0)) as i32);
         let none = Recent {
             stamps: [NEVER; 4],
             traces: [0.0; 2],
@@ -137,20 +149,43 @@ impl SpikeHistory {
         SpikeHistory {
             recent: vec![none; neurons],
             older: vec![Vec::new(); neurons],
-            decay,
+            decay: GridExp::new(dt, tau_minus, longest),
+            reference: Steps(0),
+            reach,
         }
+    }
+
+    /// exp(−(at − reference)/τ₋), what a trace read at `at` is to be multiplied with.
+    pub fn fade(&self, at: Steps) -> f64 {
+        let since = at.0 - self.reference.0;
+        if since >= 0 {
+            self.decay.at(since)
+        } else {
+            1.0 / self.decay.at(-since)
+        }
+    }
+
+    /// Moves the reference to `now` if it lies too far back; the same for every split.
+    pub fn refer_to(&mut self, now: Steps) {
+        if now.0 - self.reference.0 < self.reach.0 {
+            return;
+        }
+        let fade = self.fade(now);
+        for record in &mut self.recent {
+            record.traces = record.traces.map(|trace| trace * fade);
+        }
+        for post in self.older.iter_mut().flatten() {
+            post.trace *= fade;
+        }
+        self.reference = now;
     }
 
     /// Notes that neuron `lid` fired at `stamp`, later than all its spikes before.
     pub fn push(&mut self, lid: Lid, stamp: Steps) {
+        let gain = 1.0 / self.fade(stamp);
         let record = &mut self.recent[lid.0 as usize];
         let [newest, second, third, _] = record.stamps;
         debug_assert!(newest < stamp.0);
-        let before = if newest == NEVER {
-            0.0
-        } else {
-            record.traces[0] * self.decay.at(stamp.0 - newest)
-        };
         if second != NEVER {
             let post = Post {
                 stamp: second,
@@ -159,19 +194,13 @@ impl SpikeHistory {
             self.older[lid.0 as usize].push(post);
         }
         record.stamps = [stamp.0, newest, second, third];
-        record.traces = [before + 1.0, record.traces[0]];
+        record.traces = [record.traces[0] + gain, record.traces[0]];
     }
 
     /// The records of all neurons.
     #[inline(always)]
     pub fn recent(&self) -> &[Recent] {
         &self.recent
-    }
-
-    /// Decay of K₋.
-    #[inline(always)]
-    pub fn decay(&self) -> &GridExp {
-        &self.decay
     }
 
     /// All spikes of `lid` with a stamp after `after`, ascending, for the rare synapse whose
@@ -223,10 +252,9 @@ impl SpikeHistory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::units::Ms;
 
     fn history(stamps: &[i32]) -> SpikeHistory {
-        let mut history = SpikeHistory::new(1, GridExp::new(Ms(0.125), 30.0, Steps(100_000)));
+        let mut history = SpikeHistory::new(1, Ms(0.125), 30.0, Steps(100_000));
         for &stamp in stamps {
             history.push(Lid(0), Steps(stamp));
         }
@@ -236,19 +264,21 @@ mod tests {
     #[test]
     fn every_spike_is_found_with_its_trace() {
         let stamps = [3, 7, 8, 100, 101, 500, 502];
-        let history = history(&stamps);
-        let found: Vec<Post> = history.since(Lid(0), 3).collect();
-        assert_eq!(
-            found.iter().map(|p| p.stamp).collect::<Vec<_>>(),
-            &stamps[1..]
-        );
-        for post in found {
-            let trace: f64 = stamps
-                .iter()
-                .filter(|&&s| s <= post.stamp)
-                .map(|&s| libm::exp(-f64::from(post.stamp - s) * 0.125 / 30.0))
-                .sum();
-            assert!((post.trace - trace).abs() < 1e-14);
+        let mut history = history(&stamps);
+        history.reach = Steps(400);
+        for now in [510, 900] {
+            history.refer_to(Steps(now));
+            let found: Vec<Post> = history.since(Lid(0), 3).collect();
+            let times: Vec<i32> = found.iter().map(|p| p.stamp).collect();
+            assert_eq!(times, &stamps[1..]);
+            for post in found {
+                let earlier = stamps.iter().filter(|&&s| s <= post.stamp);
+                let trace: f64 = earlier
+                    .map(|&s| libm::exp(-f64::from(post.stamp - s) * 0.125 / 30.0))
+                    .sum();
+                let read = post.trace * history.fade(Steps(post.stamp));
+                assert!((read - trace).abs() < 1e-13);
+            }
         }
         assert_eq!(history.recent()[0].stamps, [502, 500, 101, 100]);
     }

@@ -56,6 +56,8 @@ pub struct Power {
     mu: f64,
     /// 0^μ
     of_zero: f64,
+    /// 2^(−54μ): undoes the scaling of subnormal numbers.
+    unscale: f64,
 }
 
 /// 1.5 · 2⁵²: adding it rounds to a whole number that then stands in the low bits.
@@ -63,37 +65,49 @@ const ROUND: f64 = 6_755_399_441_055_744.0;
 /// Added to the bits of a double, carries into the exponent where the fraction is ≥ √2.
 const SQRT2_CARRY: u64 = 0x0009_5f61_9980_c433;
 const EXPONENT_BIAS: u64 = 1023 << 52;
+const TWO_52: f64 = 4_503_599_627_370_496.0;
+const TWO_52_BITS: u64 = 0x4330_0000_0000_0000;
 const TWO_54: f64 = 18_014_398_509_481_984.0;
 
-/// 2/ln 2 · 1/(2k + 1), k = 0 … 11: log₂ m = Σ cₖ s^(2k+1) with s = (m − 1)/(m + 1).
-const LOG2: [f64; 12] = {
-    let mut c = [0.0; 12];
-    let mut k = 0;
-    while k < 12 {
-        c[k] = 2.0 / std::f64::consts::LN_2 / (2 * k + 1) as f64;
-        k += 1;
-    }
-    c
-};
+/// log₂ m = s·P(s²) with s = (m − 1)/(m + 1), m in [√½, √2): P through the Chebyshev nodes of
+/// that range, error 4e-18; `mpmath.chebyfit` with 60 digits.
+const LOG2: [f64; 8] = [
+    2.8853900817779268,
+    0.9617966939259898,
+    0.5770780163455203,
+    0.4121985858409005,
+    0.32059853491395984,
+    0.262334352504183,
+    0.2209130842311768,
+    0.2136589569431927,
+];
 
-/// (ln 2)^k / k!, k = 0 … 13: 2^f = Σ cₖ f^k.
-const EXP2: [f64; 14] = {
-    let mut c = [1.0; 14];
-    let mut k = 1;
-    while k < 14 {
-        c[k] = c[k - 1] * std::f64::consts::LN_2 / k as f64;
-        k += 1;
-    }
-    c
-};
+/// 2^f for f in [−½, ½], likewise, error 4e-18.
+const EXP2: [f64; 12] = [
+    1.0,
+    std::f64::consts::LN_2,
+    0.24022650695910158,
+    0.055504108664821625,
+    0.009618129107587256,
+    0.001333355814640647,
+    0.00015403530463724353,
+    1.5252733841556773e-05,
+    1.3215432535912375e-06,
+    1.0178057087733941e-07,
+    7.074194297288521e-09,
+    4.4558179083360645e-10,
+];
 
-/// c₀ + c₁x + …, N even, by Estrin's scheme on pairs: half the dependent steps of Horner's.
+/// c₀ + c₁x + …, N a multiple of 4, by Estrin's scheme on fours: few dependent steps, so that
+/// the vector units do not wait for their own results.
 #[inline(always)]
 fn polynomial<const N: usize>(c: &[f64; N], x: f64) -> f64 {
     let x2 = x * x;
-    let mut sum = c[N - 2] + c[N - 1] * x;
-    for k in (0..N / 2 - 1).rev() {
-        sum = sum * x2 + (c[2 * k] + c[2 * k + 1] * x);
+    let x4 = x2 * x2;
+    let four = |k: usize| (c[k] + c[k + 1] * x) + (c[k + 2] + c[k + 3] * x) * x2;
+    let mut sum = four(N - 4);
+    for k in (0..N / 4 - 1).rev() {
+        sum = sum * x4 + four(4 * k);
     }
     sum
 }
@@ -110,15 +124,11 @@ impl Power {
         Power {
             mu,
             of_zero: if mu == 0.0 { 1.0 } else { 0.0 },
+            unscale: libm::exp2(-54.0 * mu),
         }
     }
 
-    /// 0^μ: 0, or 1 where μ = 0.
-    pub fn of_zero(&self) -> f64 {
-        self.of_zero
-    }
-
-    /// x^μ with a relative error ≤ 1e-14; about 60 operations, one of them a division.
+    /// x^μ with a relative error ≤ 1e-14 for x < 2¹⁰²³; about 50 operations, one a division.
     #[inline(always)]
     pub fn of(&self, x: f64) -> f64 {
         let subnormal = x < f64::MIN_POSITIVE;
@@ -126,15 +136,17 @@ impl Power {
         // x = 2^k · m with m in [√½, √2)
         let k = (bits + SQRT2_CARRY) >> 52;
         let m = f64::from_bits(bits.wrapping_sub(k << 52).wrapping_add(EXPONENT_BIAS));
-        let k = f64::from_bits(k | 0x4330_0000_0000_0000)
-            - (4_503_599_627_370_496.0 + 1023.0)
-            - if subnormal { 54.0 } else { 0.0 };
+        let k = f64::from_bits(k | TWO_52_BITS) - (TWO_52 + 1023.0);
         let s = (m - 1.0) / (m + 1.0);
         let y = self.mu * k + self.mu * (s * polynomial(&LOG2, s * s));
-        // 2^y = 2^f · 2^n, n in two halves lest 2^n leave the range that 2^y is within
+        // 2^y = 2^f · 2^n
         let n = (y + ROUND) - ROUND;
-        let half = (0.5 * n + ROUND) - ROUND;
-        let power = polynomial(&EXP2, y - n) * power_of_two(half) * power_of_two(n - half);
+        let power = polynomial(&EXP2, y - n) * power_of_two(n);
+        let power = if subnormal {
+            power * self.unscale
+        } else {
+            power
+        };
         if x == 0.0 { self.of_zero } else { power }
     }
 }

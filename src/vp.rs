@@ -8,7 +8,7 @@ use crate::simd::{self, Kernel};
 use crate::spikes::TargetTable;
 use crate::stimulus::Input;
 use crate::synapse::{
-    Arrival, Law, PlasticProjection, PlasticWeights, StaticProjection, Targets, Visit,
+    Arrival, Batch, Law, PlasticProjection, PlasticWeights, StaticProjection, Targets, Visit,
 };
 use crate::units::Steps;
 
@@ -63,6 +63,7 @@ impl VirtualProcess {
             ..
         } = self;
         neurons.update(interval, ring, input, *weight_x, emissions);
+        history.refer_to(interval.start);
         for emission in emissions
             .iter()
             .filter(|e| (e.lid.0 as usize) < self.excitatory)
@@ -92,9 +93,10 @@ impl Kernel for Deliver<'_> {
     #[inline(always)]
     fn run(self) {
         let vp = self.vp;
+        let mut batch = Batch::new();
         for arrival in self.arrivals {
             if arrival.excitatory {
-                plastic(vp, arrival);
+                plastic(vp, arrival, &mut batch);
                 fixed(&vp.ei, arrival, &mut vp.ring, vp.excitatory, &mut vp.events);
             } else {
                 fixed(&vp.ie, arrival, &mut vp.ring, 0, &mut vp.events);
@@ -118,7 +120,7 @@ fn fixed(
 }
 
 #[inline(always)]
-fn plastic(vp: &mut VirtualProcess, arrival: &Arrival) {
+fn plastic(vp: &mut VirtualProcess, arrival: &Arrival, batch: &mut Batch) {
     let PlasticProjection {
         delay,
         rows,
@@ -137,6 +139,7 @@ fn plastic(vp: &mut VirtualProcess, arrival: &Arrival) {
     match (&rows.targets, weights) {
         (Targets::Narrow(targets), PlasticWeights::F64(weights)) => {
             law.deliver(
+                batch,
                 visit,
                 history,
                 &targets[range.clone()],
@@ -146,6 +149,7 @@ fn plastic(vp: &mut VirtualProcess, arrival: &Arrival) {
         }
         (Targets::Narrow(targets), PlasticWeights::F32(weights)) => {
             law.deliver(
+                batch,
                 visit,
                 history,
                 &targets[range.clone()],
@@ -155,6 +159,7 @@ fn plastic(vp: &mut VirtualProcess, arrival: &Arrival) {
         }
         (Targets::Wide(targets), PlasticWeights::F64(weights)) => {
             law.deliver(
+                batch,
                 visit,
                 history,
                 &targets[range.clone()],
@@ -164,6 +169,7 @@ fn plastic(vp: &mut VirtualProcess, arrival: &Arrival) {
         }
         (Targets::Wide(targets), PlasticWeights::F32(weights)) => {
             law.deliver(
+                batch,
                 visit,
                 history,
                 &targets[range.clone()],

@@ -9,13 +9,12 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 
 use stdp_hpc::buffers::{RingBuffer, SpikeHistory};
-use stdp_hpc::math::GridExp;
 use stdp_hpc::neuron::{Emission, IafPscAlpha, IgnoreAndFire, Interval, channels};
 use stdp_hpc::params::{NeuronParams, Params, StdpParams};
 use stdp_hpc::rng::{below, unit};
 use stdp_hpc::simd::{self, Kernel};
 use stdp_hpc::stimulus::Input;
-use stdp_hpc::synapse::{Law, Sources, Target, Visit, Weight};
+use stdp_hpc::synapse::{Batch, Law, Sources, Target, Visit, Weight};
 use stdp_hpc::units::{Lid, Ms, Steps};
 
 /// The cases of a file in reference/.
@@ -302,7 +301,7 @@ impl<T: Target, W: Weight> Kernel for Row<'_, T, W> {
             weights,
             slot,
         } = self;
-        law.deliver(visit, history, targets, weights, slot);
+        law.deliver(&mut Batch::new(), visit, history, targets, weights, slot);
     }
 }
 
@@ -318,18 +317,13 @@ struct Mode {
 }
 
 impl Trains {
-    fn law(&self) -> (Law, GridExp) {
-        let longest = Steps(self.end);
-        let decay_minus = GridExp::new(self.dt, self.stdp.tau_minus, longest);
-        (Law::new(&self.stdp, self.dt, longest), decay_minus)
-    }
-
     /// As the engine does it: in every interval first the presynaptic spikes of the one
     /// before, then the postsynaptic spikes of this one, then maybe pruning.
     fn simulate<T: Target, W: Weight>(&self, mode: Mode) -> Delivered {
         assert!(mode.interval <= self.delay);
-        let (law, decay_minus) = self.law();
-        let mut history = SpikeHistory::new(self.post.len(), decay_minus);
+        let longest = Steps(self.end);
+        let law = Law::new(&self.stdp, self.dt, longest);
+        let mut history = SpikeHistory::new(self.post.len(), self.dt, self.stdp.tau_minus, longest);
         let mut sources = Sources::new(vec![0], Vec::new());
         let targets: Vec<T> = self.targets.iter().map(|&target| T::new(target)).collect();
         let mut weights: Vec<W> = self.initial.iter().map(|&w| W::stored(w)).collect();
@@ -363,6 +357,7 @@ impl Trains {
                 self.assert_delivered(&slot, &now);
                 delivered.push(now);
             }
+            history.refer_to(interval.start);
             for ((stamps, next), lid) in self.post.iter().zip(&mut next_post).zip(0..) {
                 while let Some(&stamp) = stamps.get(*next).filter(|&&s| s <= start + interval.steps)
                 {
@@ -590,25 +585,27 @@ fn rows_follow_the_law() {
             };
             let got = trains.simulate::<u16, f64>(mode);
             assert_close(&got, &expected, 1e-9, &what);
-            for mode in [
-                Mode {
-                    interval: 1 + delay / 3,
-                    prune: true,
-                    vectors: true,
-                },
-                Mode {
-                    interval: 1 + delay / 2,
-                    prune: false,
-                    vectors: false,
-                },
-            ] {
-                let same = trains.simulate::<u32, f64>(mode);
-                assert_eq!(got, same, "{what}, {mode:?}");
+            // Pruning, wide targets and plain code leave every bit; another interval moves the
+            // reference time of the traces, and so their last digits.
+            let plain = Mode {
+                prune: true,
+                vectors: false,
+                ..mode
+            };
+            assert!(got == trains.simulate::<u32, f64>(plain), "{what}");
+            for (part, vectors) in [(3, true), (2, false)] {
+                let shorter = Mode {
+                    interval: 1 + delay / part,
+                    prune: vectors,
+                    vectors,
+                };
+                let same = trains.simulate::<u32, f64>(shorter);
+                assert_close(&same, &expected, 1e-9, &what);
             }
             let expected = trains.plainly(|w| f64::from(w as f32));
             let got = trains.simulate::<u16, f32>(mode);
             assert_close(&got, &expected, 1e-5, &what);
-            assert_eq!(got, trains.simulate::<u32, f32>(mode), "{what}, f32");
+            assert!(got == trains.simulate::<u32, f32>(mode), "{what}, f32");
         }
     }
     assert!(alive > 5000, "weights to compare: {alive}");

@@ -7,7 +7,6 @@ use std::time::Instant;
 use crate::buffers::{RingBuffer, SpikeHistory};
 use crate::comm::Comm;
 use crate::error::{Error, Result};
-use crate::math::GridExp;
 use crate::network::{Draw, Placement, Pool};
 use crate::neuron::{self, IafPscAlpha, IgnoreAndFire, Neurons};
 use crate::params::{Delays, NeuronModel, Params, Stimulus, VInit, WeightPrecision};
@@ -419,7 +418,6 @@ impl Context<'_> {
                 Input::given(spikes.unwrap_or_default(), delays.x, gids.len())
             }
         };
-        let decay_minus = GridExp::new(dt, params.stdp.tau_minus, self.clock.end);
         let (i_e, i_i) = (params.synapse.I_E, params.synapse.I_I);
         VirtualProcess {
             excitatory,
@@ -427,7 +425,7 @@ impl Context<'_> {
             input,
             weight_x: params.synapse.I_X,
             ring,
-            history: SpikeHistory::new(excitatory, decay_minus),
+            history: SpikeHistory::new(excitatory, dt, params.stdp.tau_minus, self.clock.end),
             ee: plastic(projections.ee, delays.ee, i_e, params.stdp.weight_precision),
             ei: fixed(projections.ei, delays.ei, i_e),
             ie: fixed(projections.ie, delays.ie, i_i),

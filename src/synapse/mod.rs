@@ -6,7 +6,7 @@ mod stdp;
 
 pub use construction::{Built, Draft, Link};
 pub use sources::{Arrival, Sources};
-pub use stdp::{Law, Visit};
+pub use stdp::{Batch, Law, Visit};
 
 use crate::buffers::Slot;
 use crate::units::Steps;

@@ -4,7 +4,7 @@
 //! is dendritic and ties fall as in NEST: a postsynaptic spike exactly a delay before the
 //! presynaptic one potentiates and does not yet depress.
 
-use crate::buffers::{Post, Recent, SpikeHistory};
+use crate::buffers::{NEVER, Post, Recent, SpikeHistory};
 use crate::math::{GridExp, Power};
 use crate::params::StdpParams;
 use crate::simd::{self, Kernel};
@@ -54,10 +54,10 @@ impl Law {
         weight + factor * self.power.of(weight)
     }
 
-    /// max(0, w − λ·α·w·K₋).
+    /// max(0, w − λ·α·w·K₋) with K₋ = trace · fade.
     #[inline(always)]
-    fn depressed(&self, weight: f64, trace_minus: f64) -> f64 {
-        weight * (1.0 - self.lambda_alpha * trace_minus).max(0.0)
+    fn depressed(&self, weight: f64, trace: f64, fade: f64) -> f64 {
+        weight * (1.0 - trace * (self.lambda_alpha * fade)).max(0.0)
     }
 
     /// Weight after one presynaptic arrival, for any history: potentiates once per
@@ -80,12 +80,9 @@ impl Law {
             }
         }
         let before = |post: &Post| post.stamp < visit.until;
-        let trace = history
-            .since(lid, crate::buffers::NEVER)
-            .rev()
-            .find(before)
-            .map_or(0.0, |p| p.trace * history.decay().at(visit.until - p.stamp));
-        self.depressed(weight, trace)
+        let all = history.since(lid, NEVER);
+        let trace = all.rev().find(before).map_or(0.0, |post| post.trace);
+        self.depressed(weight, trace, history.fade(Steps(visit.until)))
     }
 
     /// One presynaptic arrival at the synapses of a row: plasticity, then delivery.
@@ -96,28 +93,41 @@ impl Law {
     #[inline(always)]
     pub fn deliver<T: Target, W: Weight>(
         &self,
+        batch: &mut Batch,
         visit: Visit,
         history: &SpikeHistory,
         targets: &[T],
         weights: &mut [W],
         slot: &mut [f64],
     ) {
-        let mut batch = Batch::new();
+        let fade = history.fade(Steps(visit.until));
         for (targets, weights) in targets.chunks(BATCH).zip(weights.chunks_mut(BATCH)) {
-            simd::run(Collect {
-                batch: &mut batch,
+            let row = Row {
                 law: self,
                 visit,
                 history,
                 targets,
+            };
+            simd::run(Collect {
+                row,
+                batch,
                 weights,
             });
-            for round in 0..ROUNDS {
-                batch.potentiate(self, visit, round);
+            for (round, which) in [(2, 2), (1, 1), (0, 0)] {
+                simd::run(Potentiate {
+                    row,
+                    round: &batch.rounds[round],
+                    which,
+                    weights,
+                });
             }
-            batch.depress(self);
-            for ((&target, weight), &value) in targets.iter().zip(weights).zip(&batch.weights) {
-                *weight = W::stored(value);
+            simd::run(Depress {
+                law: self,
+                traces: &batch.traces,
+                fade,
+                weights,
+            });
+            for (&target, &weight) in targets.iter().zip(&*weights) {
                 slot[target.index()] += weight.value();
             }
         }
@@ -126,117 +136,78 @@ impl Law {
 
 /// Synapses worked on at once: the arrays of a batch stay in L1.
 const BATCH: usize = 128;
+/// Potentiations that go through the vector units together, at most.
+const LANES: usize = 8;
 /// How many synapses ahead a history record is asked for.
 const AHEAD: usize = 12;
 /// Postsynaptic spikes per synapse that the batch applies; with more, or spikes older than
 /// the history's record, [`Law::weight_after`] takes over.
 const ROUNDS: usize = 3;
-/// Potentiations are computed in whole vectors of this many; what fills the last is dropped.
-const LANES: usize = 8;
 
-struct Batch {
-    weights: [f64; BATCH],
-    /// K₋ at the arrival
-    traces_minus: [f64; BATCH],
-    /// Potentiations by the third-latest, the second-latest and the latest postsynaptic spike
-    /// of each synapse that has it in its window: in this order, oldest first.
+/// Room to work on [`BATCH`] synapses of a row.
+pub struct Batch {
+    /// Trace of the last postsynaptic spike before the arrival; 0 where all is done.
+    traces: [f64; BATCH],
+    /// Synapses that have their latest, second-latest, third-latest postsynaptic spike in the
+    /// window; applied last to first, so oldest first.
     rounds: [Round; ROUNDS],
 }
 
 struct Round {
     len: usize,
-    synapse: [u8; BATCH],
-    age: [i32; BATCH],
+    synapses: [u8; BATCH],
 }
 
 impl Round {
-    /// Notes a potentiation if `holds`, without a branch.
+    /// Notes `synapse` if `holds`, without a branch.
     #[inline(always)]
-    fn push(&mut self, holds: bool, synapse: usize, age: i32) {
-        self.synapse[self.len % BATCH] = synapse as u8;
-        self.age[self.len % BATCH] = age;
+    fn push(&mut self, holds: bool, synapse: usize) {
+        self.synapses[self.len % BATCH] = synapse as u8;
         self.len += usize::from(holds);
     }
 }
 
+impl Default for Batch {
+    fn default() -> Self {
+        Batch::new()
+    }
+}
+
 impl Batch {
-    #[inline(always)]
-    fn new() -> Self {
-        let none = || Round {
+    /// Nothing in it.
+    pub fn new() -> Self {
+        let none = |_| Round {
             len: 0,
-            synapse: [0; BATCH],
-            age: [0; BATCH],
+            synapses: [0; BATCH],
         };
         Batch {
-            weights: [0.0; BATCH],
-            traces_minus: [0.0; BATCH],
-            rounds: std::array::from_fn(|_| none()),
-        }
-    }
-
-    #[inline(always)]
-    fn potentiate(&mut self, law: &Law, visit: Visit, round: usize) {
-        let Round { len, synapse, age } = &self.rounds[round];
-        let (synapse, age) = (&synapse[..*len], &age[..*len]);
-        let mut factors = [0.0; BATCH];
-        let mut weights = [0.0; BATCH];
-        let scale = law.lambda * visit.trace;
-        for (((factor, weight), &j), &age) in
-            factors.iter_mut().zip(&mut weights).zip(synapse).zip(age)
-        {
-            *factor = scale * law.decay_plus.at(age);
-            *weight = self.weights[j as usize % BATCH];
-        }
-        let vectors = len.div_ceil(LANES);
-        simd::run(Potentiate {
-            law,
-            factors: &factors,
-            weights: &mut weights,
-            vectors,
-        });
-        for (&j, &weight) in synapse.iter().zip(&weights) {
-            self.weights[j as usize % BATCH] = weight;
-        }
-    }
-
-    #[inline(always)]
-    fn depress(&mut self, law: &Law) {
-        for (weight, &trace) in self.weights.iter_mut().zip(&self.traces_minus) {
-            *weight = law.depressed(*weight, trace);
+            traces: [0.0; BATCH],
+            rounds: std::array::from_fn(none),
         }
     }
 }
 
-/// w + factor · w^μ for the first `vectors` · [`LANES`] weights.
-struct Potentiate<'a> {
-    law: &'a Law,
-    factors: &'a [f64; BATCH],
-    weights: &'a mut [f64; BATCH],
-    vectors: usize,
-}
-
-impl Kernel for Potentiate<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        let whole = self.vectors * LANES;
-        let power = self.law.power;
-        for (weight, &factor) in self.weights[..whole].iter_mut().zip(&self.factors[..whole]) {
-            *weight += factor * power.of(*weight);
-        }
-    }
-}
-
-/// Sorts the postsynaptic spikes of each synapse into rounds and reads K₋, without branches
-/// but for the rare synapse that the record does not suffice for.
-struct Collect<'a, T, W> {
-    batch: &'a mut Batch,
+/// What the steps of a delivery share: at most [`BATCH`] synapses of one row.
+struct Row<'a, T> {
     law: &'a Law,
     visit: Visit,
     history: &'a SpikeHistory,
     targets: &'a [T],
-    weights: &'a [W],
+}
+
+impl<T> Clone for Row<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for Row<'_, T> {}
+
+/// Sorts the postsynaptic spikes of each synapse into rounds and reads the traces, without
+/// branches but for the rare synapse that the record does not suffice for: that one is done.
+struct Collect<'a, T, W> {
+    row: Row<'a, T>,
+    batch: &'a mut Batch,
+    weights: &'a mut [W],
 }
 
 impl<T: Target, W: Weight> Kernel for Collect<'_, T, W> {
@@ -244,25 +215,24 @@ impl<T: Target, W: Weight> Kernel for Collect<'_, T, W> {
 
     #[inline(always)]
     fn run(self) {
-        let Collect {
-            batch,
+        let Row {
             law,
             visit,
             history,
             targets,
-            weights,
-        } = self;
-        let Visit { until, trace, .. } = visit;
+        } = self.row;
+        let until = visit.until;
         // Without a trace there is nothing to potentiate: an empty window.
-        let after = if trace > 0.0 { visit.after } else { i32::MAX };
+        let after = if visit.trace > 0.0 {
+            visit.after
+        } else {
+            i32::MAX
+        };
         let recent = history.recent();
-        let decay = history.decay();
-        let [third_latest, second_latest, latest] = &mut batch.rounds;
-        (third_latest.len, second_latest.len, latest.len) = (0, 0, 0);
-        let slots = batch.weights.iter_mut().zip(&mut batch.traces_minus);
-        for (j, ((&target, weight), (value, trace_minus))) in
-            targets.iter().zip(weights).zip(slots).enumerate()
-        {
+        let [latest, second_latest, third_latest] = &mut self.batch.rounds;
+        (latest.len, second_latest.len, third_latest.len) = (0, 0, 0);
+        let slots = self.weights.iter_mut().zip(&mut self.batch.traces);
+        for (j, (&target, (weight, trace))) in targets.iter().zip(slots).enumerate() {
             if let Some(ahead) = targets.get(j + AHEAD) {
                 simd::prefetch(recent, ahead.index());
             }
@@ -270,24 +240,80 @@ impl<T: Target, W: Weight> Kernel for Collect<'_, T, W> {
             let [newest, second, third, fourth] = *stamps;
             if fourth > after || second >= until {
                 let lid = Lid(target.index() as u32);
-                *value = law.weight_after(weight.value(), visit, history, lid);
-                *trace_minus = 0.0;
+                *weight = W::stored(law.weight_after(weight.value(), visit, history, lid));
+                *trace = 0.0;
                 continue;
             }
-            *value = weight.value();
-            let (stamp, trace) = if newest < until {
-                (newest, traces[0])
-            } else {
-                (second, traces[1])
-            };
-            *trace_minus = trace * decay.at(until.wrapping_sub(stamp));
-            third_latest.push(third > after, j, third.wrapping_sub(after));
-            second_latest.push(second > after, j, second.wrapping_sub(after));
-            latest.push(
-                newest > after && newest <= until,
-                j,
-                newest.wrapping_sub(after),
-            );
+            *trace = traces[usize::from(newest >= until)];
+            latest.push(newest > after && newest <= until, j);
+            second_latest.push(second > after, j);
+            third_latest.push(third > after, j);
+        }
+    }
+}
+
+/// w + λ·K₊·exp(−age) · w^μ for the synapses of a round, by the spike number `which` of their
+/// targets (0: the latest).
+struct Potentiate<'a, T, W> {
+    row: Row<'a, T>,
+    round: &'a Round,
+    which: usize,
+    weights: &'a mut [W],
+}
+
+impl<T: Target, W: Weight> Kernel for Potentiate<'_, T, W> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Row {
+            law,
+            visit,
+            history,
+            targets,
+        } = self.row;
+        let synapses = &self.round.synapses[..self.round.len];
+        let mut values = [0.0; BATCH];
+        let mut factors = [0.0; BATCH];
+        let scale = law.lambda * visit.trace;
+        for ((value, factor), &j) in values.iter_mut().zip(&mut factors).zip(synapses) {
+            let stamp = history.recent()[targets[j as usize].index()].stamps[self.which];
+            *factor = scale * law.decay_plus.at(stamp - visit.after);
+            *value = self.weights[j as usize].value();
+        }
+        // Two streams side by side: the constants are loaded once for both, and neither waits
+        // for its own results. Whole vectors: what fills up the last is dropped.
+        let half = synapses.len().div_ceil(2).next_multiple_of(LANES);
+        let (left, right) = values.split_at_mut(half);
+        let (left_factors, right_factors) = factors.split_at(half);
+        let power = law.power;
+        let pairs = left.iter_mut().zip(right);
+        let factors = left_factors.iter().zip(right_factors);
+        for ((left, right), (left_factor, right_factor)) in pairs.zip(factors) {
+            *left += left_factor * power.of(*left);
+            *right += right_factor * power.of(*right);
+        }
+        for (&value, &j) in values.iter().zip(synapses) {
+            self.weights[j as usize] = W::stored(value);
+        }
+    }
+}
+
+/// max(0, w − λ·α·w·K₋) for all synapses of a batch.
+struct Depress<'a, W> {
+    law: &'a Law,
+    traces: &'a [f64; BATCH],
+    fade: f64,
+    weights: &'a mut [W],
+}
+
+impl<W: Weight> Kernel for Depress<'_, W> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for (weight, &trace) in self.weights.iter_mut().zip(self.traces) {
+            *weight = W::stored(self.law.depressed(weight.value(), trace, self.fade));
         }
     }
 }
