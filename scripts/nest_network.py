@@ -4,8 +4,8 @@ it cost and what came of it: one JSON object, with run.json's names.
 
 The same parameters and model time, NEST's own random numbers: connections, input and initial
 state agree with stdp-hpc's in distribution, not one by one. NEST gets what its users would
-give it for speed: one synapse model per weight and delay with both as defaults, and no
-recording beyond a few hundred neurons.
+give it for speed and memory: the _hpc synapse models, one per weight and delay with both as
+defaults, and no recording beyond some hundred neurons.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import time
 
 SYNAPSES_READ = 200_000  # about so many plastic weights are read, on at most TARGETS neurons
 TARGETS = 200
-RECORDED = 250  # neurons of either population whose spikes are recorded
+RECORDED = 1000  # neurons of either population whose spikes are recorded
 BATCHES = 10  # of time, for the error of the mean rates
 
 
@@ -35,7 +35,7 @@ def arguments():
     parser.add_argument("--threads", type=int, help="else as many as that run had")
     parser.add_argument("--seed", type=int, help="else that run's; NEST takes 1 … 2^32 − 1")
     parser.add_argument(
-        "--hpc", action="store_true", help="NEST's _hpc synapses: less memory a synapse"
+        "--plain", action="store_true", help="not the _hpc variants of NEST's synapse models"
     )
     return parser.parse_args()
 
@@ -61,8 +61,8 @@ def parameters(path):
 class Network:
     """The network in NEST; `wall` collects the seconds of every phase, measured from outside."""
 
-    def __init__(self, nest, p, hpc):
-        self.nest, self.p, self.hpc = nest, p, hpc
+    def __init__(self, nest, p, suffix):
+        self.nest, self.p, self.suffix = nest, p, suffix
         self.wall = {}
         self.static_models = {}
 
@@ -71,6 +71,10 @@ class Network:
         result = work(*args)
         self.wall[phase] = time.perf_counter() - start
         return result
+
+    def recorded(self, population):
+        """How many neurons of a population are recorded: its first."""
+        return min(RECORDED, self.p["network"][f"N_{population}"])
 
     def uniform(self, bounds):
         low, high = bounds
@@ -101,8 +105,7 @@ class Network:
         self.recorders = {name: nest.Create("spike_recorder") for name in self.neurons}
 
     def model(self, base, name, params):
-        base += "_hpc" if self.hpc else ""
-        self.nest.CopyModel(base, name, params)
+        self.nest.CopyModel(base + self.suffix, name, params)
         return name
 
     def static_model(self, weight, delay):
@@ -145,25 +148,31 @@ class Network:
         external = self.static_model(synapse["I_X"], delay["X_to_all"])
         for name, neurons in self.neurons.items():
             nest.Connect(self.generator, neurons, syn_spec={"synapse_model": external})
-            nest.Connect(neurons[:RECORDED], self.recorders[name])
+            nest.Connect(neurons[: self.recorded(name)], self.recorders[name])
 
     def run(self):
-        """All phases; afterwards `spikes` counts those after the warm-up."""
+        """All phases; afterwards `spikes` counts those after the warm-up.
+
+        Returns the seconds that the warm-up took.
+        """
         simulation = self.p["simulation"]
         self.timed("construction_create", self.create)
         self.timed("construction_connect", self.connect)
         self.timed("communicate_prepare", self.nest.Prepare)
         if simulation["presim"] > 0.0:
             self.nest.Run(simulation["presim"])
-        before = self.nest.local_spike_counter
+        warm_up = self.nest.GetKernelStatus("time_simulate")
         self.timed("simulate", self.nest.Run, simulation["T"])
-        self.spikes = self.nest.local_spike_counter - before
+        self.spikes = self.nest.local_spike_counter  # which begins anew with every Run
+        return warm_up
 
-    def kernel_timers(self):
-        """NEST's own timers of the phases (s)."""
+    def kernel_timers(self, warm_up):
+        """NEST's own timers of the phases (s); that of `simulate` ran in the warm-up, too."""
         status = self.nest.GetKernelStatus()
         names = ["construction_create", "construction_connect", "communicate_prepare", "simulate"]
-        return {name: float(max_of(status["time_" + name])) for name in names}
+        timers = {name: float(max_of(status["time_" + name])) for name in names}
+        timers["simulate"] -= warm_up
+        return timers
 
     def synapses(self):
         """Number of plastic and static synapses, external input and recorders not counted."""
@@ -176,7 +185,7 @@ class Network:
 
         `se_subset` is the standard error by the choice of neurons, from the scatter between
         them; `se_network` that of any network of the kind, from the scatter between stretches
-        of time.
+        of time that is more than that of independent spikes.
         """
         simulation, network = self.p["simulation"], self.p["network"]
         span, rates = simulation["T"], {}
@@ -184,7 +193,7 @@ class Network:
         for name, neurons in self.neurons.items():
             events = self.recorders[name].events
             late = events["times"] > simulation["presim"] + simulation["dt"] / 2
-            count = min(RECORDED, network[f"N_{name}"])
+            count = self.recorded(name)
             of_neuron = np.bincount(events["senders"][late] - neurons[0].global_id, minlength=count)
             edges = np.linspace(simulation["presim"], simulation["presim"] + span, BATCHES + 1)
             of_batch = np.histogram(events["times"][late], edges + simulation["dt"] / 2)[0]
@@ -193,8 +202,12 @@ class Network:
                 "value": of_neuron.sum() / count * per_second,
                 "part": count / network[f"N_{name}"],
                 "se_subset": standard_error(of_neuron * per_second),
-                "se_network": standard_error(of_batch / count * BATCHES * per_second),
+                "se_network": 0.0,
             }
+            if self.p["neuron"]["model"] != "ignore_and_fire":  # which fire independently
+                scatter = standard_error(of_batch / count * BATCHES * per_second) ** 2
+                independent = rate["value"] * per_second / count
+                rate["se_network"] = max(0.0, scatter - independent) ** 0.5
             rates[name] = rate
             share = network[f"N_{name}"] / network["N"]
             se_subset += (share * rate["se_subset"]) ** 2 * rate["part"]
@@ -280,10 +293,10 @@ def main():
         kernel["tics_per_ms"] = int(tics)
     nest.set(**kernel)
     before = memory("VmRSS")
-    network = Network(nest, p, options.hpc)
-    network.run()
+    network = Network(nest, p, "" if options.plain else "_hpc")
+    warm_up = network.run()
     peak = memory("VmHWM")
-    timers = network.kernel_timers()
+    timers = network.kernel_timers(warm_up)
     nest.Cleanup()
     rates = network.rates(np)
     plastic, static = network.synapses()
@@ -293,7 +306,7 @@ def main():
             "provenance": {
                 "program": "NEST " + nest.__version__,
                 "threads": threads,
-                "synapses": "hpc" if options.hpc else "plain",
+                "synapses": "plain" if options.plain else "_hpc",
             },
             "counts": {
                 "neurons": p["network"]["N"],
