@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Arithmetic of bench_vs_nest.sh: machine description, raw data lines, table and checks.
+"""Arithmetic of bench_vs_nest.sh: machine description, raw data lines, table, plot and checks.
 
 Raw data are JSON lines, one a run: work, program ("stdp-hpc" or "nest"), precision of the
 weights, network ("full" or "empty"), pair, date, and in `result` all that the program said:
@@ -156,7 +156,9 @@ def rows(work, bars):
         title = f"{quantity} ({unit})"
         yield title, f"{nest:.3g}", f"{ours:.3g}", f"{small:.3g}", f"{ratio:.1f}", bar
     nest = work.bytes_per_synapse("nest", "f64")
-    ours = {precision: work.bytes_per_synapse("stdp-hpc", precision) for precision in ["f64", "f32"]}
+    ours = {
+        precision: work.bytes_per_synapse("stdp-hpc", precision) for precision in ["f64", "f32"]
+    }
     bar = "; ".join(
         f"{precision} ≤ {bars[precision]:g}, {verdict(ours[precision] <= bars[precision])}"
         for precision in ["f64", "f32"]
@@ -177,6 +179,58 @@ def table(all_works, with_bars):
             lines.append("| " + " | ".join([title, *row]) + " |")
             title = ""
     return lines
+
+
+# --- plot -----------------------------------------------------------------------------------
+
+
+def plot(all_works):
+    """SVG: bars of the real-time factor of every work, on a logarithmic scale."""
+    series = [
+        ("NEST", "nest", "f64", "#b0b0b0"),
+        ("stdp-hpc", "stdp-hpc", "f64", "#1f77b4"),
+        ("stdp-hpc, f32", "stdp-hpc", "f32", "#7fb7e0"),
+    ]
+    values = [
+        [work.median(simulate, program, precision) for _, program, precision, _ in series]
+        for work in all_works
+    ]
+    low = math.floor(math.log10(min(map(min, values))))
+    high = math.ceil(math.log10(max(map(max, values))) + 1e-9)
+    left, width, bar, block = 20, 600, 16, 84
+
+    def x(value):
+        return left + width * (math.log10(value) - low) / (high - low)
+
+    bottom = 40 + block * len(all_works)
+    svg = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + width + 70}"'
+        f' height="{bottom + 42}" font-family="sans-serif" font-size="12">',
+        '<rect width="100%" height="100%" fill="white"/>',
+    ]
+    for i, (label, _, _, colour) in enumerate(series):
+        svg.append(f'<rect x="{left + 120 * i}" y="8" width="12" height="12" fill="{colour}"/>')
+        svg.append(f'<text x="{left + 120 * i + 17}" y="18">{label}</text>')
+    for power in range(low, high + 1):
+        at = f"{x(10.0**power):.1f}"
+        svg.append(f'<path d="M{at} 32V{bottom}" stroke="#dddddd"/>')
+        svg.append(f'<text x="{at}" y="{bottom + 16}" text-anchor="middle">{10.0**power:g}</text>')
+    for i, (work, row) in enumerate(zip(all_works, values)):
+        top = 50 + block * i
+        title = TITLES.get(work.key, work.key).replace("`", "")
+        svg.append(f'<text x="{left + 4}" y="{top}">{title}</text>')
+        for j, (value, (_, _, _, colour)) in enumerate(zip(row, series)):
+            y, end = top + 6 + bar * j, x(value)
+            svg.append(
+                f'<rect x="{left}" y="{y}" width="{end - left:.1f}" height="{bar - 2}"'
+                f' fill="{colour}"/>'
+            )
+            svg.append(f'<text x="{end + 4:.1f}" y="{y + 11}">{value:.2g}</text>')
+    svg.append(
+        f'<text x="{left}" y="{bottom + 34}">real-time factor: wall time of the simulate phase'
+        " by model time (less is faster)</text>"
+    )
+    return [*svg, "</svg>"]
 
 
 # --- checks ---------------------------------------------------------------------------------
@@ -207,8 +261,8 @@ def checks(work, precision="f64"):
     and ours.
     """
     found = {}
-    for nest, ours in pairs(work, precision):
-        ours = our_values(ours)
+    for nest, result in pairs(work, precision):
+        ours = our_values(result)
         groups = [("rate", nest["rates"]), ("weight", nest["weights"] or {})]
         for kind, entries in groups:
             for key, entry in entries.items():
@@ -222,7 +276,8 @@ def checks(work, precision="f64"):
         error = math.sqrt(sum(variances)) / len(values)
         apart = statistics.mean(theirs) - statistics.mean(mine)
         # Where nothing scatters (no spike, say), only equality agrees.
-        distance = apart / error if error > 0.0 else (0.0 if apart == 0.0 else math.inf)
+        distance = apart / error if error > 0.0 else math.copysign(math.inf, apart)
+        distance = distance if apart else 0.0
         yield f"{kind} {key}", statistics.mean(theirs), statistics.mean(mine), distance
 
 
@@ -278,10 +333,10 @@ def table_command(options):
         raise Incomplete(f"{options.runs}: no runs")
     all_works = works(runs)
     full = [run for run in runs if run["network"] == "full"]
-    threads = sorted({run["result"]["provenance"]["threads"] for run in full})
+    threads = "/".join(sorted({str(run["result"]["provenance"]["threads"]) for run in full}))
     number = len({run["pair"] for run in full})
     lines = table(all_works, not options.no_bars)
-    lines += ["", f"Medians of {number} alternating pair(s), {'/'.join(map(str, threads))} thread(s) each."]
+    lines += ["", f"Medians of {number} alternating pair(s), {threads} thread(s) each."]
     if options.machine:
         of = load(options.machine)
         lines[-1] += (
@@ -297,6 +352,10 @@ def table_command(options):
     )
     print("\n".join(lines))
     return 1 if failed else 0
+
+
+def plot_command(options):
+    print("\n".join(plot(works(read_lines(options.runs)))))
 
 
 def main():
@@ -322,6 +381,9 @@ def main():
     command.add_argument("--machine", help="machine.json")
     command.add_argument("--no-bars", action="store_true", help="for networks they are not of")
     command.set_defaults(do=table_command)
+    command = commands.add_parser("plot", help="bars of the real-time factors, as SVG")
+    command.add_argument("runs", help="raw data, JSON lines")
+    command.set_defaults(do=plot_command)
     options = parser.parse_args()
     try:
         sys.exit(options.do(options))

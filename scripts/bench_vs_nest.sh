@@ -17,13 +17,13 @@ Mean rates and weights of both must agree within sampling noise, else the exit c
   WORK         default  default.toml, ignore_and_fire at 0.5–1.5/s, 1 s
                brunel   brunel.toml, iaf_psc_alpha, 1 s
                rate10   default.toml, ignore_and_fire at 9.5–10.5/s, 1 s
-               hpc      hpc_benchmark.toml, ignore_and_fire at 5–10/s, 200 ms (NEST: 7 GB)
+               hpc      hpc_benchmark.toml, ignore_and_fire at 5–10/s, 200 ms (NEST: 5 GB)
                without any: all four
   --pairs N    runs of each program and work (default 3); stdp-hpc with f64 weights, NEST,
                stdp-hpc with f32, and so on, all with another seed in each pair
   --threads T  threads of each program (default 2)
   --out DIR    where the raw data go, a new folder (default benches/runs/DATE-MACHINE):
-               runs.jsonl (all that each run said), machine.json, table.md
+               runs.jsonl (all that each run said), machine.json, table.md, plot.svg
   --quick      networks of a tenth of the size, to see whether everything works; no bars
   --help       this text
 
@@ -100,7 +100,7 @@ nest() {
 }
 
 # line RESULT KEY VALUE…: adds a line to the raw data.
-line() { python3 "$root/scripts/bench_table.py" line "$@" >>"$out/runs.jsonl"; }
+line() { "$python" "$root/scripts/bench_table.py" line "$@" >>"$out/runs.jsonl"; }
 
 # Both programs on no network: what they need all the same.
 empty() {
@@ -159,15 +159,14 @@ find_program() {
 
 find_program
 find_nest
-command -v python3 >/dev/null || python3() { "$python" "$@"; }
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
 commit=$(git -C "$root" describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
-python3 "$root/scripts/bench_table.py" machine --commit "$commit" --nest "$nest_version" \
+"$python" "$root/scripts/bench_table.py" machine --commit "$commit" --nest "$nest_version" \
   >"$scratch/machine.json"
 if [[ -z $out ]]; then
-  out=$root/benches/runs/$(python3 "$root/scripts/bench_table.py" name "$scratch/machine.json")
+  out=$root/benches/runs/$("$python" "$root/scripts/bench_table.py" name "$scratch/machine.json")
   # Another run of the day gets a number.
   for ((number = 2; ; number++)); do
     [[ -e $out ]] || break
@@ -186,7 +185,8 @@ for name in "${works[@]}"; do
 done
 
 code=0
-python3 "$root/scripts/bench_table.py" table "$out/runs.jsonl" --machine "$out/machine.json" \
+"$python" "$root/scripts/bench_table.py" table "$out/runs.jsonl" --machine "$out/machine.json" \
   ${quick:+--no-bars} | tee "$out/table.md" || code=$?
+"$python" "$root/scripts/bench_table.py" plot "$out/runs.jsonl" >"$out/plot.svg"
 say "raw data in $out"
 exit "$code"

@@ -234,7 +234,9 @@ class Network:
         chosen = self.neurons["E"][:number]
         edges = self.nest.GetConnections(target=chosen, synapse_model="plastic")
         columns = edges.get(["source", "target", "weight"])
-        source, target, weight = (np.asarray(columns[key]) for key in ["source", "target", "weight"])
+        source, target, weight = (
+            np.asarray(columns[key]) for key in ["source", "target", "weight"]
+        )
 
         def statistics(of):
             return np.array([of.mean(), of.std(), (of == 0.0).mean()])
