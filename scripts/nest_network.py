@@ -185,7 +185,8 @@ class Network:
 
         `se_subset` is the standard error by the choice of neurons, from the scatter between
         them; `se_network` that of any network of the kind, from the scatter between stretches
-        of time that is more than that of independent spikes.
+        of time. (The chance of single spikes is in both, which errs on the safe side: the
+        latter alone, from few stretches, is now and then much too small.)
         """
         simulation, network = self.p["simulation"], self.p["network"]
         span, rates = simulation["T"], {}
@@ -205,9 +206,8 @@ class Network:
                 "se_network": 0.0,
             }
             if self.p["neuron"]["model"] != "ignore_and_fire":  # which fire independently
-                scatter = standard_error(of_batch / count * BATCHES * per_second) ** 2
-                independent = rate["value"] * per_second / count
-                rate["se_network"] = max(0.0, scatter - independent) ** 0.5
+                of_batch = of_batch / count * BATCHES * per_second
+                rate["se_network"] = standard_error(of_batch)
             rates[name] = rate
             share = network[f"N_{name}"] / network["N"]
             se_subset += (share * rate["se_subset"]) ** 2 * rate["part"]

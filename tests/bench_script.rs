@@ -131,6 +131,19 @@ fn the_table_has_medians_and_ratios_beside_the_bars() {
 }
 
 #[test]
+fn a_network_that_needs_no_memory_has_no_ratio() {
+    let mut lines = lines();
+    for line in &mut lines {
+        if line["program"] == "stdp-hpc" {
+            line["result"]["memory"]["peak_per_rank"]["max"] = json!(1_000);
+        }
+    }
+    let (code, said, errors) = table(&lines, &["--no-bars"]);
+    assert_eq!(code, Some(0), "{said}{errors}");
+    assert!(said.contains("| 41.0 | 0.0 | 0.0 | – |"), "{said}");
+}
+
+#[test]
 fn programs_that_disagree_fail() {
     for (pointer, value, row) in [
         // √(0.1² · 2 / 3) is the error of the mean over three pairs.
