@@ -96,6 +96,11 @@ impl Bench {
             "scripts/test.sh",
             &format!("exec bash -n {scripts}/test.sh"),
         );
+        // It takes minutes, and tests/bench_script.rs runs it.
+        bench.script(
+            "scripts/bench_vs_nest.sh",
+            &format!("exec bash -n {scripts}/bench_vs_nest.sh"),
+        );
         bench.script(
             "bin/cargo",
             "[[ $1 == build ]] || { echo \"no stand-in for: cargo $*\"; exit 1; }",
