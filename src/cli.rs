@@ -14,11 +14,15 @@ use crate::error::{Error, Result};
 use crate::outcome::{self, Outcome, Provenance, Status};
 use crate::params::Params;
 use crate::recording::Recorder;
+use crate::simd;
 
 /// Simulates the scalable two-population STDP network model.
 ///
 /// Runs on one rank, or under `mpirun -n R` on R ranks; the result is the same, bit for bit,
 /// for every number of ranks and threads.
+///
+/// The environment variable STDP_HPC_ISA=portable|avx2|avx512 forces an instruction set
+/// other than the widest that the machine has; it does not change the result.
 #[derive(Debug, Parser)]
 #[command(name = "stdp-hpc", version, after_long_help = KEYS)]
 struct Arguments {
@@ -103,6 +107,7 @@ fn misuse(message: &clap::Error) -> Error {
 }
 
 fn run(comm: Comm, arguments: &Arguments) -> Result<()> {
+    let instruction_set = comm.agree(simd::choose())?;
     let text = read_config(&comm, &arguments.config)?;
     let params = comm.agree(Params::load(
         &arguments.config,
@@ -116,7 +121,7 @@ fn run(comm: Comm, arguments: &Arguments) -> Result<()> {
         (_, true) => Verbosity::Verbose,
         _ => Verbosity::Normal,
     };
-    let provenance = Provenance::new(&comm, &params);
+    let provenance = Provenance::new(&comm, &params, instruction_set);
     let output = comm.agree(Output::claim(&comm, arguments))?;
     if comm.rank() == 0 && verbosity == Verbosity::Verbose {
         console::announce(&provenance, &params);

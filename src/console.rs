@@ -113,7 +113,7 @@ pub fn announce(provenance: &Provenance, params: &Params) {
     let (network, synapse) = (&params.network, &params.synapse);
     let dt = params.simulation.dt;
     eprintln!(
-        "build: {} E and {} I neurons ({}) on {} rank(s) x {} thread(s), {}",
+        "build: {} E and {} I neurons ({}) on {} rank(s) x {} thread(s), {}, {}",
         grouped(network.N_E.into()),
         grouped(network.N_I.into()),
         params.neuron.model.name(),
@@ -122,7 +122,8 @@ pub fn announce(provenance: &Provenance, params: &Params) {
         match &network.edges {
             Some(path) => format!("edges of {}", path.display()),
             None => format!("in-degree {} E + {} I", network.K_E, network.K_I),
-        }
+        },
+        provenance.instruction_set
     );
     eprintln!(
         "weights: E {} pA, I {} pA, X {} pA",

@@ -29,6 +29,8 @@ pub struct Provenance {
     pub ranks: usize,
     /// T
     pub threads: usize,
+    /// What the hot loops ran on, on rank 0; it does not change the result.
+    pub instruction_set: &'static str,
     /// The command line of rank 0.
     pub command: Vec<String>,
     /// The MPI library, where one is in use.
@@ -37,7 +39,7 @@ pub struct Provenance {
 
 impl Provenance {
     /// Of this run.
-    pub fn new(comm: &Comm, params: &Params) -> Self {
+    pub fn new(comm: &Comm, params: &Params, instruction_set: &'static str) -> Self {
         let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         Provenance {
             program: concat!("stdp-hpc ", env!("CARGO_PKG_VERSION")),
@@ -46,6 +48,7 @@ impl Provenance {
             date: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
             ranks: comm.size(),
             threads: params.simulation.threads,
+            instruction_set,
             command: std::env::args_os()
                 .map(|word| word.to_string_lossy().into_owned())
                 .collect(),

@@ -235,6 +235,14 @@ impl Simulation {
         &self.params
     }
 
+    /// Takes the network apart, for measurements of its kernels: the virtual processes of
+    /// this rank, the sources that their rows belong to.
+    pub fn into_parts(self) -> (Vec<VirtualProcess>, Sources) {
+        let vps = self.vps.into_iter();
+        let vps = vps.map(|vp| vp.into_inner().expect("no panic passed"));
+        (vps.collect(), self.sources)
+    }
+
     /// The delays in force: the parameters' or those of the edges read.
     pub fn delays(&self) -> Delays {
         self.delays

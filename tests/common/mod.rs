@@ -354,13 +354,18 @@ impl RunResult {
 
     /// All that spikes.h5 and weights.h5 hold, by path in the file.
     pub fn content(&self) -> BTreeMap<String, Content> {
-        let mut all = BTreeMap::new();
-        for name in ["spikes.h5", "weights.h5"] {
-            let file = open(&self.path().join(name));
-            add_group(&file, &format!("{name}:"), &mut all);
-        }
-        all
+        content(self.path())
     }
+}
+
+/// All that spikes.h5 and weights.h5 of a result hold, by path in the file.
+pub fn content(directory: &Path) -> BTreeMap<String, Content> {
+    let mut all = BTreeMap::new();
+    for name in ["spikes.h5", "weights.h5"] {
+        let file = open(&directory.join(name));
+        add_group(&file, &format!("{name}:"), &mut all);
+    }
+    all
 }
 
 /// run.json of a finished run.
@@ -429,7 +434,7 @@ enum Sorting {
     by_time = 2,
 }
 
-fn content(of: &Container) -> Content {
+fn content_of(of: &Container) -> Content {
     let kind = of.dtype().and_then(|t| t.to_descriptor()).expect("a type");
     let values = match &kind {
         TypeDescriptor::Float(_) => {
@@ -462,7 +467,7 @@ fn add_attributes(
 ) {
     for name in names.expect("attributes") {
         let attribute = attribute(&name).expect("an attribute");
-        all.insert(format!("{path}@{name}"), content(&attribute));
+        all.insert(format!("{path}@{name}"), content_of(&attribute));
     }
 }
 
@@ -475,7 +480,7 @@ fn add_group(group: &Group, path: &str, all: &mut BTreeMap<String, Content>) {
         } else {
             let dataset: Dataset = group.dataset(&name).expect("a dataset");
             add_attributes(dataset.attr_names(), |name| dataset.attr(name), &path, all);
-            all.insert(path, content(&dataset));
+            all.insert(path, content_of(&dataset));
         }
     }
 }
