@@ -152,6 +152,7 @@ impl Delivery {
     /// Spikes of the next interval, noted in the history as the update does.
     fn fire(&mut self) {
         let interval = next(&mut self.now);
+        self.vp.history.refer_to(interval.start);
         self.spikes.clear();
         let plastic = self.rows.start == 0;
         let each = self
