@@ -144,7 +144,7 @@ const AHEAD: usize = 12;
 /// the history's record, [`Law::weight_after`] takes over.
 const ROUNDS: usize = 3;
 
-/// Room to work on [`BATCH`] synapses of a row.
+/// Room to work on as many synapses of a row as stay in L1 together.
 pub struct Batch {
     /// Trace of the last postsynaptic spike before the arrival; 0 where all is done.
     traces: [f64; BATCH],
