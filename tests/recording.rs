@@ -598,7 +598,7 @@ fn a_terminal_shows_a_bar() {
         let out = tempfile::tempdir_in(desk.path()).expect("temporary directory");
         let program = [program(), &config, out.path()].map(text);
         let line = format!(
-            "{} {} --out {} --set simulation.T=8000.0 {arguments}",
+            "{} {} --out {} --set simulation.T=80000.0 {arguments}",
             program[0], program[1], program[2]
         );
         let mut script = command_alone(Path::new("script"));
@@ -613,7 +613,7 @@ fn a_terminal_shows_a_bar() {
     }
     let shown = bar("").stdout;
     assert!(shown.contains("simulate [="), "{shown}");
-    assert!(shown.contains(" of 8000 ms, real-time factor "), "{shown}");
+    assert!(shown.contains(" of 80000 ms, real-time factor "), "{shown}");
     let after = shown.rsplit("simulate [").next().unwrap();
     assert!(
         after.contains("\u{1b}[2K") && after.contains("\ndigest "),
