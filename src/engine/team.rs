@@ -1,7 +1,8 @@
 //! The threads of a rank: one virtual process each, always the same one.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -12,6 +13,8 @@ use crate::error::{Error, Result};
 pub struct Team {
     workers: Option<ThreadPool>,
     size: usize,
+    /// Counts the phases; who waits for the next one watches it.
+    phase: Arc<AtomicUsize>,
 }
 
 impl Team {
@@ -32,6 +35,7 @@ impl Team {
         Ok(Team {
             workers,
             size: threads,
+            phase: Arc::default(),
         })
     }
 
@@ -49,15 +53,16 @@ impl Team {
                 run(context.index() + 1);
                 busy.fetch_sub(1, Ordering::Release);
             });
+            self.phase.fetch_add(1, Ordering::Release);
             run(0);
-            // The phases of all threads are alike: the others are about to finish, and
-            // sleeping until they say so would take longer.
-            for _ in 0..SPINS {
-                if busy.load(Ordering::Acquire) == 0 {
-                    break;
-                }
-                std::hint::spin_loop();
-            }
+            // The phases of all threads are alike: the others are about to finish.
+            wait(Duration::MAX, || busy.load(Ordering::Acquire) == 0);
+        });
+        // A thread that sleeps takes as long to wake as a phase of a small network lasts: it
+        // stays awake for the next one.
+        let (phase, now) = (Arc::clone(&self.phase), self.phase.load(Ordering::Relaxed));
+        workers.spawn_broadcast(move |_| {
+            wait(AWAKE, || phase.load(Ordering::Acquire) != now);
         });
     }
 
@@ -74,8 +79,22 @@ impl Team {
     }
 }
 
-/// About 20 µs.
-const SPINS: usize = 1000;
+/// How long a thread without work stays awake.
+const AWAKE: Duration = Duration::from_millis(2);
+
+/// Waits until `done`, at most `longest`, awake but giving way to whoever needs the core.
+fn wait(longest: Duration, done: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !done() && begun.elapsed() < longest {
+        for _ in 0..64 {
+            if done() {
+                return;
+            }
+            std::hint::spin_loop();
+        }
+        std::thread::yield_now();
+    }
+}
 
 #[cfg(test)]
 mod tests {
