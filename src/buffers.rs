@@ -64,11 +64,6 @@ impl RingBuffer {
             sums.first_chunk_mut().expect("whole groups")
         })
     }
-
-    /// Bytes held.
-    pub fn bytes(&self) -> usize {
-        8 * self.sums.len()
-    }
 }
 
 /// The sums of one arrival step.
@@ -241,11 +236,6 @@ impl SpikeHistory {
             });
             older.shrink_to(2 * older.len());
         }
-    }
-
-    /// How many spikes stand outside the fixed records.
-    pub fn overflow(&self) -> usize {
-        self.older.iter().map(Vec::len).sum()
     }
 }
 

@@ -101,11 +101,6 @@ impl TargetTable {
         let lid = lid.0 as usize;
         &self.targets[self.starts[lid] as usize..self.starts[lid + 1] as usize]
     }
-
-    /// Bytes held.
-    pub fn bytes(&self) -> usize {
-        4 * self.starts.len() + size_of::<TargetRow>() * self.targets.len()
-    }
 }
 
 /// How an entry holds row and lag; the same on all ranks.
@@ -327,11 +322,6 @@ impl Exchange {
     /// How the exchange fared so far.
     pub fn statistics(&self) -> ExchangeStatistics {
         self.statistics
-    }
-
-    /// Bytes of the buffers.
-    pub fn bytes(&self) -> usize {
-        4 * (self.send.len() + self.receive.len()) + 8 * self.needs.len()
     }
 }
 

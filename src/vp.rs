@@ -1,5 +1,6 @@
 //! One virtual process: all that one thread owns, and the two phases it runs alone.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::buffers::{RingBuffer, SpikeHistory};
@@ -8,7 +9,8 @@ use crate::simd::{self, Kernel};
 use crate::spikes::TargetTable;
 use crate::stimulus::Input;
 use crate::synapse::{
-    Arrival, Batch, Law, PlasticProjection, PlasticWeights, StaticProjection, Targets, Visit,
+    Arrival, Batch, Law, PlasticProjection, PlasticWeights, StaticProjection, Target, Targets,
+    Visit, Weight,
 };
 use crate::units::Steps;
 
@@ -135,47 +137,43 @@ fn plastic(vp: &mut VirtualProcess, arrival: &Arrival, batch: &mut Batch) {
     };
     let mut slot = vp.ring.slot(Steps(arrival.stamp + delay.0), 0);
     let slot = slot.channel(1.0);
-    let (law, history) = (&*vp.law, &vp.history);
+    let mut row = PlasticRow {
+        law: &vp.law,
+        batch,
+        visit,
+        history: &vp.history,
+        range,
+        slot,
+    };
     match (&rows.targets, weights) {
-        (Targets::Narrow(targets), PlasticWeights::F64(weights)) => {
-            law.deliver(
-                batch,
-                visit,
-                history,
-                &targets[range.clone()],
-                &mut weights[range],
-                slot,
-            );
-        }
-        (Targets::Narrow(targets), PlasticWeights::F32(weights)) => {
-            law.deliver(
-                batch,
-                visit,
-                history,
-                &targets[range.clone()],
-                &mut weights[range],
-                slot,
-            );
-        }
-        (Targets::Wide(targets), PlasticWeights::F64(weights)) => {
-            law.deliver(
-                batch,
-                visit,
-                history,
-                &targets[range.clone()],
-                &mut weights[range],
-                slot,
-            );
-        }
-        (Targets::Wide(targets), PlasticWeights::F32(weights)) => {
-            law.deliver(
-                batch,
-                visit,
-                history,
-                &targets[range.clone()],
-                &mut weights[range],
-                slot,
-            );
-        }
+        (Targets::Narrow(targets), PlasticWeights::F64(weights)) => row.deliver(targets, weights),
+        (Targets::Narrow(targets), PlasticWeights::F32(weights)) => row.deliver(targets, weights),
+        (Targets::Wide(targets), PlasticWeights::F64(weights)) => row.deliver(targets, weights),
+        (Targets::Wide(targets), PlasticWeights::F32(weights)) => row.deliver(targets, weights),
+    }
+}
+
+/// What the delivery to a row needs, however its targets and weights are stored.
+struct PlasticRow<'a> {
+    law: &'a Law,
+    batch: &'a mut Batch,
+    visit: Visit,
+    history: &'a SpikeHistory,
+    range: Range<usize>,
+    slot: &'a mut [f64],
+}
+
+impl PlasticRow<'_> {
+    /// Delivers to the row's part of the projection's `targets` and `weights`.
+    #[inline(always)]
+    fn deliver<T: Target, W: Weight>(&mut self, targets: &[T], weights: &mut [W]) {
+        self.law.deliver(
+            self.batch,
+            self.visit,
+            self.history,
+            &targets[self.range.clone()],
+            &mut weights[self.range.clone()],
+            self.slot,
+        );
     }
 }

@@ -78,11 +78,6 @@ impl<const CHANNELS: usize> IafPscAlpha<CHANNELS> {
         self.groups[lid / GROUP].potential[lid % GROUP] + self.rest
     }
 
-    /// Bytes of state.
-    pub fn bytes(&self) -> usize {
-        size_of_val(&self.groups[..])
-    }
-
     /// See [`super::Neurons::update`].
     pub fn update(
         &mut self,

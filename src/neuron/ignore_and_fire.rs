@@ -60,11 +60,6 @@ impl IgnoreAndFire {
         self.groups[lid / GROUP].received[lid % GROUP]
     }
 
-    /// Bytes of state.
-    pub fn bytes(&self) -> usize {
-        size_of_val(&self.groups[..])
-    }
-
     /// See [`super::Neurons::update`].
     pub fn update(
         &mut self,

@@ -65,15 +65,6 @@ impl Neurons {
             }
         }
     }
-
-    /// Bytes of state.
-    pub fn bytes(&self) -> usize {
-        match self {
-            Neurons::IafPscAlpha(neurons) => neurons.bytes(),
-            Neurons::IafPscAlphaTwoCurrents(neurons) => neurons.bytes(),
-            Neurons::IgnoreAndFire(neurons) => neurons.bytes(),
-        }
-    }
 }
 
 /// Through how many channels the neurons receive: one where the time constants are equal.

@@ -87,13 +87,6 @@ impl Targets {
             Targets::Wide(targets) => targets[index].index(),
         }
     }
-
-    fn bytes(&self) -> usize {
-        match self {
-            Targets::Narrow(targets) => 2 * targets.len(),
-            Targets::Wide(targets) => 4 * targets.len(),
-        }
-    }
 }
 
 /// The synapses of one projection, row after row; a row is the synapses of one source.
@@ -119,11 +112,6 @@ impl Rows {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// Bytes held.
-    pub fn bytes(&self) -> usize {
-        4 * self.starts.len() + self.targets.bytes()
     }
 }
 
@@ -169,14 +157,6 @@ impl PlasticWeights {
         match self {
             PlasticWeights::F64(weights) => weights[index],
             PlasticWeights::F32(weights) => weights[index].value(),
-        }
-    }
-
-    /// Bytes held.
-    pub fn bytes(&self) -> usize {
-        match self {
-            PlasticWeights::F64(weights) => 8 * weights.len(),
-            PlasticWeights::F32(weights) => 4 * weights.len(),
         }
     }
 }

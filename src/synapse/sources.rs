@@ -63,11 +63,6 @@ impl Sources {
         self.len() == 0
     }
 
-    /// Bytes held.
-    pub fn bytes(&self) -> usize {
-        4 * self.len() + 12 * self.excitatory.len()
-    }
-
     /// The arrival of a spike with this stamp, later than all before of the same row, and
     /// the step of K₊ that it makes.
     pub fn arrive(&mut self, row: u32, stamp: Steps, decay_plus: &GridExp) -> Arrival {

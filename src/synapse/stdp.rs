@@ -113,10 +113,10 @@ impl Law {
                 batch,
                 weights,
             });
-            for (round, which) in [(2, 2), (1, 1), (0, 0)] {
+            for which in (0..ROUNDS).rev() {
                 simd::run(Potentiate {
                     row,
-                    round: &batch.rounds[round],
+                    round: &batch.rounds[which],
                     which,
                     weights,
                 });
