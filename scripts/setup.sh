@@ -30,11 +30,13 @@ have_launcher() {
   found "${MPIRUN:-mpirun}" || found mpiexec || found srun
 }
 
-# The places where bindgen looks for the library …
+# The places where bindgen looks for the library; libclang-cpp, which comes with LLVM, is another.
 have_libclang() {
-  [[ -n ${LIBCLANG_PATH-} ]] || found llvm-config ||
-    any /usr/lib/llvm-*/lib/libclang{-,.}*so* /usr/lib*/{,*/}libclang{-,.}*so* \
-      /usr/local/lib*/{,*/}libclang{-,.}*so*
+  local llvm=
+  ! found llvm-config || llvm=$(llvm-config --libdir)
+  [[ -n ${LIBCLANG_PATH-} ]] ||
+    any "$llvm"/libclang{,-[0-9]*}.so* /usr/lib/llvm-*/lib/libclang{,-[0-9]*}.so* \
+      /usr/lib*/{,*/}libclang{,-[0-9]*}.so* /usr/local/lib*/{,*/}libclang{,-[0-9]*}.so*
 }
 
 # … and the headers of clang's own (stddef.h and the like), a package apart on Debian.
