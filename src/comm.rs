@@ -16,7 +16,8 @@ use mpi::traits::*;
 
 use crate::error::{Error, Result};
 
-/// The ranks of this run; one rank without MPI when no launcher started it.
+/// The ranks of this run, or those of them on one node; one rank without MPI when no launcher
+/// started it.
 pub struct Comm {
     mpi: Option<Mpi>,
     rank: usize,
@@ -24,7 +25,7 @@ pub struct Comm {
 }
 
 struct Mpi {
-    world: SimpleCommunicator,
+    ranks: SimpleCommunicator,
     /// Finalizes MPI when the last of its owners is dropped.
     universe: Rc<Universe>,
 }
@@ -98,12 +99,37 @@ impl Comm {
         }
         Ok(Comm {
             mpi: Some(Mpi {
-                world,
+                ranks: world,
                 universe: Rc::new(universe),
             }),
             rank,
             size,
         })
+    }
+
+    /// The ranks on the node of this one (those that can share memory), in the order they have
+    /// here: its `size` is how many they are, its `rank` this one's place among them.
+    /// Collective.
+    pub fn node(&self) -> Comm {
+        let Some(mpi) = &self.mpi else {
+            return Comm::alone();
+        };
+        let ranks = mpi.ranks.split_shared(self.rank as i32);
+        Comm {
+            rank: ranks.rank() as usize,
+            size: ranks.size() as usize,
+            mpi: Some(Mpi {
+                ranks,
+                universe: Rc::clone(&mpi.universe),
+            }),
+        }
+    }
+
+    /// Waits until all ranks have come here.
+    pub fn barrier(&self) {
+        if let Some(mpi) = &self.mpi {
+            mpi.ranks.barrier();
+        }
     }
 
     /// Keeps MPI running beyond this communicator's end. MPI_Finalize waits for all ranks, so
@@ -137,7 +163,7 @@ impl Comm {
         );
         match &self.mpi {
             None => receive.copy_from_slice(send),
-            Some(mpi) => mpi.world.all_to_all_into(send, receive),
+            Some(mpi) => mpi.ranks.all_to_all_into(send, receive),
         }
     }
 
@@ -170,7 +196,7 @@ impl Comm {
                 .map(|(&n, have)| part(n as usize - have.len()))
                 .collect();
             let mut unpacked = vec![T::default(); coming.iter().sum::<i32>() as usize];
-            mpi.world.all_to_all_varcount_into(
+            mpi.ranks.all_to_all_varcount_into(
                 &Partition::new(&packed[..], &counts[..], starts(&counts)),
                 &mut PartitionMut::new(&mut unpacked[..], &coming[..], starts(&coming)),
             );
@@ -191,7 +217,7 @@ impl Comm {
         let Some(mpi) = &self.mpi else {
             return mine.to_vec();
         };
-        let root = mpi.world.process_at_rank(0);
+        let root = mpi.ranks.process_at_rank(0);
         let count = i32::try_from(mine.len()).expect("gathered block within MPI's counts");
         if self.rank != 0 {
             root.gather_into(&count);
@@ -227,7 +253,7 @@ impl Comm {
     fn reduce(&self, mine: u64, operation: SystemOperation) -> u64 {
         let Some(mpi) = &self.mpi else { return mine };
         let mut all = 0;
-        mpi.world.all_reduce_into(&mine, &mut all, operation);
+        mpi.ranks.all_reduce_into(&mine, &mut all, operation);
         all
     }
 
@@ -241,11 +267,11 @@ impl Comm {
             };
         };
         let (mut min, mut sum, mut max) = (mine, mine, mine);
-        mpi.world
+        mpi.ranks
             .all_reduce_into(&mine, &mut min, SystemOperation::min());
-        mpi.world
+        mpi.ranks
             .all_reduce_into(&mine, &mut sum, SystemOperation::sum());
-        mpi.world
+        mpi.ranks
             .all_reduce_into(&mine, &mut max, SystemOperation::max());
         Spread {
             min,
@@ -258,7 +284,7 @@ impl Comm {
     pub fn total(&self, mine: f64) -> f64 {
         let Some(mpi) = &self.mpi else { return mine };
         let mut sum = 0.0;
-        mpi.world
+        mpi.ranks
             .all_reduce_into(&mine, &mut sum, SystemOperation::sum());
         sum
     }
@@ -282,7 +308,7 @@ impl Comm {
     /// Gives all ranks the `bytes` of rank `root`.
     pub fn broadcast(&self, root: usize, bytes: &mut Vec<u8>) {
         let Some(mpi) = &self.mpi else { return };
-        let root = mpi.world.process_at_rank(root as i32);
+        let root = mpi.ranks.process_at_rank(root as i32);
         let mut length = bytes.len() as u64;
         root.broadcast_into(&mut length);
         bytes.resize(length as usize, 0);
@@ -372,6 +398,7 @@ mod tests {
         assert_eq!(comm.all_to_all_lists(vec![vec![5, 6]]), [[5, 6]]);
         assert_eq!(comm.gather(&[7u64]), [7]);
         assert_eq!((comm.max(3), comm.sum(4)), (3, 4));
+        assert_eq!((comm.node().rank(), comm.node().size()), (0, 1));
         assert_eq!(comm.agree(Ok(1)), Ok(1));
         let error = Error::input("a.toml: bad");
         assert_eq!(comm.agree::<()>(Err(error.clone())), Err(error));

@@ -108,6 +108,12 @@ impl Watcher {
     }
 }
 
+/// Says on standard error what may not be as it was meant; the run goes on.
+pub fn warn(what: &str) {
+    // Where standard error is closed there is nobody to warn.
+    let _ = writeln!(stderr(), "warning: {what}");
+}
+
 /// At [`Verbosity::Verbose`] says on standard error what is about to be built.
 pub fn announce(provenance: &Provenance, params: &Params) {
     let (network, synapse) = (&params.network, &params.synapse);

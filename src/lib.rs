@@ -69,6 +69,7 @@ pub mod buffers;
 pub mod cli;
 pub mod comm;
 pub mod console;
+pub mod cores;
 pub mod digest;
 pub mod engine;
 pub mod error;

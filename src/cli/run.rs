@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::comm::Comm;
 use crate::console::{self, Verbosity, Watcher};
+use crate::cores;
 use crate::engine::Simulation;
 use crate::error::Result;
 use crate::outcome::{self, Outcome, Provenance, Status};
@@ -63,6 +64,11 @@ pub(super) fn run(comm: Comm, arguments: &Run) -> Result<()> {
     let mut simulation = Simulation::build(comm, params)?;
     let comm = simulation.comm();
     comm.agree(output.clear(comm))?;
+    if verbosity > Verbosity::Quiet
+        && let Some(shortage) = cores::shortage(comm, simulation.params().simulation.threads)
+    {
+        console::warn(&shortage);
+    }
     let write = |simulation: &Simulation, status| {
         let comm = simulation.comm();
         comm.agree(output.write(comm, &provenance, simulation.params(), status))

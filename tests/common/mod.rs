@@ -62,10 +62,14 @@ pub fn command_alone(program: &Path) -> Command {
     command
 }
 
+/// $MPIRUN, or mpirun.
+pub fn launcher() -> PathBuf {
+    std::env::var_os("MPIRUN").map_or_else(|| "mpirun".into(), PathBuf::from)
+}
+
 /// `program` on `ranks` ranks under $MPIRUN.
 pub fn command_mpirun(ranks: usize, program: &Path) -> Command {
-    let launcher = std::env::var_os("MPIRUN").unwrap_or_else(|| "mpirun".into());
-    let mut command = command_alone(Path::new(&launcher));
+    let mut command = command_alone(&launcher());
     command.args(["-n", &ranks.to_string()]).arg(program);
     command
 }
@@ -290,19 +294,33 @@ impl Desk {
     /// must succeed.
     #[track_caller]
     pub fn result(&self, config: &Path, ranks: usize, threads: usize, sets: &[&str]) -> RunResult {
-        let out = tempfile::tempdir_in(self.path()).expect("temporary directory");
         let threads = threads.to_string();
-        let mut arguments = vec![text(config), "--out", text(out.path())];
-        arguments.extend(["--threads", &threads, "--quiet"]);
+        let mut arguments = vec![text(config), "--threads", &threads, "--quiet"];
         for set in sets {
             arguments.extend(["--set", set]);
         }
-        let ended = run(ranks, &arguments).expect(0);
+        let command = if ranks == 1 {
+            command_alone(program())
+        } else {
+            command_mpirun(ranks, program())
+        };
+        let (result, ended) = self.result_of(command, &arguments);
         assert_eq!(ended.stderr, "", "a quiet run says nothing");
-        RunResult {
+        result
+    }
+
+    /// The result of `command`, which starts the program, with these `arguments` and an output
+    /// directory, and what it said. It must succeed.
+    #[track_caller]
+    pub fn result_of(&self, mut command: Command, arguments: &[&str]) -> (RunResult, Ended) {
+        let out = tempfile::tempdir_in(self.path()).expect("temporary directory");
+        command.args(arguments).args(["--out", text(out.path())]);
+        let ended = start(command).wait(LIMIT).expect(0);
+        let result = RunResult {
             run: read_run(out.path()),
             directory: out,
-        }
+        };
+        (result, ended)
     }
 }
 
