@@ -257,6 +257,16 @@ impl Comm {
         all
     }
 
+    /// The largest of all ranks, element by element; all have equally many.
+    pub fn max_each(&self, mine: &[f64]) -> Vec<f64> {
+        let mut largest = mine.to_vec();
+        if let Some(mpi) = &self.mpi {
+            mpi.ranks
+                .all_reduce_into(mine, &mut largest[..], SystemOperation::max());
+        }
+        largest
+    }
+
     /// Minimum, mean and maximum of `mine` over all ranks.
     pub fn spread(&self, mine: f64) -> Spread {
         let Some(mpi) = &self.mpi else {

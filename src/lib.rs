@@ -68,11 +68,13 @@
 pub mod buffers;
 pub mod cli;
 pub mod comm;
+pub mod comm_bench;
 pub mod console;
 pub mod cores;
 pub mod digest;
 pub mod engine;
 pub mod error;
+pub mod interconnect;
 pub mod math;
 pub mod network;
 pub mod neuron;

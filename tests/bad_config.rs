@@ -9,7 +9,7 @@ use std::path::Path;
 use stdp_hpc::error::{Error, Result};
 use stdp_hpc::params::Params;
 
-const FILES: [(&str, &str, usize); 10] = [
+const FILES: [(&str, &str, usize); 11] = [
     ("syntax", include_str!("bad_config/syntax.txt"), 5),
     ("names", include_str!("bad_config/names.txt"), 16),
     ("network", include_str!("bad_config/network.txt"), 20),
@@ -19,6 +19,11 @@ const FILES: [(&str, &str, usize); 10] = [
     ("stimulus", include_str!("bad_config/stimulus.txt"), 9),
     ("simulation", include_str!("bad_config/simulation.txt"), 10),
     ("record", include_str!("bad_config/record.txt"), 13),
+    (
+        "interconnect",
+        include_str!("bad_config/interconnect.txt"),
+        5,
+    ),
     ("set", include_str!("bad_config/set.txt"), 12),
 ];
 

@@ -1,5 +1,6 @@
 //! The command line: the run and the verbs beside it, their arguments, exit codes.
 
+mod comm_bench;
 mod output;
 mod plan;
 mod run;
@@ -15,6 +16,7 @@ use crate::comm::Comm;
 use crate::error::{Error, Result};
 use crate::params::Params;
 
+use comm_bench::CommBench;
 use plan::Plan;
 use run::Run;
 
@@ -39,6 +41,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Plan(Plan),
+    CommBench(CommBench),
 }
 
 /// The config, and what is said otherwise.
@@ -78,6 +81,7 @@ pub fn main() -> u8 {
     let done = match &arguments.verb {
         None => run::run(comm, &arguments.run),
         Some(Verb::Plan(plan)) => plan::run(&comm, plan),
+        Some(Verb::CommBench(bench)) => comm_bench::run(&comm, bench),
     };
     match done {
         Ok(()) => 0,

@@ -34,6 +34,8 @@ pub struct Params {
     pub simulation: SimulationParams,
     /// What is written.
     pub record: RecordParams,
+    /// The network between ranks; for estimates only, a run ignores it.
+    pub interconnect: InterconnectParams,
 }
 
 impl Params {
@@ -287,4 +289,46 @@ pub struct WeightRecord {
     pub targets: u32,
     /// Only synapses from the first so many excitatory neurons (at most N_E).
     pub sources: u32,
+}
+
+/// How MPI_Alltoall is taken to go about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Algorithm {
+    /// Whichever of the others is faster for the message at hand, as MPI libraries choose.
+    Best,
+    /// Few messages, in which chunks travel together by way of other ranks.
+    Bruck,
+    /// A message to every other rank.
+    Pairwise,
+}
+
+impl Algorithm {
+    /// All, as the config names them.
+    pub const NAMED: [(&str, Algorithm); 3] = [
+        (Algorithm::Best.name(), Algorithm::Best),
+        (Algorithm::Bruck.name(), Algorithm::Bruck),
+        (Algorithm::Pairwise.name(), Algorithm::Pairwise),
+    ];
+
+    /// As the config names it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Algorithm::Best => "best",
+            Algorithm::Bruck => "bruck",
+            Algorithm::Pairwise => "pairwise",
+        }
+    }
+}
+
+/// `[interconnect]`
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct InterconnectParams {
+    /// What a message takes however short it is (µs), ≥ 0.
+    pub latency: f64,
+    /// What one rank can send, and receive at the same time, while all others do so too
+    /// (GB/s, 10⁹ bytes/s), > 0.
+    pub bandwidth: f64,
+    /// How chunks travel.
+    pub algorithm: Algorithm,
 }

@@ -15,8 +15,11 @@ use crate::units::{Ms, Steps};
 use super::overrides;
 
 /// Every table and its keys; "" is the file itself.
-const TABLES: [(&str, &str); 12] = [
-    ("", "network neuron synapse stdp stimulus simulation record"),
+const TABLES: [(&str, &str); 13] = [
+    (
+        "",
+        "network neuron synapse stdp stimulus simulation record interconnect",
+    ),
     (
         "network",
         "N N_per_rank K beta allow_autapses allow_multapses edges",
@@ -38,6 +41,7 @@ const TABLES: [(&str, &str); 12] = [
     ("simulation", "T presim dt seed threads"),
     ("record", "spikes n_rec compression weights"),
     ("record.weights", "at targets sources"),
+    ("interconnect", "latency bandwidth algorithm"),
 ];
 
 /// How alike (Jaro–Winkler, 0 … 1) a known name must be to be suggested.
@@ -329,15 +333,16 @@ impl Section<'_> {
         }
     }
 
-    /// One of the named `choices`.
-    pub(super) fn choice<T: Copy>(
+    /// One of the named `choices`, two or more.
+    pub(super) fn choice<T: Copy, const N: usize>(
         &self,
         key: &str,
         default: T,
-        choices: [(&str, T); 2],
+        choices: [(&str, T); N],
     ) -> Result<T> {
-        let [(first, _), (second, _)] = choices;
-        let what = format!("{first:?} or {second:?}");
+        let names = choices.map(|(name, _)| format!("{name:?}"));
+        let (last, others) = names.split_last().expect("two or more");
+        let what = format!("{} or {last}", others.join(", "));
         match self.get(key) {
             None => Ok(default),
             Some(Value::String(name)) => choices

@@ -12,8 +12,9 @@ use super::derive;
 use super::reading::Bound::{Finite, Fraction, NotNegative, Positive};
 use super::reading::{Document, Section};
 use super::{
-    Delays, NetworkParams, NeuronModel, NeuronParams, Params, RecordParams, SimulationParams,
-    StdpParams, Stimulus, SynapseParams, UnitPsp, VInit, WeightPrecision, WeightRecord,
+    Algorithm, Delays, InterconnectParams, NetworkParams, NeuronModel, NeuronParams, Params,
+    RecordParams, SimulationParams, StdpParams, Stimulus, SynapseParams, UnitPsp, VInit,
+    WeightPrecision, WeightRecord,
 };
 
 /// The longest delay and refractory time (steps).
@@ -45,6 +46,7 @@ pub(super) fn params(document: &Document, threads: Option<usize>, ranks: usize) 
         simulation.dt,
     )?;
     let record = record(document, &network, &simulation)?;
+    let interconnect = interconnect(&document.section("interconnect")?)?;
     Ok(Params {
         network,
         neuron,
@@ -53,6 +55,7 @@ pub(super) fn params(document: &Document, threads: Option<usize>, ranks: usize) 
         stimulus,
         simulation,
         record,
+        interconnect,
     })
 }
 
@@ -465,4 +468,15 @@ fn weight_record(
         targets: table.count("targets", network.N_E, "N_E")?,
         sources: table.count("sources", network.N_E, "N_E")?,
     }))
+}
+
+/// The defaults are of the order of a fat tree of HDR InfiniBand: a port has 200 Gbit/s each way
+/// (InfiniBand Trade Association, HDR on four lanes), here one rank's alone; and a short MPI
+/// message takes one to two microseconds across the switches of a large tree.
+fn interconnect(table: &Section) -> Result<InterconnectParams> {
+    Ok(InterconnectParams {
+        latency: table.number("latency", 2.0, NotNegative.of("µs"))?,
+        bandwidth: table.number("bandwidth", 25.0, Positive.of("GB/s"))?,
+        algorithm: table.choice("algorithm", Algorithm::Best, Algorithm::NAMED)?,
+    })
 }

@@ -1,0 +1,50 @@
+//! `stdp-hpc comm-bench`: how fast the ranks exchange, as the config's `[interconnect]`.
+
+use std::io::{Write, stdout};
+
+use clap::Args;
+
+use crate::comm::Comm;
+use crate::comm_bench::Report;
+use crate::error::Result;
+use crate::params::Algorithm;
+
+/// Measures MPI_Alltoall and fits latency and bandwidth; start it under mpirun.
+///
+/// Every rank sends 64 B … 64 KiB to every other, in a few seconds. What is printed last is the
+/// table [interconnect] of a config.
+#[derive(Debug, Args)]
+pub(super) struct CommBench {
+    /// What MPI is taken to do: bruck, pairwise, or the faster of them, best.
+    #[arg(long, value_name = "NAME", default_value = "best", value_parser = named)]
+    algorithm: Algorithm,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+fn named(name: &str) -> std::result::Result<Algorithm, String> {
+    let mut known = Algorithm::NAMED.into_iter();
+    match known.find(|(known, _)| *known == name) {
+        Some((_, algorithm)) => Ok(algorithm),
+        None => Err(format!(
+            "must be one of {}",
+            Algorithm::NAMED.map(|(known, _)| known).join(", ")
+        )),
+    }
+}
+
+/// Measures and prints. Collective; the same result on all ranks.
+pub(super) fn run(comm: &Comm, arguments: &CommBench) -> Result<()> {
+    let report = Report::measure(comm, arguments.algorithm)?;
+    if comm.rank() == 0 {
+        let text = if arguments.json {
+            serde_json::to_string_pretty(&report).expect("plain numbers") + "\n"
+        } else {
+            report.to_string()
+        };
+        // A reader that is gone (`| head -1`) is no failure.
+        let _ = stdout().write_all(text.as_bytes());
+    }
+    Ok(())
+}
