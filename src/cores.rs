@@ -92,7 +92,22 @@ pub fn shortage(comm: &Comm, threads: usize) -> Option<String> {
         threads: words[2],
         cores: words[3],
     });
-    worst(&loads.collect::<Vec<_>>()).map(|load| message(&load))
+    worst(&loads.collect::<Vec<_>>()).map(|load| message(&load) + advice(comm))
+}
+
+/// Open MPI knows of ranks that share cores, not of threads, and srun does not tell it: a rank
+/// that waits for others then keeps its core until the system takes it away. Two ranks of three
+/// threads on one core took 27 times as long that way.
+fn advice(comm: &Comm) -> &'static str {
+    let library = comm.library().unwrap_or_default();
+    let yields = ["OMPI_MCA_mpi_yield_when_idle", "OMPI_MCA_mpi_oversubscribe"]
+        .iter()
+        .any(|name| std::env::var_os(name).is_some_and(|value| value != "0"));
+    if library.starts_with("Open MPI") && !yields {
+        "; at the least export OMPI_MCA_mpi_yield_when_idle=1"
+    } else {
+        ""
+    }
 }
 
 /// The load with most threads a core, if more than one; of equals that of more ranks, then the

@@ -146,6 +146,30 @@ fn ranks_of_several_threads_on_few_cores() {
     }
 }
 
+/// Where ranks have cores and only threads are too many, Open MPI has to be told to give way.
+#[test]
+fn ranks_that_would_not_give_way() {
+    let desk = Desk::new();
+    let config = network(&desk, 100);
+    for (yields, advised) in [("0", true), ("1", false)] {
+        let mut command = held_to(&cores(1), 2);
+        command
+            .env("OMPI_MCA_mpi_yield_when_idle", yields)
+            .env("OMPI_MCA_mpi_oversubscribe", "0");
+        let arguments = [text(&config), "--threads", "2"];
+        let (result, ended) = desk.result_of(command, &arguments);
+        let mpi = result.run["provenance"]["mpi"].as_str().expect("a name");
+        let [warning] = warnings(&ended)[..] else {
+            panic!("one warning expected: {ended:#?}");
+        };
+        assert_eq!(
+            warning.ends_with("export OMPI_MCA_mpi_yield_when_idle=1"),
+            advised && mpi.starts_with("Open MPI"),
+            "{warning}"
+        );
+    }
+}
+
 /// Most threads have no neuron, and some ranks have none.
 #[test]
 fn more_threads_than_neurons() {
