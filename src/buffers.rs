@@ -1,6 +1,7 @@
 //! The two mailboxes between synapses and neurons: what will arrive, and who fired when.
 
 use crate::math::GridExp;
+use crate::simd::LINE;
 use crate::stimulus::GROUP;
 use crate::units::{Lid, Ms, Steps};
 
@@ -13,6 +14,8 @@ use crate::units::{Lid, Ms, Steps};
 pub struct RingBuffer {
     /// \[arrival step\]\[channel\]\[neuron\] (pA)
     sums: Vec<f64>,
+    /// Where they begin: at a cache line, so that no vector of them lies on two.
+    first: usize,
     width: usize,
     channels: usize,
     slots: usize,
@@ -22,8 +25,10 @@ impl RingBuffer {
     /// Room for `slots` ≥ max_delay arrival steps of `neurons` neurons; 8 bytes a channel.
     pub fn new(neurons: usize, channels: usize, slots: usize) -> Self {
         let width = neurons.next_multiple_of(GROUP);
+        let sums = vec![0.0; width * channels * slots + LINE / 8];
         RingBuffer {
-            sums: vec![0.0; width * channels * slots],
+            first: sums.as_ptr().align_offset(LINE),
+            sums,
             width,
             channels,
             slots,
@@ -32,7 +37,7 @@ impl RingBuffer {
 
     #[inline(always)]
     fn start(&self, arrival: Steps) -> usize {
-        arrival.0 as usize % self.slots * (self.channels * self.width)
+        self.first + arrival.0 as usize % self.slots * (self.channels * self.width)
     }
 
     /// 1 or 2, see [`RingBuffer`].

@@ -204,13 +204,16 @@ pub fn print(provenance: &Provenance, outcome: &Outcome, directory: &Path, verbo
         format!(
             "{}: update {}, deliver {}, collocate {}, communicate {}, record {}",
             seconds(wall.simulate),
-            seconds(wall.update),
-            seconds(wall.deliver),
-            seconds(wall.collocate),
-            seconds(wall.communicate),
-            seconds(wall.record)
+            seconds(wall.phases.update),
+            seconds(wall.phases.deliver),
+            seconds(wall.phases.collocate),
+            seconds(wall.phases.communicate),
+            seconds(wall.phases.record)
         ),
     );
+    if provenance.ranks * provenance.threads > 1 {
+        line("balance", balance(outcome));
+    }
     line(
         "real-time factor",
         format!(
@@ -255,6 +258,22 @@ pub fn print(provenance: &Provenance, outcome: &Outcome, directory: &Path, verbo
     line("written", directory.display().to_string());
     // All is on disk: a reader that is gone (`| head -1`) is no failure of the run.
     let _ = stdout().write_all(table.as_bytes());
+}
+
+/// Who waited for whom, in parts of the simulate phase.
+fn balance(outcome: &Outcome) -> String {
+    let (balance, wall) = (&outcome.balance, &outcome.wall_time);
+    let percent = |part: f64| format!("{:.0} %", 100.0 * part / wall.simulate.mean);
+    format!(
+        "slowest rank {}, {:.0} % above the mean; waiting for ranks {}, for threads {}, \
+         transfer {}: {}",
+        balance.slowest_rank,
+        100.0 * balance.imbalance,
+        percent(balance.communicate_wait.mean),
+        percent(wall.phases.synchronize.mean),
+        percent(balance.communicate_transfer.mean),
+        balance.advice
+    )
 }
 
 /// `1234567` as `1,234,567`.

@@ -172,6 +172,9 @@ fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
     kernel.run()
 }
 
+/// Bytes of a cache line.
+pub const LINE: usize = 64;
+
 /// Asks for `slice[index]` to be brought near; no effect but on speed, for any index.
 #[inline(always)]
 pub fn prefetch<T>(slice: &[T], index: usize) {

@@ -33,7 +33,9 @@ pub struct Input {
 pub type Counts<'a> = (&'a [u8; GROUP], Option<&'a [u8; GROUP]>);
 
 /// \[step in block]\[neuron in group]
-type Tile = [[u8; GROUP]; BLOCK];
+#[derive(Clone)]
+#[repr(align(64))]
+struct Tile([[u8; GROUP]; BLOCK]);
 
 enum Source {
     Poisson {
@@ -86,7 +88,7 @@ impl Input {
 
     fn new(source: Source, most: usize, delay: Steps, neurons: usize) -> Self {
         let groups = neurons.div_ceil(GROUP);
-        let tiles = |needed: bool| vec![[[0; GROUP]; BLOCK]; if needed { groups } else { 0 }];
+        let tiles = |needed: bool| vec![Tile([[0; GROUP]; BLOCK]); if needed { groups } else { 0 }];
         Input {
             source,
             delay,
@@ -114,8 +116,8 @@ impl Input {
         if self.held[group] != block {
             self.fill(group, block);
         }
-        let upper = self.upper.get(group).map(|tile| &tile[step]);
-        (&self.lower[group][step], upper)
+        let upper = self.upper.get(group).map(|tile| &tile.0[step]);
+        (&self.lower[group].0[step], upper)
     }
 
     /// Makes the tile of `group` for `block`, the one after the one it holds.
@@ -174,17 +176,17 @@ fn fill_poisson(
 }
 
 fn fill_given(spikes: &[(Steps, u32)], lower: &mut Tile, upper: Option<&mut Tile>) {
-    lower.fill([0; GROUP]);
+    lower.0.fill([0; GROUP]);
     let mut upper = upper;
     if let Some(upper) = &mut upper {
-        upper.fill([0; GROUP]);
+        upper.0.fill([0; GROUP]);
     }
     for spikes in spikes.chunk_by(|a, b| a == b) {
         let (stamp, lid) = spikes[0];
         let (row, column) = ((stamp.0 - 1) as usize % BLOCK, lid as usize % GROUP);
-        lower[row][column] = spikes.len() as u8;
+        lower.0[row][column] = spikes.len() as u8;
         if let Some(upper) = &mut upper {
-            upper[row][column] = (spikes.len() >> 8) as u8;
+            upper.0[row][column] = (spikes.len() >> 8) as u8;
         }
     }
 }
@@ -221,7 +223,7 @@ impl Kernel for Transpose<'_> {
             words[step] = u64::from(fours[0][step]) | u64::from(fours[1][step]) << 32;
         }
         let first = self.index * ABREAST;
-        for (row, word) in self.tile.iter_mut().zip(words) {
+        for (row, word) in self.tile.0.iter_mut().zip(words) {
             row[first..first + ABREAST].copy_from_slice(&word.to_le_bytes());
         }
     }

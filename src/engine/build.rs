@@ -434,6 +434,7 @@ impl Context<'_> {
             table,
             emissions: Vec::new(),
             events: 0,
+            laps: Default::default(),
         }
     }
 }

@@ -5,6 +5,7 @@ mod team;
 mod timers;
 
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use crate::comm::Comm;
 use crate::digest::Digest;
@@ -19,7 +20,7 @@ use crate::units::{Ms, Steps};
 use crate::vp::VirtualProcess;
 
 use team::Team;
-pub use timers::{Phase, Timers};
+pub use timers::{Laps, Phase, Timers};
 
 /// One rank's part of the network and all it takes to advance it.
 pub struct Simulation {
@@ -47,6 +48,13 @@ struct Clock {
     end: Steps,
 }
 
+impl Clock {
+    /// How many intervals lie before `interval`.
+    fn number(&self, interval: Interval) -> u32 {
+        (interval.start.0 / self.min_delay.0) as u32
+    }
+}
+
 /// Wall time of construction on this rank (s), by NEST's names.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
 pub struct Construction {
@@ -71,14 +79,17 @@ pub struct Progress {
 
 /// Intervals between two prunings of the spike history.
 const PRUNE_EVERY: u32 = 1024;
+/// Intervals between two that tell waiting for other ranks from transfer: a barrier takes as
+/// long as an exchange of few spikes, here 1/16 of it.
+const SAMPLE_EVERY: u32 = 16;
 
 impl Simulation {
     /// Advances the network to the end of the run. Collective.
     ///
-    /// One interval: deliver (received entries → STDP → ring buffers), update (ring buffers →
-    /// neurons → emitted spikes), collate (one entry per spike and listening rank), record,
-    /// exchange (MPI_Alltoall; carries every rank's flags). The spikes of the last interval
-    /// are emitted and recorded, not delivered. `progress` is called after every interval.
+    /// One interval: deliver (received entries → STDP → ring buffers) and update (ring buffers
+    /// → neurons → emitted spikes), collate (one entry per spike and listening rank), record,
+    /// exchange (MPI_Alltoall; carries every rank's flags), receive (entries into the order of
+    /// delivery). The spikes of the last interval are emitted and recorded, not delivered. `progress` is called after every interval.
     ///
     /// Errors: what the recorder could not write, the same on all ranks.
     pub fn run(
@@ -98,12 +109,12 @@ impl Simulation {
             if interval.start <= self.params.simulation.presim {
                 timers = Timers::start_at(interval.start);
             }
-            timers.time(Phase::Deliver, || self.deliver());
+            self.deliver_and_update(interval, &mut timers);
             self.snapshot_if_due(recorder, interval)?;
-            timers.time(Phase::Update, || self.update(interval));
             timers.time(Phase::Collocate, || self.collate());
             timers.time(Phase::Record, || self.record(recorder, interval));
-            let flags = timers.time(Phase::Communicate, || self.exchange(recorder, interval));
+            let flags = self.exchange(recorder, interval, &mut timers);
+            timers.time(Phase::Receive, || self.receive(interval));
             if flags.flush || flags.failed {
                 timers.time(Phase::Record, || recorder.flush(&self.comm));
             }
@@ -129,14 +140,21 @@ impl Simulation {
         (steps > 0).then_some(Interval { start: now, steps })
     }
 
-    fn deliver(&mut self) {
+    /// Both in one go on every thread; times are those of the calling one.
+    fn deliver_and_update(&mut self, interval: Interval, timers: &mut Timers) {
         let arrivals = &self.arrivals;
-        self.team.each(&self.vps, |_, vp| vp.deliver(arrivals));
-    }
-
-    fn update(&mut self, interval: Interval) {
-        self.team.each(&self.vps, |_, vp| vp.update(interval));
-        if (interval.start.0 / self.clock.min_delay.0) as u32 % PRUNE_EVERY == PRUNE_EVERY - 1 {
+        let begun = Instant::now();
+        self.team
+            .each(&self.vps, |_, vp| vp.advance(arrivals, interval));
+        let all = begun.elapsed();
+        let [deliver, update] = self.vps[0].get_mut().expect("no panic passed").laps;
+        timers.book(Phase::Deliver, deliver);
+        timers.book(Phase::Update, update);
+        timers.book(
+            Phase::Synchronize,
+            all.saturating_sub(deliver).saturating_sub(update),
+        );
+        if self.clock.number(interval) % PRUNE_EVERY == PRUNE_EVERY - 1 {
             self.prune(interval);
         }
     }
@@ -171,19 +189,35 @@ impl Simulation {
         }
     }
 
-    /// Exchanges, growing and repeating until all fits, and readies the arrivals for the next
-    /// delivery in the order of (lag, gid).
-    fn exchange(&mut self, recorder: &Recorder, interval: Interval) -> Flags {
+    /// Exchanges, growing and repeating until all fits. In one interval of [`SAMPLE_EVERY`]
+    /// the ranks meet first, which tells waiting from transfer.
+    fn exchange(&mut self, recorder: &Recorder, interval: Interval, timers: &mut Timers) -> Flags {
         let flags = Flags {
             failed: recorder.failed(),
             flush: recorder.wants_flush(),
         };
+        let begun = Instant::now();
+        let sampled =
+            self.comm.size() > 1 && self.clock.number(interval).is_multiple_of(SAMPLE_EVERY);
+        if sampled {
+            timers.time(Phase::SampledWait, || self.comm.barrier());
+        }
+        let met = Instant::now();
         let flags = loop {
             match self.exchange.exchange(&self.comm, flags) {
                 Some(flags) => break flags,
                 None => self.collate(),
             }
         };
+        if sampled {
+            timers.book(Phase::SampledTransfer, met.elapsed());
+        }
+        timers.book(Phase::Communicate, begun.elapsed());
+        flags
+    }
+
+    /// Readies what was received for the next delivery, in the order of (lag, gid).
+    fn receive(&mut self, interval: Interval) {
         self.exchange.received(&mut self.entries);
         let decay = self.law.decay_plus();
         let sources = &mut self.sources;
@@ -192,7 +226,6 @@ impl Simulation {
             let (row, stamp) = row_and_stamp(entry, interval.start);
             sources.arrive(row, stamp, decay)
         }));
-        flags
     }
 
     fn snapshot_if_due(&mut self, recorder: &mut Recorder, interval: Interval) -> Result<()> {

@@ -1,6 +1,6 @@
 //! Wall time by phase, as the calling thread of a rank sees it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::units::{Ms, Steps};
 
@@ -11,21 +11,64 @@ pub enum Phase {
     Deliver,
     /// Ring buffers → neurons → emitted spikes.
     Update,
+    /// Waiting for the other threads of the rank.
+    Synchronize,
     /// Spikes into the send buffer.
     Collocate,
-    /// The exchange.
+    /// The exchange, with the wait for other ranks.
     Communicate,
+    /// Of the exchange, in the intervals where it is told apart: waiting for other ranks …
+    SampledWait,
+    /// … and the transfer after it.
+    SampledTransfer,
+    /// Received entries into the order of delivery; K₊.
+    Receive,
     /// Spikes to the recorder and to disk.
     Record,
 }
 
-/// Seconds of wall time since the warm-up ended.
+impl Phase {
+    /// How many there are.
+    pub const COUNT: usize = 9;
+}
+
+/// Times of one phase over the intervals (s).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Laps {
+    /// How often it was timed.
+    pub count: u64,
+    /// Sum of the times.
+    pub total: f64,
+    /// Sum of their squares.
+    squares: f64,
+    /// The longest.
+    pub longest: f64,
+}
+
+impl Laps {
+    fn add(&mut self, seconds: f64) {
+        self.count += 1;
+        self.total += seconds;
+        self.squares += seconds * seconds;
+        self.longest = self.longest.max(seconds);
+    }
+
+    /// Standard deviation over the intervals.
+    pub fn sd(&self) -> f64 {
+        let n = self.count.max(1) as f64;
+        (self.squares / n - (self.total / n).powi(2))
+            .max(0.0)
+            .sqrt()
+    }
+}
+
+/// Wall time since the warm-up ended.
 #[derive(Clone, Copy, Debug)]
 pub struct Timers {
-    seconds: [f64; 5],
+    laps: [Laps; Phase::COUNT],
     begun: Instant,
     from: Steps,
-    /// Wall time of the loop.
+    /// Wall time of the loop (s).
     pub simulate: f64,
     /// Model time it covered, ms.
     pub model: f64,
@@ -40,7 +83,7 @@ impl Timers {
     /// Begins at model time `from`.
     pub fn start_at(from: Steps) -> Self {
         Timers {
-            seconds: [0.0; 5],
+            laps: Default::default(),
             begun: Instant::now(),
             from,
             simulate: 0.0,
@@ -53,8 +96,14 @@ impl Timers {
     pub fn time<T>(&mut self, phase: Phase, work: impl FnOnce() -> T) -> T {
         let begun = Instant::now();
         let result = work();
-        self.seconds[phase as usize] += begun.elapsed().as_secs_f64();
+        self.book(phase, begun.elapsed());
         result
+    }
+
+    /// Books `time` on `phase`.
+    #[inline]
+    pub fn book(&mut self, phase: Phase, time: Duration) {
+        self.laps[phase as usize].add(time.as_secs_f64());
     }
 
     /// Ends at model time `now`.
@@ -63,8 +112,8 @@ impl Timers {
         self.model = Steps(now.0 - self.from.0).to_ms(dt).0;
     }
 
-    /// Seconds spent in `phase`.
-    pub fn of(&self, phase: Phase) -> f64 {
-        self.seconds[phase as usize]
+    /// The times of `phase`.
+    pub fn of(&self, phase: Phase) -> &Laps {
+        &self.laps[phase as usize]
     }
 }

@@ -26,6 +26,7 @@ pub struct IafPscAlpha<const CHANNELS: usize> {
 
 /// The state of a group, all of it in L1 while the group is advanced over the interval.
 #[derive(Clone)]
+#[repr(align(64))]
 struct Group<const CHANNELS: usize> {
     /// V − E_L (mV)
     potential: [f64; GROUP],

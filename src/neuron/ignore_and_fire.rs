@@ -17,6 +17,7 @@ pub struct IgnoreAndFire {
 }
 
 #[derive(Clone)]
+#[repr(align(64))]
 struct Group {
     /// Steps until the next spike.
     countdown: [i32; GROUP],

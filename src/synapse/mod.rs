@@ -9,6 +9,7 @@ pub use sources::{Arrival, Sources};
 pub use stdp::{Batch, Law, Visit};
 
 use crate::buffers::Slot;
+use crate::simd;
 use crate::units::Steps;
 
 /// Index of a target within its population on this virtual process, as stored.
@@ -104,6 +105,16 @@ impl Rows {
         self.starts[row as usize] as usize..self.starts[row as usize + 1] as usize
     }
 
+    /// Asks for the targets of row `row`.
+    #[inline(always)]
+    pub fn prefetch(&self, row: u32) {
+        let range = self.range(row);
+        match &self.targets {
+            Targets::Narrow(targets) => prefetch(targets, range),
+            Targets::Wide(targets) => prefetch(targets, range),
+        }
+    }
+
     /// How many synapses there are.
     pub fn len(&self) -> usize {
         self.starts.last().map_or(0, |&end| end as usize)
@@ -157,6 +168,27 @@ impl PlasticWeights {
         match self {
             PlasticWeights::F64(weights) => weights[index],
             PlasticWeights::F32(weights) => weights[index].value(),
+        }
+    }
+}
+
+/// Asks for `slice[range]`, line by line.
+#[inline(always)]
+fn prefetch<T>(slice: &[T], range: std::ops::Range<usize>) {
+    for index in range.step_by(simd::LINE / size_of::<T>()) {
+        simd::prefetch(slice, index);
+    }
+}
+
+impl PlasticProjection {
+    /// Asks for the synapses of row `row`.
+    #[inline(always)]
+    pub fn prefetch(&self, row: u32) {
+        self.rows.prefetch(row);
+        let range = self.rows.range(row);
+        match &self.weights {
+            PlasticWeights::F64(weights) => prefetch(weights, range),
+            PlasticWeights::F32(weights) => prefetch(weights, range),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What a run was and how it went: run.json, and the figures of the closing table.
 
+mod balance;
+
 use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
@@ -8,11 +10,13 @@ use serde::Serialize;
 
 use crate::comm::{Comm, Spread};
 use crate::digest::Digest;
-use crate::engine::{Phase, Simulation, Timers};
+use crate::engine::{Simulation, Timers};
 use crate::error::{Error, Result};
 use crate::params::{Delays, Params};
 use crate::recording::Recorder;
 use crate::spikes::ExchangeStatistics;
+
+pub use balance::{Balance, PhaseRecord, Phases, RankRecord};
 
 /// Where a result comes from.
 #[derive(Clone, Debug, Serialize)]
@@ -72,6 +76,10 @@ pub struct Outcome {
     pub delay: Delays,
     /// Wall time by phase (s), over the ranks.
     pub wall_time: WallTime,
+    /// What the ranks' times say together.
+    pub balance: Balance,
+    /// The ranks one by one: all of up to 1024, of more every so-manieth. On rank 0 only.
+    pub ranks: Vec<RankRecord>,
     /// Model time that `wall_time.simulate` covers (ms).
     pub model_time_ms: f64,
     /// Wall time over model time of the simulate phase.
@@ -141,16 +149,9 @@ pub struct WallTime {
     pub communicate_prepare: Spread,
     /// The whole loop after the warm-up.
     pub simulate: Spread,
-    /// Of it: neurons.
-    pub update: Spread,
-    /// Of it: spikes into send buffers.
-    pub collocate: Spread,
-    /// Of it: the exchange.
-    pub communicate: Spread,
-    /// Of it: synapses.
-    pub deliver: Spread,
-    /// Of it: recording.
-    pub record: Spread,
+    /// Of it, by phase.
+    #[serde(flatten)]
+    pub phases: Phases<Spread>,
 }
 
 /// See [`Outcome::memory`].
@@ -222,6 +223,8 @@ impl Outcome {
             },
             delay: simulation.delays(),
             wall_time: WallTime::new(simulation, timers),
+            balance: Balance::new(comm, timers, simulation.params().simulation.threads),
+            ranks: RankRecord::gather(comm, timers, [spike_digest, census.weights.digest], peak),
             model_time_ms: timers.model,
             real_time_factor: simulate.max * 1000.0 / timers.model,
             memory: Memory {
@@ -242,11 +245,7 @@ impl WallTime {
             construction_connect: comm.spread(built.connect),
             communicate_prepare: comm.spread(built.communicate_prepare),
             simulate: comm.spread(timers.simulate),
-            update: comm.spread(timers.of(Phase::Update)),
-            collocate: comm.spread(timers.of(Phase::Collocate)),
-            communicate: comm.spread(timers.of(Phase::Communicate)),
-            deliver: comm.spread(timers.of(Phase::Deliver)),
-            record: comm.spread(timers.of(Phase::Record)),
+            phases: Phases::of(timers).map(|seconds| comm.spread(seconds)),
         }
     }
 }
