@@ -82,9 +82,11 @@ launch() {
     launch_mpirun
     return
   fi
-  # Since 22.05 srun does not take --cpus-per-task over from sbatch.
+  # A rank that dies must not leave the others waiting for it until the job's time is up. Since
+  # 22.05 srun does not take --cpus-per-task over from sbatch.
   srun --mpi="$launcher" --nodes="$on" --ntasks="$count" ${here:+--ntasks-per-node="$here"} \
-    --cpus-per-task="$threads" --cpu-bind=cores --distribution=block:block "${arguments[@]}"
+    --cpus-per-task="$threads" --cpu-bind=cores --distribution=block:block --kill-on-bad-exit=1 \
+    "${arguments[@]}"
 }
 
 # The options of mpirun are its MPI's own.
@@ -98,7 +100,9 @@ launch_mpirun() {
       ;;
     *HYDRA* | *MPICH*) place=(${here:+-ppn "$here"} -bind-to "core:$threads") ;;
   esac
-  "${MPIRUN:-mpirun}" -n "$count" "${place[@]}" "${arguments[@]}"
+  # mpirun brings its daemons to the nodes with an srun of its own. What that tells them of an
+  # MPI, by the site's default, would reach the ranks and contradict mpirun.
+  SLURM_MPI_TYPE=none "${MPIRUN:-mpirun}" -n "$count" "${place[@]}" "${arguments[@]}"
 }
 
 # --- a series of sizes --------------------------------------------------------------------------
