@@ -266,10 +266,10 @@ LEFT, WIDTH, TOP, HEIGHT, GAP = 62, 560, 46, 240, 56
 
 
 def round_up(value):
-    """The smallest of 1, 2, 5 · 10ⁿ that is not below `value`."""
-    power = 10.0 ** -12
+    """The smallest number that is not below `value` and has round quarters."""
+    power = 1e-12
     while True:
-        for digit in [1.0, 2.0, 5.0]:
+        for digit in [1.0, 1.2, 1.6, 2.0, 3.0, 4.0, 6.0, 8.0]:
             if digit * power >= value * (1.0 - 1e-9):
                 return digit * power
         power *= 10.0
@@ -315,7 +315,7 @@ def plot(series):
         '<rect width="100%" height="100%" fill="white"/>',
     ]
     for i, (label, colour, _) in enumerate(stack(runs[0])):
-        x = LEFT + 92 * i
+        x = LEFT + 98 * i
         svg.append(f'<rect x="{x}" y="14" width="12" height="12" fill="{colour}"/>')
         svg.append(f'<text x="{x + 16}" y="24">{label}</text>')
     tallest = max(sum(part for _, _, part in stack(run)) for run in runs)

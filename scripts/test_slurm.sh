@@ -3,8 +3,9 @@
 # the three scripts from submission to the collected table, and takes it down again.
 # As root on Debian it installs Slurm where it is missing; elsewhere it is skipped, with a line
 # that says so. Ports, sockets and files are the test's own: any number may run at once, and a
-# Slurm that is there already is not touched. Nothing is left running, whatever happens: the
-# daemons' time is limited. Ends with "test result: … N passed; M failed", as cargo's tests do.
+# Slurm that is there already is not touched. Nothing is left running; were this script killed
+# outright, the daemons would end when their time is up. Ends with "test result: … N passed;
+# M failed", as cargo's tests do.
 set -euo pipefail
 
 time_limit=170 # s, for the daemons

@@ -38,6 +38,7 @@ read_split() {
   fi
   local domains cores
   read -r domains cores < <(node_shape)
+  [[ $cores -gt 0 ]] || die "lscpu tells of no cores: give sbatch --ntasks-per-node and --cpus-per-task"
   # A shared node without control groups shows more cores than the job has.
   [[ ${SLURM_CPUS_ON_NODE:-$cores} -ge $cores ]] || cores=$SLURM_CPUS_ON_NODE
   ranks_per_node=$((domains * site_ranks_per_numa_domain))
