@@ -3,16 +3,20 @@
 # As root on Debian it installs what is missing and asks nothing; otherwise it names
 # the packages (or modules) to get and exits 2.
 #   --tests   also what scripts/test.sh needs beyond that: Python with venv
+#   --slurm   also what scripts/test_slurm.sh needs: Slurm's daemons and munge
 # An MPI that is already there is used, whichever it is: mpicc on PATH, MPICC=…,
 # MPI_PKG_CONFIG=… or CRAY_MPICH_DIR=…; likewise HDF5_DIR=… and LIBCLANG_PATH=….
 set -euo pipefail
 shopt -s nullglob
 
-case "${1-}" in
-  '') with_tests= ;;
-  --tests) with_tests=yes ;;
-  *) echo "usage: setup.sh [--tests]" >&2; exit 2 ;;
-esac
+with_tests='' with_slurm=''
+for argument in "$@"; do
+  case "$argument" in
+    --tests) with_tests=yes ;;
+    --slurm) with_slurm=yes ;;
+    *) echo "usage: setup.sh [--tests] [--slurm]" >&2; exit 2 ;;
+  esac
+done
 
 # The Rust installer's place, for shells that read no profile (CI, cron, sbatch).
 PATH="$PATH:${CARGO_HOME:-${HOME-/root}/.cargo}/bin"
@@ -54,6 +58,10 @@ have_venv() {
     python3 -c 'import ensurepip, venv' 2>/dev/null
 }
 
+have_slurm() {
+  found sbatch && found slurmctld && found slurmd && found munged
+}
+
 # Sets `packages` (Debian) and `modules` (clusters) to what is missing.
 look() {
   packages=() modules=() rust=
@@ -67,6 +75,7 @@ look() {
   have_clang_headers || packages+=("$clang_headers")
   have_hdf5 || { packages+=(libhdf5-dev); modules+=(hdf5); }
   [[ -z $with_tests ]] || have_venv || { packages+=(python3-venv); modules+=(python); }
+  [[ -z $with_slurm ]] || have_slurm || packages+=(slurm-wlm munge)
 }
 
 # Debian 12 has both parts of clang small; elsewhere the version differs and libclang-dev holds both.
@@ -102,7 +111,14 @@ fi
 
 echo "setup: installing ${packages[*]}" >&2
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+policy=/usr/sbin/policy-rc.d
+trap 'rm -f "$log"; [[ -z ${our_policy-} ]] || rm -f "$policy"' EXIT
+# The packages of Slurm would start its daemons on this machine; Debian asks this file first.
+if [[ -n $with_slurm && ! -e $policy ]]; then
+  our_policy=yes
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod +x "$policy"
+fi
 export DEBIAN_FRONTEND=noninteractive
 if ! { apt-get update -qq &&
   apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 "${packages[@]}"; } >"$log" 2>&1; then

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Every check of the project, the same here and in CI: set-up, format, lints, docs, tests.
 # Stops at the first step that fails, names it and exits non-zero. The last line is
-# "N passed, M failed", summed over all of cargo's test programs.
-#   --quick   while writing: format, lints and unit tests only (no docs, MPI runs, Python)
+# "N passed, M failed", summed over all of cargo's test programs and the test of slurm/.
+#   --quick   while writing: format, lints and unit tests only (no docs, MPI runs, Python, Slurm)
 set -euo pipefail
 
 case "${1-}" in
@@ -60,6 +60,11 @@ cargo_test() {
   cargo test --release --locked --no-fail-fast "$@" 2>&1 | tee "$log"
 }
 
+# Ends with a line like those of cargo's test programs.
+slurm_test() {
+  scripts/test_slurm.sh </dev/null 2>&1 | tee -a "$log"
+}
+
 # summary [AT_LEAST]: sums the "test result" lines. A test program that died has no such
 # line, and one that does not compile neither: AT_LEAST 1 has failed all the same.
 summary() {
@@ -88,5 +93,6 @@ else
   mpi_env_allow_crowding
   mpi_env_yield
   step "tests" cargo_test
+  step "Slurm" slurm_test
 fi
 summary

@@ -89,6 +89,8 @@ impl Bench {
             symlink(root().join(name), bench.at(name)).expect("symlink");
         }
         symlink(PROGRAM, bench.at("target/release/stdp-hpc")).expect("symlink");
+        let collect = "scripts/collect_scaling.py";
+        symlink(root().join(collect), bench.at(collect)).expect("symlink");
         let scripts = root().join("scripts").display().to_string();
         bench.script("scripts/run.sh", &format!("exec {scripts}/run.sh \"$@\""));
         // It runs this test.
@@ -110,8 +112,8 @@ impl Bench {
     }
 
     /// What a cluster has and this machine need not have. `sbatch` runs its script here and
-    /// now as a job of one node would be; `mpirun` starts the ranks that are asked for, but
-    /// of the two big configs small versions.
+    /// now as a job of one node would be, whatever its options; `mpirun` starts the ranks that
+    /// are asked for, but of the big configs small versions. (scripts/test_slurm.sh has a Slurm.)
     fn stand_ins(&self) {
         self.script("cluster/module", "[[ $1 == load ]]");
         self.script("cluster/srun", "exit 1");
@@ -119,6 +121,7 @@ impl Bench {
             "cluster/sbatch",
             "export SLURM_NTASKS=$(($(nproc) > 1 ? 2 : 1)) SLURM_CPUS_PER_TASK=1\n\
              export SLURM_JOB_NODELIST=here SLURM_SUBMIT_DIR=$PWD\n\
+             while [[ $1 == --* ]]; do shift; done\n\
              exec bash \"$@\"",
         );
         self.script(
@@ -130,7 +133,9 @@ impl Bench {
                  mpi_env_yield\n\
                  case \"$*\" in\n\
                  *configs/scale.toml*) small=(network.N_per_rank=50 network.K=20\n\
-                 simulation.T=20 simulation.presim=3) ;;\n\
+                 simulation.T=20 simulation.presim=3 record.n_rec=10 record.weights=true) ;;\n\
+                 *configs/hpc_benchmark.toml*) small=(network.N=500 network.K=100\n\
+                 simulation.T=20 simulation.presim=3 record.n_rec=10) ;;\n\
                  *configs/default.toml*) small=(network.N=1000 network.K=100 simulation.T=50) ;;\n\
                  *) small=() ;;\n\
                  esac\n\

@@ -1,0 +1,345 @@
+#!/usr/bin/env bash
+# slurm/*.sbatch on a real Slurm: starts a cluster of four small nodes on this machine, hands it
+# the three scripts from submission to the collected table, and takes it down again.
+# As root on Debian it installs Slurm where it is missing; elsewhere it is skipped, with a line
+# that says so. Ports, sockets and files are the test's own: any number may run at once, and a
+# Slurm that is there already is not touched. Nothing is left running; were this script killed
+# outright, the daemons would end when their time is up. Ends with "test result: … N passed;
+# M failed", as cargo's tests do.
+set -euo pipefail
+
+time_limit=170 # s, for the daemons
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$root"
+PATH="$PATH:/usr/sbin:/sbin:${CARGO_HOME:-${HOME-/root}/.cargo}/bin"
+
+say() { echo "test_slurm.sh: $*"; }
+skip() { say "skipped: $*"; exit 0; }
+die() { say "$*" >&2; exit 1; }
+
+[[ $# -eq 0 ]] || { echo "usage: test_slurm.sh" >&2; exit 2; }
+[[ $(id -u) == 0 ]] || skip "Slurm's daemons need root"
+command -v apt-get >/dev/null || command -v slurmctld >/dev/null || skip "Slurm is not installed, and this is not Debian"
+scripts/setup.sh --slurm </dev/null
+
+# --- the cluster --------------------------------------------------------------------------------
+
+# Short, for the paths of sockets have 108 bytes at most.
+scratch=$(mktemp -d /tmp/stdp-slurm.XXXXXX)
+nodes=(n1 n2 n3 n4)
+# Every process that comes of this script has it in its environment.
+export STDP_HPC_SLURM_TEST=$scratch
+export SLURM_CONF=$scratch/slurm.conf
+
+# Processes that this script has started, directly or not, itself left out.
+offspring() {
+  local environ pid
+  for environ in /proc/[0-9]*/environ; do
+    pid=${environ#/proc/} pid=${pid%/environ}
+    [[ $pid != "$$" && $pid != "$BASHPID" ]] || continue
+    ! grep -qsz "^STDP_HPC_SLURM_TEST=$scratch$" "$environ" || echo "$pid"
+  done
+}
+
+take_down() {
+  local pids try
+  for try in 1 2 3 4 5 6 7 8 9 10; do
+    mapfile -t pids < <(offspring)
+    [[ ${#pids[@]} -gt 0 ]] || break
+    # First politely; what is left then has had its time.
+    if [[ $try -le 3 ]]; then kill "${pids[@]}" 2>/dev/null || true; else kill -9 "${pids[@]}" 2>/dev/null || true; fi
+    sleep 0.3
+  done
+  rm -rf "$scratch"
+}
+trap take_down EXIT
+trap 'exit 1' HUP INT TERM
+
+free_ports() {
+  python3 - "$1" <<'PYTHON'
+import socket, sys
+sockets = [socket.socket() for _ in range(int(sys.argv[1]))]
+for each in sockets:
+    each.bind(("127.0.0.1", 0))
+print(*(each.getsockname()[1] for each in sockets))
+PYTHON
+}
+
+configure() {
+  local host ports node i=1
+  # Binding takes the CPUs that the nodes believe to have.
+  task_plugin=task/none
+  [[ $(nproc) -lt 2 || $(nproc) != $(nproc --all) ]] || task_plugin=task/affinity
+  read -r host </proc/sys/kernel/hostname
+  host=${host%%.*}
+  read -ra ports < <(free_ports $((1 + ${#nodes[@]})))
+  mkdir -p "$scratch"/{munge,state}
+  chmod 700 "$scratch/munge"
+  head -c 1024 /dev/urandom >"$scratch/munge/key"
+  chmod 400 "$scratch/munge/key"
+  cat >"$SLURM_CONF" <<CONF
+ClusterName=rehearsal
+SlurmctldHost=$host(127.0.0.1)
+SlurmctldPort=${ports[0]}
+SlurmUser=root
+SlurmdUser=root
+AuthType=auth/munge
+AuthInfo=socket=$scratch/munge/socket
+CryptoType=crypto/munge
+StateSaveLocation=$scratch/state
+SlurmdSpoolDir=$scratch/%n
+SlurmctldPidFile=$scratch/slurmctld.pid
+SlurmdPidFile=$scratch/%n.pid
+SlurmctldLogFile=$scratch/slurmctld.log
+SlurmdLogFile=$scratch/%n.log
+TmpFS=$scratch/%n
+ProctrackType=proctrack/linuxproc
+TaskPlugin=$task_plugin
+SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU
+JobAcctGatherType=jobacct_gather/none
+MpiDefault=pmix
+SlurmdParameters=config_overrides
+ReturnToService=2
+SchedulerParameters=batch_sched_delay=0
+KillWait=2
+InactiveLimit=0
+PartitionName=batch Nodes=ALL Default=NO MaxTime=2 State=UP
+PartitionName=trap Nodes=n1 Default=YES MaxTime=2 State=DOWN
+CONF
+  for node in "${nodes[@]}"; do
+    mkdir -p "$scratch/$node"
+    echo "NodeName=$node NodeHostname=$host NodeAddr=127.0.0.1 Port=${ports[i]} CPUs=2 State=UNKNOWN" >>"$SLURM_CONF"
+    i=$((i + 1))
+  done
+  echo "CgroupPlugin=cgroup/v1" >"$scratch/cgroup.conf"
+}
+
+# daemon NAME COMMAND…: in the background, its output in NAME.out.
+daemon() {
+  local name=$1
+  shift
+  timeout -k 5 "$time_limit" "$@" </dev/null >"$scratch/$name.out" 2>&1 &
+  disown # its end is no news
+}
+
+# wait_for SECONDS WHAT COMMAND…: until the command succeeds.
+wait_for() {
+  local end=$((SECONDS + $1)) what=$2
+  shift 2
+  until "$@" >/dev/null 2>&1; do
+    [[ $SECONDS -lt $end ]] || { logs; die "no $what in time"; }
+    sleep 0.1
+  done
+}
+
+idle() { [[ $(sinfo -h -p batch -t idle -o %D) == "${#nodes[@]}" ]]; }
+
+bring_up() {
+  local node
+  configure
+  daemon munged munged --foreground --force --num-threads=2 --socket="$scratch/munge/socket" \
+    --key-file="$scratch/munge/key" --pid-file="$scratch/munge/pid" \
+    --log-file="$scratch/munge/log" --seed-file="$scratch/munge/seed"
+  wait_for 10 "munged" munge -n --socket="$scratch/munge/socket"
+  daemon slurmctld slurmctld -D
+  for node in "${nodes[@]}"; do
+    daemon "$node" slurmd -D -N "$node"
+  done
+  wait_for 20 "four idle nodes" idle
+}
+
+logs() {
+  tail -n 20 "$scratch"/*.log "$scratch"/*.out 2>/dev/null || true
+}
+
+# --- jobs and checks ----------------------------------------------------------------------------
+
+passed=0 failed=0
+
+# check NAME COMMAND…: counts whether it succeeds.
+check() {
+  local name=$1
+  shift
+  if "$@"; then
+    passed=$((passed + 1))
+    echo "ok      $name"
+  else
+    failed=$((failed + 1))
+    echo "FAILED  $name"
+  fi
+}
+
+# A repository as a user of the cluster has it: with site.sh edited.
+clone() {
+  mkdir "$scratch/repo"
+  cd "$scratch/repo"
+  cp -r "$root/slurm" .
+  ln -s "$root/scripts" .
+  sed -i -e 's/^#export SBATCH_PARTITION=.*/export SBATCH_PARTITION=batch/' \
+    -e 's/^export SBATCH_TIMELIMIT=.*/export SBATCH_TIMELIMIT=1/' slurm/site.sh
+  cat >net.toml <<TOML
+[network]
+N = 800
+K = 80
+
+[neuron]
+model = "iaf_psc_alpha"
+
+[simulation]
+T = 200.0
+
+[record]
+n_rec = 10
+TOML
+}
+
+ended() {
+  state=$(scontrol -o show job "$job" | sed 's/.*JobState=\([A-Z_]*\).*/\1/')
+  [[ $state != PENDING && $state != RUNNING && $state != COMPLETING && $state != CONFIGURING ]]
+}
+
+# submit LOG ARGUMENT…: a job, from submission to its end; sets `job` and `state`.
+submit() {
+  local log=$1
+  shift
+  job=$(source slurm/site.sh && sbatch --parsable --output="$log" "$@")
+  wait_for 60 "end of job $job ($*)" ended
+}
+
+# told LOG TEXT…: the log has all these lines or parts of lines.
+told() {
+  local log=$1 text
+  shift
+  for text in "$@"; do
+    grep -qF -- "$text" "$log" || { echo "$log lacks \"$text\":"; cat "$log"; return 1; }
+  done
+}
+
+# ends_as STATE LOG: so did the job.
+ends_as() {
+  [[ $state == "$1" ]] || { echo "job $job is $state:"; cat "$2"; return 1; }
+}
+
+digests() { sed -n '/^  "digest"/,/}/p' "$1/run.json"; }
+
+# The same digests as the run without Slurm, in all these directories.
+same_digests() {
+  local directory
+  for directory in "$@"; do
+    [[ -n $(digests direct) && $(digests "$directory") == "$(digests direct)" ]] ||
+      { echo "$directory: $(digests "$directory")"; return 1; }
+  done
+}
+
+# collected DIR KIND ROW…: one command makes a table with just these first cells, and the files.
+collected() {
+  local directory=$1 kind=$2
+  shift 2
+  scripts/collect_scaling.py "$directory" >table.md || return 1
+  cat table.md
+  told table.md "efficiency ($kind)" || return 1
+  [[ $(grep -o '^| [0-9]* | [0-9]* | [0-9,]* |' table.md) == "$(printf '%s\n' "$@")" ]] || return 1
+  cmp table.md "$directory/scaling.md" || return 1
+  [[ $(wc -l <"$directory/scaling.csv") == $(($# + 1)) ]] || return 1
+  told "$directory/scaling.svg" "$kind scaling" "</svg>"
+}
+
+single() {
+  submit single.log slurm/single.sbatch net.toml --out results/single
+  check "single.sbatch: done" ends_as COMPLETED single.log
+  check "single.sbatch: the digests of a run without Slurm" same_digests results/single
+  scontrol -o show job "$job" >job.log
+  check "site.sh: partition and time reach sbatch" told job.log "Partition=batch" "TimeLimit=00:01:00"
+}
+
+weak() {
+  submit weak.log --nodes=4 slurm/weak_scaling.sbatch net.toml --set network.N_per_rank=200 --ranks 1,2,4
+  check "weak_scaling.sbatch: done" ends_as COMPLETED weak.log
+  check "weak_scaling.sbatch: 800 neurons on 4 ranks have the digests of 800 on one" \
+    same_digests results/weak_scaling/net/ranks-4
+  local threads
+  threads=$(sed -n 's/.* ranks 1 2 4 of \([0-9]*\) threads.*/\1/p' weak.log)
+  check "weak_scaling.sbatch: collected" collected results/weak_scaling/net weak \
+    "| 1 | $threads | 200 |" "| 2 | $threads | 400 |" "| 4 | $threads | 800 |"
+}
+
+strong() {
+  local command=(--nodes=4 --ntasks-per-node=2 --cpus-per-task=1 slurm/strong_scaling.sbatch
+    net.toml --out results/strong)
+  mkdir -p results/strong/ranks-2/run.json
+  submit strong.log "${command[@]}"
+  check "strong_scaling.sbatch: a size that fails fails the job" ends_as FAILED strong.log
+  check "strong_scaling.sbatch: … and is told of" told strong.log "run.json: is a directory" \
+    "ranks 2: FAILED with exit code 2" "FAILED: ranks 2; the others are done"
+  rm -r results/strong/ranks-2
+  local before
+  before=$(cat results/strong/ranks-{1,4,8}/run.json) || true
+  submit again.log "${command[@]}"
+  check "strong_scaling.sbatch: submitted again, done" ends_as COMPLETED again.log
+  check "strong_scaling.sbatch: … and what was done is kept" told again.log "ranks 1: done already" \
+    "ranks 2: begins" "ranks 4: done already" "ranks 8: done already"
+  check "strong_scaling.sbatch: … as it was" \
+    test "$before" == "$(cat results/strong/ranks-{1,4,8}/run.json 2>&1)"
+  check "strong_scaling.sbatch: every size has the digests of a run without Slurm" \
+    same_digests results/strong/ranks-{1,2,4,8}
+  check "strong_scaling.sbatch: collected" collected results/strong strong \
+    "| 1 | 1 | 800 |" "| 2 | 1 | 800 |" "| 4 | 1 | 800 |" "| 8 | 1 | 800 |"
+}
+
+mpirun_as_launcher() {
+  sed -i 's/^site_launcher=.*/site_launcher=mpirun/' slurm/site.sh
+  submit mpirun.log --nodes=2 --ntasks-per-node=2 --cpus-per-task=1 slurm/single.sbatch net.toml \
+    --out results/mpirun
+  sed -i 's/^site_launcher=.*/site_launcher=auto/' slurm/site.sh
+  check "mpirun as launcher: done" ends_as COMPLETED mpirun.log
+  check "mpirun as launcher: four ranks" told mpirun.log "by mpirun" "4 rank(s) x 1 thread(s)"
+  check "mpirun as launcher: the digests of a run without Slurm" same_digests results/mpirun
+}
+
+# The program's stand-in notes on which CPUs it may run.
+binding() {
+  [[ $task_plugin == task/affinity ]] || { say "binding: not checked, not all CPUs are ours"; return; }
+  cat >noting <<NOTING
+#!/bin/sh
+sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' /proc/self/status >bound.\$SLURM_PROCID
+exec "$program" "\$@"
+NOTING
+  chmod +x noting
+  STDP_HPC=$PWD/noting submit binding.log --ntasks-per-node=2 --cpus-per-task=1 slurm/single.sbatch \
+    net.toml --out results/binding
+  check "every rank is bound to a CPU of its own" test "$(cat bound.0 bound.1)" == $'0\n1'
+}
+
+# --- all of it ----------------------------------------------------------------------------------
+
+program=$(realpath -m "${CARGO_TARGET_DIR:-target}")/release/stdp-hpc
+CARGO_TARGET_DIR=${program%/release/*} cargo build --release --locked --quiet
+export STDP_HPC=$program
+# shellcheck source=scripts/mpi-env.sh
+source scripts/mpi-env.sh
+mpi_env_yield
+# The nodes are one machine: ranks must not take another node's shared memory for theirs. So Open
+# MPI gets a network only; its own TCP now and then crashes in MPI_Init where ranks of one
+# address connect to each other at the same time (4.1.4), libfabric's does not.
+if ompi_info 2>/dev/null | grep -q "mtl: ofi"; then
+  export OMPI_MCA_pml=cm OMPI_MCA_mtl=ofi
+else
+  export OMPI_MCA_btl=self,tcp OMPI_MCA_btl_tcp_if_include=lo
+fi
+
+clone
+"$program" net.toml --out direct --quiet
+bring_up
+single
+weak
+strong
+mpirun_as_launcher
+binding
+if [[ $failed -gt 0 ]]; then
+  logs
+  echo "test result: FAILED. $passed passed; $failed failed;"
+  exit 1
+fi
+echo "test result: ok. $passed passed; 0 failed;"
