@@ -67,7 +67,6 @@ look() {
   packages=() modules=() rust=
   found cargo || rust=missing
   found cc || { packages+=(gcc libc6-dev); modules+=(gcc); }
-  found make || packages+=(make)
   found pkg-config || packages+=(pkg-config)
   have_mpi_headers || { packages+=(libopenmpi-dev); modules+=(openmpi); }
   have_launcher || packages+=(openmpi-bin)

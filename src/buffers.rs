@@ -1,7 +1,7 @@
 //! The two mailboxes between synapses and neurons: what will arrive, and who fired when.
 
 use crate::math::GridExp;
-use crate::simd::LINE;
+use crate::pages::HugeArray;
 use crate::stimulus::GROUP;
 use crate::units::{Lid, Ms, Steps};
 
@@ -13,9 +13,7 @@ use crate::units::{Lid, Ms, Steps};
 /// lag stay within a few tens of kB.
 pub struct RingBuffer {
     /// \[arrival step\]\[channel\]\[neuron\] (pA)
-    sums: Vec<f64>,
-    /// Where they begin: at a cache line, so that no vector of them lies on two.
-    first: usize,
+    sums: HugeArray<f64>,
     width: usize,
     channels: usize,
     slots: usize,
@@ -25,10 +23,8 @@ impl RingBuffer {
     /// Room for `slots` ≥ max_delay arrival steps of `neurons` neurons; 8 bytes a channel.
     pub fn new(neurons: usize, channels: usize, slots: usize) -> Self {
         let width = neurons.next_multiple_of(GROUP);
-        let sums = vec![0.0; width * channels * slots + LINE / 8];
         RingBuffer {
-            first: sums.as_ptr().align_offset(LINE),
-            sums,
+            sums: HugeArray::zeroed(width * channels * slots),
             width,
             channels,
             slots,
@@ -37,7 +33,7 @@ impl RingBuffer {
 
     #[inline(always)]
     fn start(&self, arrival: Steps) -> usize {
-        self.first + arrival.0 as usize % self.slots * (self.channels * self.width)
+        arrival.0 as usize % self.slots * (self.channels * self.width)
     }
 
     /// 1 or 2, see [`RingBuffer`].

@@ -79,6 +79,7 @@ pub mod math;
 pub mod network;
 pub mod neuron;
 pub mod outcome;
+pub mod pages;
 pub mod params;
 pub mod recording;
 pub mod rng;

@@ -7,6 +7,7 @@ use rand::Rng;
 use rand::rand_core::block::Generator;
 use rand_chacha::ChaCha8Core;
 
+use crate::pages::HugeArray;
 use crate::rng::{Purpose, blocks, stream};
 use crate::simd::{self, Kernel};
 use crate::units::{Gid, Steps};
@@ -23,8 +24,8 @@ pub struct Input {
     delay: Steps,
     /// One tile a group: counts of external spikes, their lower and their upper bytes; no
     /// upper ones where no count exceeds 255.
-    lower: Vec<Tile>,
-    upper: Vec<Tile>,
+    lower: HugeArray<Tile>,
+    upper: HugeArray<Tile>,
     /// Which block each tile holds; −1: none yet.
     held: Vec<i32>,
 }
@@ -33,8 +34,8 @@ pub struct Input {
 pub type Counts<'a> = (&'a [u8; GROUP], Option<&'a [u8; GROUP]>);
 
 /// \[step in block]\[neuron in group]
-#[derive(Clone)]
-#[repr(align(64))]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C, align(64))]
 struct Tile([[u8; GROUP]; BLOCK]);
 
 enum Source {
@@ -88,7 +89,7 @@ impl Input {
 
     fn new(source: Source, most: usize, delay: Steps, neurons: usize) -> Self {
         let groups = neurons.div_ceil(GROUP);
-        let tiles = |needed: bool| vec![Tile([[0; GROUP]; BLOCK]); if needed { groups } else { 0 }];
+        let tiles = |needed: bool| HugeArray::zeroed(if needed { groups } else { 0 });
         Input {
             source,
             delay,

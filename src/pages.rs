@@ -1,0 +1,78 @@
+//! Arrays that a thread goes through in every interval, on huge pages.
+
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut, Range};
+
+use bytemuck::Pod;
+use memmap2::MmapMut;
+
+/// An array whose memory is contiguous, where the system has huge pages.
+///
+/// Pages of 4 KiB lie anywhere in memory, and those of two threads that build at the same time
+/// alternate there: then an array that would just fit the level-2 cache collides with itself.
+/// From [`WORTHWHILE`] bytes on it takes up whole pages of [`HUGE`] bytes.
+pub struct HugeArray<T> {
+    map: MmapMut,
+    /// Where the array lies in it.
+    bytes: Range<usize>,
+    of: PhantomData<T>,
+}
+
+/// Bytes of a huge page.
+const HUGE: usize = 1 << 21;
+/// Bytes from which on huge pages pay: smaller arrays are in nobody's way.
+const WORTHWHILE: usize = HUGE / 4;
+
+impl<T: Pod> HugeArray<T> {
+    /// `len` zeros. Panics where the system has no memory left.
+    pub fn zeroed(len: usize) -> Self {
+        let bytes = len * size_of::<T>();
+        let whole = bytes.next_multiple_of(HUGE);
+        // What is not touched takes no memory.
+        let map = MmapMut::map_anon(whole + HUGE).expect("memory for an array");
+        let start = map.as_ptr().align_offset(HUGE);
+        #[cfg(target_os = "linux")]
+        if bytes >= WORTHWHILE {
+            // Only advice: on small pages all goes the same way, if slower.
+            let _ = map.advise_range(memmap2::Advice::HugePage, start, whole);
+        }
+        HugeArray {
+            map,
+            bytes: start..start + bytes,
+            of: PhantomData,
+        }
+    }
+}
+
+impl<T: Pod> Deref for HugeArray<T> {
+    type Target = [T];
+
+    #[inline(always)]
+    fn deref(&self) -> &[T] {
+        bytemuck::cast_slice(&self.map[self.bytes.clone()])
+    }
+}
+
+impl<T: Pod> DerefMut for HugeArray<T> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut [T] {
+        bytemuck::cast_slice_mut(&mut self.map[self.bytes.clone()])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arrays_of_any_length_are_zero_aligned_and_apart() {
+        for len in [0, 1, 1000, WORTHWHILE / 8, HUGE / 8, HUGE / 8 + 1, HUGE] {
+            let mut first = HugeArray::<f64>::zeroed(len);
+            let second = HugeArray::<f64>::zeroed(len);
+            assert_eq!(first.len(), len);
+            assert!(first.as_ptr().addr().is_multiple_of(HUGE));
+            first.fill(1.0);
+            assert!(first.iter().all(|&x| x == 1.0) && second.iter().all(|&x| x == 0.0));
+        }
+    }
+}
