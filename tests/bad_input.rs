@@ -37,7 +37,7 @@ fn the_good_files_are_taken() {
 fn misused_arguments() {
     let bench = Bench::new();
     let config = text(&bench.config);
-    let cases: [(&[&str], &str); 8] = [
+    let cases: [(&[&str], &str); 10] = [
         (
             &[],
             "the following required arguments were not provided: <CONFIG>",
@@ -50,6 +50,11 @@ fn misused_arguments() {
         (
             &[config, "again.toml"],
             "unexpected argument 'again.toml' found",
+        ),
+        (&[config, "plan"], "plan must be the first argument"),
+        (
+            &["plan", "--threads", "2"],
+            "the following required arguments were not provided: <CONFIG>",
         ),
         (
             &[config, "--threads", "two"],

@@ -1,0 +1,152 @@
+//! The command line: the run and the verbs beside it, their arguments, exit codes.
+
+mod output;
+mod plan;
+mod run;
+
+use std::fs;
+use std::io::{Write, stderr};
+use std::path::{Path, PathBuf};
+
+use clap::error::{ContextKind, ContextValue};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::comm::Comm;
+use crate::error::{Error, Result};
+use crate::params::Params;
+
+use plan::Plan;
+use run::Run;
+
+/// Simulates the scalable two-population STDP network model.
+///
+/// Runs on one rank, or under `mpirun -n R` on R ranks; the result is the same, bit for bit,
+/// for every number of ranks and threads.
+///
+/// The environment variable STDP_HPC_ISA=portable|avx2|avx512 forces an instruction set
+/// other than the widest that the machine has; it does not change the result.
+#[derive(Debug, Parser)]
+#[command(name = "stdp-hpc", version, after_long_help = KEYS)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+struct Arguments {
+    #[command(flatten)]
+    run: Run,
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+/// What else can be done with a config than to run it.
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Plan(Plan),
+}
+
+/// The config, and what is said otherwise.
+#[derive(Debug, Args)]
+struct Config {
+    /// What to simulate, in TOML; stdp-hpc --help lists the keys.
+    // A verb has a config of its own.
+    #[arg(required = true)]
+    config: Option<PathBuf>,
+    /// Another value for a key of the config, any number of times.
+    #[arg(long = "set", value_name = "TABLE.KEY=VALUE")]
+    overrides: Vec<String>,
+}
+
+const KEYS: &str = include_str!("../keys.txt");
+
+/// Runs the program; returns its exit code: 0 done, 1 the run failed, 2 bad input.
+pub fn main() -> u8 {
+    let comm = match Comm::from_launcher() {
+        Ok(comm) => comm,
+        Err(error) => return complain(&error),
+    };
+    let leads = comm.rank() == 0;
+    // Until the message of a failure is out.
+    let _running = comm.hold();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(message) if message.use_stderr() => return end(leads, &misuse(&message)),
+        Err(help) => {
+            if leads {
+                // Nothing is left to do where standard output does not take it.
+                let _ = help.print();
+            }
+            return 0;
+        }
+    };
+    let done = match &arguments.verb {
+        None => run::run(comm, &arguments.run),
+        Some(Verb::Plan(plan)) => plan::run(&comm, plan),
+    };
+    match done {
+        Ok(()) => 0,
+        Err(error) => end(leads, &error),
+    }
+}
+
+/// Ends a run that all ranks agree has failed: the leading one says why.
+fn end(leads: bool, error: &Error) -> u8 {
+    if leads {
+        complain(error);
+    }
+    error.exit_code()
+}
+
+fn complain(error: &Error) -> u8 {
+    // Where standard error is closed the exit code has to do.
+    let _ = writeln!(stderr(), "stdp-hpc: {error}");
+    error.exit_code()
+}
+
+/// What is wrong with the arguments, on one line.
+fn misuse(message: &clap::Error) -> Error {
+    // Any word after other arguments: clap takes it for a verb.
+    if let Some(ContextValue::String(word)) = message.get(ContextKind::InvalidSubcommand) {
+        let what = match Arguments::command().find_subcommand(word) {
+            Some(_) => format!("{word} must be the first argument"),
+            None => format!("unexpected argument '{word}' found"),
+        };
+        return Error::input(format!("{what} (--help explains all)"));
+    }
+    let text = message.render().to_string();
+    let words: Vec<&str> = text
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .map(str::trim)
+        .collect();
+    let mut what = words.join(" ");
+    if let Some(ContextValue::String(known)) = message.get(ContextKind::SuggestedArg) {
+        what += &format!(", did you mean {known}?");
+    }
+    let what = what.strip_prefix("error: ").unwrap_or(&what);
+    Error::input(format!("{what} (--help explains all)"))
+}
+
+impl Config {
+    /// The file.
+    fn path(&self) -> &Path {
+        self.config.as_deref().expect("clap asks for it")
+    }
+
+    /// Its parameters on `ranks` ranks, of `threads` threads where not of the config's.
+    /// Collective.
+    fn load(&self, comm: &Comm, ranks: usize, threads: Option<usize>) -> Result<Params> {
+        let path = self.path();
+        let text = read_config(comm, path)?;
+        comm.agree(Params::load(path, &text, &self.overrides, threads, ranks))
+    }
+}
+
+/// The text of the config, read by rank 0 so that all ranks see the same.
+fn read_config(comm: &Comm, path: &Path) -> Result<String> {
+    let read = if comm.rank() == 0 {
+        fs::read_to_string(path)
+            .map_err(|error| Error::input(format!("{}: cannot read: {error}", path.display())))
+    } else {
+        Ok(String::new())
+    };
+    let mut bytes = comm.agree(read)?.into_bytes();
+    comm.broadcast(0, &mut bytes);
+    Ok(String::from_utf8(bytes).expect("sent as text"))
+}
