@@ -214,6 +214,17 @@ impl Comm {
         all
     }
 
+    /// The ranks on this machine: how many there are, and the sum of their `mine`.
+    pub fn on_node(&self, mine: u64) -> (usize, u64) {
+        let Some(mpi) = &self.mpi else {
+            return (1, mine);
+        };
+        let node = mpi.world.split_shared(self.rank as i32);
+        let mut all = 0;
+        node.all_reduce_into(&mine, &mut all, SystemOperation::sum());
+        (node.size() as usize, all)
+    }
+
     /// The largest `mine` of all ranks.
     pub fn max(&self, mine: u64) -> u64 {
         self.reduce(mine, SystemOperation::max())
@@ -372,6 +383,7 @@ mod tests {
         assert_eq!(comm.all_to_all_lists(vec![vec![5, 6]]), [[5, 6]]);
         assert_eq!(comm.gather(&[7u64]), [7]);
         assert_eq!((comm.max(3), comm.sum(4)), (3, 4));
+        assert_eq!(comm.on_node(5), (1, 5));
         assert_eq!(comm.agree(Ok(1)), Ok(1));
         let error = Error::input("a.toml: bad");
         assert_eq!(comm.agree::<()>(Err(error.clone())), Err(error));

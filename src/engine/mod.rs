@@ -1,6 +1,7 @@
 //! The simulation: built once, then one loop over intervals of min_delay.
 
 mod build;
+mod memory;
 mod team;
 mod timers;
 
@@ -34,6 +35,8 @@ pub struct Simulation {
     clock: Clock,
     delays: Delays,
     construction: Construction,
+    /// Bytes that connecting took and gave back.
+    drafts: u64,
     /// Entries of the last exchange, (lag, row), and what they mean to the rows here.
     entries: Vec<u64>,
     arrivals: Vec<Arrival>,
@@ -70,7 +73,7 @@ pub struct Progress {
 }
 
 /// Intervals between two prunings of the spike history.
-const PRUNE_EVERY: u32 = 1024;
+pub const PRUNE_EVERY: u32 = 1024;
 
 impl Simulation {
     /// Advances the network to the end of the run. Collective.

@@ -5,6 +5,7 @@ use std::path::Path;
 use hdf5::{File, Group};
 
 use super::create::{Column, Output, Storage, attribute, label, steady_group};
+use super::{CHUNK_CACHE, column_bytes};
 use crate::error::Result;
 use crate::units::{Ms, Projection};
 
@@ -155,6 +156,22 @@ impl WeightWriter {
         assert!(self.unfinished.is_none(), "a snapshot was not ended");
         self.output.close()
     }
+}
+
+/// Bytes of the attributes, groups and notes of a file.
+const FILE_HEAD: u64 = 36_864;
+
+/// Bytes of an uncompressed file with `snapshots` of `synapses` synapses from the first
+/// `sources` neurons of E.
+pub fn file_bytes(synapses: u64, snapshots: u64, sources: u64) -> u64 {
+    let ids_and_weights = (3 + snapshots) * column_bytes(synapses, 8, CHUNK);
+    FILE_HEAD + ids_and_weights + 2 * column_bytes(sources, 16, INDEX_CHUNK)
+}
+
+/// Bytes of its chunks that HDF5 keeps in memory: of ids and weights, and of the index.
+pub fn cached_bytes(synapses: u64, sources: u64) -> u64 {
+    let column = column_bytes(synapses, 8, CHUNK).min(CHUNK_CACHE);
+    4 * column + 2 * column_bytes(sources, 16, INDEX_CHUNK).min(CHUNK_CACHE)
 }
 
 /// Name of the dataset with the weights at time `at`.
