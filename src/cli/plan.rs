@@ -25,8 +25,7 @@ pub(super) struct Plan {
     /// Threads of each rank, instead of the config's.
     #[arg(long, value_name = "T")]
     threads: Option<usize>,
-    /// Memory that a rank may take, such as 64GB or 4GiB [default: what this machine has
-    /// available, as if every rank had one like it for itself]
+    /// Memory a rank may take, such as 64GB or 4GiB [default: what is left on this machine]
     #[arg(long, value_name = "SIZE")]
     memory_per_rank: Option<String>,
     /// Mean rate of the neurons (spikes/s), where the config does not decide it.

@@ -26,14 +26,15 @@ pub(super) struct Run {
     /// Threads of each rank, instead of the config's.
     #[arg(long, value_name = "T")]
     threads: Option<usize>,
-    /// Directory for spikes.h5, weights.h5 and run.json [default: results/<name of CONFIG>]
+    /// Directory of the result [default: results/<name of CONFIG>]
+    ///
+    /// It takes spikes.h5, weights.h5 and run.json.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Overwrite a result that is already in the directory; try what does not fit the memory.
+    /// Overwrite a result that is there; try what does not fit the memory.
     #[arg(long)]
     force: bool,
-    /// Memory that a rank may take, such as 64GB or 4GiB [default: what is available, divided
-    /// among the ranks of a machine]
+    /// Memory a rank may take, such as 64GB [default: its share]
     #[arg(long, value_name = "SIZE")]
     memory_per_rank: Option<String>,
     /// Say nothing but errors.

@@ -158,15 +158,16 @@ pub(super) fn distinct(pool: f64, targets: f64, k: f64, multapses: bool) -> f64 
 /// The largest of `samples` Poisson numbers of mean `mean`: the smallest n that fewer than
 /// one of them is expected to exceed.
 ///
-/// By the tail's leading term P(X ≥ n) ≈ e^(n − mean − n ln(n/mean)) / √(2πn).
+/// By the tail P(X ≥ n) ≈ P(X = n) / (1 − mean/(n + 1)), n > mean, with Stirling's formula.
 pub(super) fn largest_of(mean: f64, samples: f64) -> u64 {
     if mean <= 0.0 {
         return 0;
     }
     let exceeded = |n: u64| {
         let n = n as f64 + 1.0;
-        let tail = n - mean - n * libm::log(n / mean) - 0.5 * libm::log(std::f64::consts::TAU * n);
-        tail + libm::log(samples) > 0.0
+        let here = n - mean - n * libm::log(n / mean) - 0.5 * libm::log(std::f64::consts::TAU * n);
+        let beyond = libm::log1p(-mean / (n + 1.0));
+        here - beyond + libm::log(samples) > 0.0
     };
     let (mut low, mut high) = (mean as u64, 2 * mean as u64 + 64);
     while exceeded(high) {

@@ -10,7 +10,8 @@ use super::{Plan, RateSource};
 /// Name of the line, rank 0, other ranks, what it is.
 fn line(table: &mut String, name: &str, bytes: [u64; 2], what: &str) {
     let [first, other] = bytes.map(show_size);
-    writeln!(table, "{name:<20} {first:>11} {other:>11}  {what}").expect("memory takes it");
+    let text = format!("{name:<20} {first:>11} {other:>11}  {what}");
+    writeln!(table, "{}", text.trim_end()).expect("memory takes it");
 }
 
 pub(super) fn of(plan: &Plan) -> String {
