@@ -28,9 +28,9 @@ pub(super) struct Plan {
     /// Memory a rank may take, such as 64GB or 4GiB [default: what is left on this machine]
     #[arg(long, value_name = "SIZE")]
     memory_per_rank: Option<String>,
-    /// Mean rate of the neurons (spikes/s), where the config does not decide it.
-    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
-    rate: Option<f64>,
+    /// Mean rate of all neurons (spikes/s) or of E and of I, where the config does not decide it.
+    #[arg(long, value_name = "RATE|E,I", value_parser = rates, allow_negative_numbers = true)]
+    rate: Option<[f64; 2]>,
     /// Print JSON, sizes in bytes.
     #[arg(long)]
     json: bool,
@@ -42,6 +42,19 @@ pub(super) fn given_memory(text: Option<&str>) -> Result<Option<u64>> {
         parse_size(text).map_err(|error| Error::input(format!("--memory-per-rank {text}: {error}")))
     };
     text.map(parse).transpose()
+}
+
+/// `5` or `4.5,6` as the rates of E and I.
+fn rates(text: &str) -> std::result::Result<[f64; 2], String> {
+    let rate = |text: &str| {
+        text.trim()
+            .parse()
+            .ok()
+            .filter(|rate| (0.0..1e6).contains(rate))
+    };
+    let (e, i) = text.split_once(',').unwrap_or((text, text));
+    let rates = rate(e).zip(rate(i)).map(|(e, i)| [e, i]);
+    rates.ok_or_else(|| "must be one or two rates, 0 … 1e6 (spikes/s)".to_owned())
 }
 
 /// The plan and what comes of it.
@@ -61,14 +74,6 @@ struct Answer<'a> {
 /// Bad input, and a run that does not fit, after the plan was printed.
 pub(super) fn run(comm: &Comm, arguments: &Plan) -> Result<()> {
     let memory = given_memory(arguments.memory_per_rank.as_deref())?;
-    if let Some(rate) = arguments
-        .rate
-        .filter(|rate| !(0.0..f64::INFINITY).contains(rate))
-    {
-        return Err(Error::input(format!(
-            "--rate {rate}: must be ≥ 0 (spikes/s)"
-        )));
-    }
     let ranks = arguments.ranks;
     let most_is = |most: u64, with: &str| {
         let allowed = format!("must be an integer 1 … {most}{with}");

@@ -49,14 +49,13 @@ impl Inputs {
     }
 }
 
-/// Mean rate of the neurons (spikes/s): what nothing else says is taken to be the same for E
-/// and I.
+/// Mean rates of E and of I (spikes/s).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Rate {
     /// After the warm-up.
-    pub recorded: f64,
+    pub recorded: [f64; 2],
     /// Over the whole run.
-    pub overall: f64,
+    pub overall: [f64; 2],
     /// Where they are from.
     pub source: RateSource,
 }
@@ -78,11 +77,11 @@ pub enum RateSource {
 const ASSUMED: f64 = 5.0;
 
 impl Rate {
-    /// `rate` all the time.
-    pub fn given(rate: f64) -> Self {
+    /// `rates` of E and I all the time.
+    pub fn given(rates: [f64; 2]) -> Self {
         Rate {
-            recorded: rate,
-            overall: rate,
+            recorded: rates,
+            overall: rates,
             source: RateSource::Given,
         }
     }
@@ -93,7 +92,7 @@ impl Rate {
         let neuron = &params.neuron;
         let assumed = Rate {
             source: RateSource::Assumed,
-            ..Rate::given(ASSUMED)
+            ..Rate::given([ASSUMED; 2])
         };
         if neuron.model != NeuronModel::IgnoreAndFire {
             return assumed;
@@ -104,8 +103,8 @@ impl Rate {
         let spikes = |time| mean_spikes(neuron.rate, neuron.phase, seconds(Steps(1)), time);
         let all = spikes(presim + recorded);
         Rate {
-            recorded: (all - spikes(presim)) / recorded,
-            overall: all / (presim + recorded),
+            recorded: [(all - spikes(presim)) / recorded; 2],
+            overall: [all / (presim + recorded); 2],
             // Rates from a file take the place of the ranges.
             source: match neuron.initial {
                 None => RateSource::Parameters,

@@ -18,7 +18,8 @@ pub use limits::{Beyond, Limit};
 use serde::Serialize;
 
 use crate::memory::{ByStructure, Structure};
-use crate::params::Params;
+use crate::outcome;
+use crate::params::{Params, Stimulus};
 use crate::recording::Recorder;
 use crate::sonata;
 use crate::spikes::Exchange;
@@ -204,42 +205,45 @@ fn libraries(expected: &Expected, leads: bool) -> u64 {
     let params = expected.params;
     let reads = params.network.edges.is_some()
         || params.neuron.initial.is_some()
-        || matches!(params.stimulus, crate::params::Stimulus::Spikes(_));
+        || matches!(params.stimulus, Stimulus::Spikes(_));
     let writes = leads && (params.record.spikes || params.record.weights.is_some());
     if reads || writes {
         bytes += sonata::LIBRARY;
     }
     if leads {
-        if params.record.spikes {
-            let spikes = expected.recorded_spikes().map(|count| count as u64);
-            bytes += sonata::spikes::cached_bytes(spikes);
-        }
-        if let Some(selected) = expected.selected_weights() {
-            bytes +=
-                sonata::weights::cached_bytes(selected.synapses as u64, selected.sources as u64);
-        }
+        bytes + chunks(expected)
+    } else {
+        bytes
     }
-    bytes
+}
+
+/// Chunks of the files that HDF5 keeps in memory. Those of a snapshot's columns are given back
+/// at its end, and then serve the spikes and the next snapshot.
+fn chunks(expected: &Expected) -> u64 {
+    let spikes = match expected.params.record.spikes {
+        true => sonata::spikes::cached_bytes(expected.recorded_spikes().map(|count| count as u64)),
+        false => 0,
+    };
+    expected.selected_weights().map_or(spikes, |selected| {
+        let weights = sonata::weights::cached_bytes(&selected.content());
+        match selected.snapshots {
+            1 => weights + spikes,
+            _ => weights.max(spikes),
+        }
+    })
 }
 
 fn files(expected: &Expected) -> Files {
-    let record = &expected.params.record;
-    let spikes = expected.recorded_spikes().map(|count| count as u64);
-    let weights = expected.selected_weights().map_or(0, |selected| {
-        sonata::weights::file_bytes(
-            selected.synapses as u64,
-            selected.snapshots,
-            selected.sources as u64,
-        )
-    });
-    let spikes = if record.spikes {
-        sonata::spikes::file_bytes(spikes)
-    } else {
-        0
+    let spikes = match expected.params.record.spikes {
+        true => sonata::spikes::file_bytes(expected.recorded_spikes().map(|count| count as u64)),
+        false => 0,
     };
+    let weights = expected.selected_weights().map_or(0, |selected| {
+        sonata::weights::file_bytes(&selected.content(), selected.snapshots)
+    });
     Files {
         spikes,
         weights,
-        run: crate::outcome::file_bytes(expected.params),
+        run: outcome::file_bytes(expected.params),
     }
 }

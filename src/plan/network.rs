@@ -6,6 +6,7 @@ use crate::memory::{ByStructure, Structure};
 use crate::network::Placement;
 use crate::neuron::{self, Neurons};
 use crate::params::{NeuronModel, Params, Stimulus};
+use crate::sonata::weights;
 use crate::spikes::{Exchange, TargetTable};
 use crate::stimulus::Input;
 use crate::synapse::{Draft, PlasticProjection, Rows, Sources, StaticProjection};
@@ -36,6 +37,18 @@ pub(super) struct Selected {
     pub synapses: f64,
     pub sources: f64,
     pub snapshots: u64,
+}
+
+impl Selected {
+    /// As the file holds it, its synapses being spread over the sources by chance.
+    pub fn content(&self) -> weights::Content {
+        let missed = libm::exp(-self.synapses / self.sources.max(1.0));
+        weights::Content {
+            synapses: self.synapses as u64,
+            sources: self.sources as u64,
+            occurring: (self.sources * (1.0 - missed)) as u64,
+        }
+    }
 }
 
 /// Populations by name: E and I.
@@ -107,8 +120,8 @@ impl<'a> Expected<'a> {
         let e = neurons.min(network.N_E);
         let seconds = self.seconds(self.params.simulation.T);
         [
-            f64::from(e) * self.rate.recorded * seconds,
-            f64::from(neurons - e) * self.rate.recorded * seconds,
+            f64::from(e) * self.rate.recorded[E] * seconds,
+            f64::from(neurons - e) * self.rate.recorded[I] * seconds,
         ]
     }
 
@@ -157,7 +170,7 @@ impl<'a> Expected<'a> {
     pub fn volume(&self) -> Volume {
         let interval = self.min_delay();
         let seconds = self.seconds(interval);
-        let fire = |which: usize| self.sizes()[which] * self.rate.overall * seconds;
+        let fire = |which: usize| self.sizes()[which] * self.rate.overall[which] * seconds;
         let listened = |which: usize| self.rows[which] / self.sizes()[which].max(1.0);
         let entries = fire(E) * listened(E) + fire(I) * listened(I);
         let intervals = (self.whole_time() / seconds).ceil();
@@ -206,7 +219,7 @@ impl<'a> Expected<'a> {
     /// Spikes of an excitatory neuron that its history keeps beside the latest two: those since
     /// the source that has been silent longest fired, as of the pruning before.
     fn older_spikes(&self) -> f64 {
-        let (neuron, rate) = (&self.params.neuron, self.rate.overall);
+        let (neuron, rate) = (&self.params.neuron, self.rate.overall[E]);
         if rate <= 0.0 {
             return 0.0;
         }

@@ -48,7 +48,7 @@ pub(super) fn of(plan: &Plan) -> String {
             exchange.intervals
         ),
     );
-    say("mean rate", rate(plan));
+    say("rates", rate(plan));
     for (place, limit) in plan
         .limits
         .iter()
@@ -115,9 +115,10 @@ fn memory(table: &mut String, plan: &Plan) {
 
 fn rate(plan: &Plan) -> String {
     let source = match plan.rate.source {
-        RateSource::Parameters => "follows from the parameters",
+        RateSource::Parameters => "they follow from the parameters",
         RateSource::Given => "as given",
         RateSource::Assumed => "assumed: nobody knows before it has run, --rate says otherwise",
     };
-    format!("{:.3} spikes/s, {source}", plan.rate.recorded)
+    let [e, i] = plan.rate.recorded;
+    format!("E {e:.3} spikes/s, I {i:.3} spikes/s, {source}")
 }

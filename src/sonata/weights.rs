@@ -161,17 +161,35 @@ impl WeightWriter {
 /// Bytes of the attributes, groups and notes of a file.
 const FILE_HEAD: u64 = 36_864;
 
-/// Bytes of an uncompressed file with `snapshots` of `synapses` synapses from the first
-/// `sources` neurons of E.
-pub fn file_bytes(synapses: u64, snapshots: u64, sources: u64) -> u64 {
-    let ids_and_weights = (3 + snapshots) * column_bytes(synapses, 8, CHUNK);
-    FILE_HEAD + ids_and_weights + 2 * column_bytes(sources, 16, INDEX_CHUNK)
+/// How much a file holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Content {
+    /// Synapses of a snapshot.
+    pub synapses: u64,
+    /// Sources they may come from, the first so many of E.
+    pub sources: u64,
+    /// Sources they do come from.
+    pub occurring: u64,
+}
+
+impl Content {
+    /// Bytes of the two columns of the index.
+    fn index(&self) -> [u64; 2] {
+        [self.sources, self.occurring].map(|rows| column_bytes(rows, 16, INDEX_CHUNK))
+    }
+}
+
+/// Bytes of an uncompressed file of `snapshots` snapshots.
+pub fn file_bytes(content: &Content, snapshots: u64) -> u64 {
+    let ids_and_weights = (3 + snapshots) * column_bytes(content.synapses, 8, CHUNK);
+    FILE_HEAD + ids_and_weights + content.index().iter().sum::<u64>()
 }
 
 /// Bytes of its chunks that HDF5 keeps in memory: of ids and weights, and of the index.
-pub fn cached_bytes(synapses: u64, sources: u64) -> u64 {
-    let column = column_bytes(synapses, 8, CHUNK).min(CHUNK_CACHE);
-    4 * column + 2 * column_bytes(sources, 16, INDEX_CHUNK).min(CHUNK_CACHE)
+pub fn cached_bytes(content: &Content) -> u64 {
+    let column = column_bytes(content.synapses, 8, CHUNK).min(CHUNK_CACHE);
+    let index = content.index().map(|bytes| bytes.min(CHUNK_CACHE));
+    4 * column + index.iter().sum::<u64>()
 }
 
 /// Name of the dataset with the weights at time `at`.
