@@ -1,6 +1,7 @@
 //! The two mailboxes between synapses and neurons: what will arrive, and who fired when.
 
 use crate::math::GridExp;
+use crate::memory::room;
 use crate::pages::HugeArray;
 use crate::stimulus::GROUP;
 use crate::units::{Lid, Ms, Steps};
@@ -64,6 +65,19 @@ impl RingBuffer {
             let sums = &mut channels.next().expect("as many channels")[group * GROUP..];
             sums.first_chunk_mut().expect("whole groups")
         })
+    }
+}
+
+/// Memory, in bytes.
+impl RingBuffer {
+    /// Of [`RingBuffer::new`] with the same numbers.
+    pub fn bytes(neurons: u64, channels: u64, slots: u64) -> u64 {
+        HugeArray::<f64>::bytes(neurons.next_multiple_of(GROUP as u64) * channels * slots)
+    }
+
+    /// As it is.
+    pub fn held(&self) -> u64 {
+        self.sums.held()
     }
 }
 
@@ -237,6 +251,24 @@ impl SpikeHistory {
             });
             older.shrink_to(2 * older.len());
         }
+    }
+}
+
+/// Memory, in bytes.
+impl SpikeHistory {
+    /// Of `neurons` neurons, each with `older` spikes, in the mean, beside its latest two.
+    pub fn bytes(neurons: u64, older: f64) -> u64 {
+        let each = size_of::<Recent>() + size_of::<Vec<Post>>();
+        // A list that is not empty begins with room for four and doubles when it is full,
+        // which leaves a third of it empty in the mean.
+        let room = (4.0 * -libm::expm1(-older)).max(1.5 * older);
+        each as u64 * neurons + (size_of::<Post>() as f64 * room * neurons as f64) as u64
+    }
+
+    /// As it is.
+    pub fn held(&self) -> u64 {
+        let older: u64 = self.older.iter().map(room).sum();
+        room(&self.recent) + room(&self.older) + older
     }
 }
 

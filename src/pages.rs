@@ -14,7 +14,7 @@ use memmap2::MmapMut;
 pub struct HugeArray<T> {
     map: MmapMut,
     /// Where the array lies in it.
-    bytes: Range<usize>,
+    range: Range<usize>,
     of: PhantomData<T>,
 }
 
@@ -27,7 +27,7 @@ impl<T: Pod> HugeArray<T> {
     /// `len` zeros. Panics where the system has no memory left.
     pub fn zeroed(len: usize) -> Self {
         let bytes = len * size_of::<T>();
-        let whole = bytes.next_multiple_of(HUGE);
+        let whole = Self::bytes(len as u64) as usize;
         // What is not touched takes no memory.
         let map = MmapMut::map_anon(whole + HUGE).expect("memory for an array");
         let start = map.as_ptr().align_offset(HUGE);
@@ -38,9 +38,27 @@ impl<T: Pod> HugeArray<T> {
         }
         HugeArray {
             map,
-            bytes: start..start + bytes,
+            range: start..start + bytes,
             of: PhantomData,
         }
+    }
+}
+
+/// Memory, in bytes.
+impl<T> HugeArray<T> {
+    /// Of `len` elements, where the system has huge pages.
+    pub fn bytes(len: u64) -> u64 {
+        let bytes = len * size_of::<T>() as u64;
+        if bytes < WORTHWHILE as u64 {
+            bytes
+        } else {
+            bytes.next_multiple_of(HUGE as u64)
+        }
+    }
+
+    /// As it is.
+    pub fn held(&self) -> u64 {
+        Self::bytes((self.range.len() / size_of::<T>()) as u64)
     }
 }
 
@@ -49,14 +67,14 @@ impl<T: Pod> Deref for HugeArray<T> {
 
     #[inline(always)]
     fn deref(&self) -> &[T] {
-        bytemuck::cast_slice(&self.map[self.bytes.clone()])
+        bytemuck::cast_slice(&self.map[self.range.clone()])
     }
 }
 
 impl<T: Pod> DerefMut for HugeArray<T> {
     #[inline(always)]
     fn deref_mut(&mut self) -> &mut [T] {
-        bytemuck::cast_slice_mut(&mut self.map[self.bytes.clone()])
+        bytemuck::cast_slice_mut(&mut self.map[self.range.clone()])
     }
 }
 

@@ -15,14 +15,17 @@ use crate::error::{Error, Result};
 use crate::network::Placement;
 use crate::neuron::{Emission, Interval};
 use crate::params::{Params, WeightRecord};
-use crate::sonata::spikes::SpikeWriter;
+use crate::sonata::spikes::{HELD_BACK, SpikeWriter};
 use crate::sonata::weights::{Synapse, WeightWriter};
 use crate::synapse::Sources;
 use crate::units::{Gid, Lid, Ms, Steps};
 use crate::vp::VirtualProcess;
 
-/// Recorded spikes that a rank holds at most before it asks for a flush: 4 MiB.
-const MANY: usize = 1 << 19;
+/// Recorded spikes that a rank holds at most before it asks for a flush: 512 KiB, of which
+/// rank 0 gets as much from every rank.
+const MANY: usize = 1 << 16;
+/// Gathered spikes handed to the writer at once.
+const PORTION: usize = 1 << 14;
 /// How old an unflushed spike may get.
 const OFTEN: Duration = Duration::from_secs(1);
 /// Synapses gathered at once when weights are written: 16 MiB.
@@ -46,6 +49,8 @@ pub struct Recorder {
     failure: Option<Error>,
     digest: Digest,
     counts: [u64; 2],
+    /// The most bytes that spikes or a block of a snapshot took.
+    most_held: u64,
 }
 
 impl Recorder {
@@ -90,6 +95,7 @@ impl Recorder {
             failure: None,
             digest: Digest::default(),
             counts: [0; 2],
+            most_held: 0,
         })
     }
 
@@ -136,17 +142,20 @@ impl Recorder {
     /// [`Recorder::close`].
     pub fn flush(&mut self, comm: &Comm) {
         let mut spikes = comm.gather(&self.waiting);
+        let gathered = self.spikes.as_ref().map_or(0, |_| spikes.len() as u64);
+        self.hold(Self::flush_bytes(self.waiting.len() as u64, gathered));
         self.waiting.clear();
         self.flushed = Instant::now();
         let Some(writer) = &mut self.spikes else {
             return;
         };
         spikes.sort_unstable();
-        let spikes: Vec<(Steps, Gid)> = spikes
-            .iter()
-            .map(|&key| (Steps((key >> 32) as i32), Gid(key as u32)))
-            .collect();
-        if let Err(error) = writer.append(&spikes).and_then(|()| writer.flush()) {
+        let spike = |&key: &u64| (Steps((key >> 32) as i32), Gid(key as u32));
+        let written = spikes.chunks(PORTION).try_for_each(|keys| {
+            let spikes: Vec<(Steps, Gid)> = keys.iter().map(spike).collect();
+            writer.append(&spikes)
+        });
+        if let Err(error) = written.and_then(|()| writer.flush()) {
             self.failure.get_or_insert(error);
         }
     }
@@ -179,20 +188,23 @@ impl Recorder {
         let plastic = |vp: &mut Mutex<VirtualProcess>| {
             vp.get_mut().expect("no panic passed").ee.rows.len() as u64
         };
-        let all = comm.sum(vps.iter_mut().map(plastic).sum());
-        let share = (BLOCK * u64::from(self.n_e))
-            .checked_div(all)
-            .unwrap_or(BLOCK);
-        let step = share.clamp(1, u64::from(u32::MAX)) as usize;
+        let mine: u64 = vps.iter_mut().map(plastic).sum();
+        let all = comm.sum(mine);
+        let step = Self::sources_at_once(self.n_e, all) as usize;
         let at = at.to_ms(self.dt);
         let mut result = self
             .weights
             .as_mut()
             .map_or(Ok(()), |writer| writer.begin(at));
+        // One allocation each, of which only what is filled takes memory.
+        let (mut keys, mut weights) = (Vec::new(), Vec::new());
+        let most = mine.min(BLOCK + BLOCK / 8) as usize;
+        keys.reserve_exact(most);
+        weights.reserve_exact(most);
         for first in (0..selection.sources).step_by(step) {
             let block = first..selection.sources.min(first.saturating_add(step as u32));
-            let mut keys = Vec::new();
-            let mut weights = Vec::new();
+            keys.clear();
+            weights.clear();
             for (vp, thread) in vps.iter_mut().zip(0..) {
                 let vp = vp.get_mut().expect("no panic passed");
                 for_each_weight(
@@ -209,12 +221,17 @@ impl Recorder {
                     },
                 );
             }
-            let (keys, weights) = (comm.gather(&keys), comm.gather(&weights));
+            let gathered = (comm.gather(&keys), comm.gather(&weights));
+            self.hold(Self::snapshot_bytes(
+                keys.len() as u64,
+                gathered.0.len() as u64,
+            ));
             if let Some(writer) = &mut self.weights {
+                let (keys, weights) = gathered;
                 let mut synapses: Vec<Synapse> = keys
-                    .iter()
+                    .into_iter()
                     .zip(weights)
-                    .map(|(&key, weight)| Synapse {
+                    .map(|(key, weight)| Synapse {
                         source: (key >> 32) as u32,
                         target: key as u32,
                         weight,
@@ -247,6 +264,40 @@ impl Recorder {
             result = result.and(writer.close());
         }
         comm.agree(result)
+    }
+}
+
+/// Memory, in bytes.
+impl Recorder {
+    /// Sources whose synapses are gathered at once, of `n_e` with `synapses` in all.
+    pub fn sources_at_once(n_e: u32, synapses: u64) -> u64 {
+        let share = (BLOCK * u64::from(n_e)).checked_div(synapses);
+        share.unwrap_or(BLOCK).clamp(1, u64::from(u32::MAX))
+    }
+
+    /// Of a block of a snapshot with `local` synapses of this rank, `gathered` on rank 0:
+    /// keys and weights here; there those of all, then synapses, and with them what sorts them,
+    /// or two columns of ids for the file.
+    pub fn snapshot_bytes(local: u64, gathered: u64) -> u64 {
+        (8 + 8) * local + (size_of::<Synapse>() as u64 + 8 + 8) * gathered
+    }
+
+    /// Of a flush of `local` spikes of this rank, `gathered` on rank 0: keys here; there keys,
+    /// and those spikes that wait for the file.
+    pub fn flush_bytes(local: u64, gathered: u64) -> u64 {
+        8 * local + 8 * gathered + (8 + 16) * gathered.min(HELD_BACK as u64)
+    }
+
+    /// Most spikes that wait on a rank.
+    pub const MOST_WAITING: u64 = MANY as u64;
+
+    /// The most held at once so far.
+    pub fn held(&self) -> u64 {
+        self.most_held
+    }
+
+    fn hold(&mut self, bytes: u64) {
+        self.most_held = self.most_held.max(bytes);
     }
 }
 

@@ -25,6 +25,7 @@
 
 use crate::comm::Comm;
 use crate::error::{Error, Result};
+use crate::memory::room;
 use crate::network::Placement;
 use crate::neuron::Emission;
 use crate::units::{Gid, Lid, Steps};
@@ -103,6 +104,19 @@ impl TargetTable {
     }
 }
 
+/// Memory, in bytes.
+impl TargetTable {
+    /// Of `neurons` neurons that are listened to `entries` times in all.
+    pub fn bytes(neurons: u64, entries: u64) -> u64 {
+        4 * (neurons + 1) + size_of::<TargetRow>() as u64 * entries
+    }
+
+    /// As it is.
+    pub fn held(&self) -> u64 {
+        room(&self.starts) + room(&self.targets)
+    }
+}
+
 /// How an entry holds row and lag; the same on all ranks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Entry {
@@ -115,7 +129,6 @@ enum Entry {
 impl Entry {
     /// The form for up to `rows` rows on any rank and `lags` lags.
     fn fitting(rows: u64, lags: u32) -> Self {
-        let bits = |values: u64| u64::BITS - values.saturating_sub(1).leading_zeros();
         let row_bits = bits(rows);
         if row_bits + bits(u64::from(lags)) <= 32 {
             Entry::Narrow { row_bits }
@@ -323,6 +336,45 @@ impl Exchange {
     pub fn statistics(&self) -> ExchangeStatistics {
         self.statistics
     }
+}
+
+/// Memory, in bytes, and the sizes it depends on.
+impl Exchange {
+    /// Both buffers for `ranks` ranks and chunks that hold `capacity` words.
+    pub fn bytes(ranks: u64, capacity: u64) -> u64 {
+        2 * ranks * Self::chunk_bytes(capacity) + size_of::<usize>() as u64 * ranks
+    }
+
+    /// A chunk of `capacity` words as it travels.
+    pub fn chunk_bytes(capacity: u64) -> u64 {
+        4 * (HEADER as u64 + capacity)
+    }
+
+    /// As it is.
+    pub fn held(&self) -> u64 {
+        room(&self.send) + room(&self.receive) + room(&self.needs)
+    }
+
+    /// Capacity (words) after a chunk of `need` words, where `capacity` did not suffice.
+    pub fn grown(capacity: u64, need: u64) -> u64 {
+        if need > capacity.max(LEAST as u64) {
+            (need + need / 2).next_multiple_of(2)
+        } else {
+            capacity.max(LEAST as u64)
+        }
+    }
+
+    /// Bits of an entry for `rows` rows on a rank and `lags` lags; with more than 32 it takes
+    /// two words, else one.
+    pub fn entry_bits(rows: u64, lags: u32) -> (u32, u64) {
+        let bits = bits(rows) + bits(u64::from(lags));
+        (bits, Entry::fitting(rows, lags).words() as u64)
+    }
+}
+
+/// Bits that tell `values` values apart.
+fn bits(values: u64) -> u32 {
+    u64::BITS - values.saturating_sub(1).leading_zeros()
 }
 
 /// Splits what [`Exchange::received`] yields: the row, and the stamp of an entry of the

@@ -7,6 +7,7 @@ use rand::Rng;
 use rand::rand_core::block::Generator;
 use rand_chacha::ChaCha8Core;
 
+use crate::memory::room;
 use crate::pages::HugeArray;
 use crate::rng::{Purpose, blocks, stream};
 use crate::simd::{self, Kernel};
@@ -141,6 +142,35 @@ impl Input {
                 fill_given(&spikes[range], lower, upper);
             }
         }
+    }
+}
+
+/// Memory, in bytes.
+impl Input {
+    /// Of Poisson sources of `mean` spikes a step.
+    pub fn poisson_bytes(mean: f64, neurons: u64) -> u64 {
+        let most = PoissonLaw::new(mean).most();
+        Self::tile_bytes(neurons, most > 255) + size_of::<PoissonTrain>() as u64 * neurons
+    }
+
+    /// Of `spikes` given spikes within `steps` steps, at most 255 a neuron and step.
+    pub fn given_bytes(spikes: u64, steps: u64, neurons: u64) -> u64 {
+        let tiles = neurons.div_ceil(GROUP as u64) * steps.div_ceil(BLOCK as u64);
+        Self::tile_bytes(neurons, false) + 8 * spikes + 8 * (tiles + 1)
+    }
+
+    fn tile_bytes(neurons: u64, upper: bool) -> u64 {
+        let groups = neurons.div_ceil(GROUP as u64);
+        (1 + u64::from(upper)) * HugeArray::<Tile>::bytes(groups) + 4 * groups
+    }
+
+    /// As it is.
+    pub fn held(&self) -> u64 {
+        let source = match &self.source {
+            Source::Poisson { trains, .. } => room(trains),
+            Source::Given { spikes, starts } => room(spikes) + room(starts),
+        };
+        source + self.lower.held() + self.upper.held() + room(&self.held)
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::buffers::{RingBuffer, SpikeHistory};
+use crate::memory::{ByStructure, Structure};
 use crate::neuron::{Emission, Interval, Neurons};
 use crate::simd::{self, Kernel};
 use crate::spikes::TargetTable;
@@ -91,6 +92,20 @@ impl VirtualProcess {
                 Steps(interval.start.0 + 1 + emission.lag as i32),
             );
         }
+    }
+
+    /// Adds the bytes held here, by structure.
+    pub fn add_held(&self, held: &mut ByStructure<u64>) {
+        let fixed = [&self.ei, &self.ie, &self.ii];
+        held[Structure::PlasticSynapses] += self.ee.held();
+        held[Structure::StaticSynapses] += fixed.map(StaticProjection::held).iter().sum::<u64>();
+        let index = fixed.map(|projection| projection.rows.index_held());
+        held[Structure::RowIndex] += self.ee.rows.index_held() + index.iter().sum::<u64>();
+        held[Structure::TargetTable] += self.table.held();
+        held[Structure::Neurons] += self.neurons.held();
+        held[Structure::RingBuffers] += self.ring.held();
+        held[Structure::ExternalInput] += self.input.held();
+        held[Structure::SpikeHistory] += self.history.held();
     }
 
     /// Synapses held, plastic and static.

@@ -274,7 +274,15 @@ fn cut(printed: &str) -> Option<(&str, i32, &str)> {
 
 /// The line without the numbers of measured times and sizes.
 fn unmeasured(line: &str) -> String {
-    const MEASURED: [&str; 4] = ["construction", "simulate", "real-time factor", "memory"];
+    const MEASURED: [&str; 7] = [
+        "construction",
+        "simulate",
+        "real-time factor",
+        "memory",
+        "program",
+        "peak",
+        "fits",
+    ];
     if !MEASURED.iter().any(|label| line.starts_with(label)) {
         return line.to_owned();
     }

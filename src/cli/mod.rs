@@ -30,6 +30,7 @@ use run::Run;
 #[derive(Debug, Parser)]
 #[command(name = "stdp-hpc", version, after_long_help = KEYS)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(disable_help_subcommand = true)]
 struct Arguments {
     #[command(flatten)]
     run: Run,

@@ -1,13 +1,20 @@
 //! `stdp-hpc plan CONFIG`: what a run would take, before anything is built.
 
+use std::io::{Write, stdout};
+
 use clap::Args;
+use serde::Serialize;
 
 use crate::comm::Comm;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::memory::{self, parse_size, resident, show_size};
+use crate::plan::{self, Inputs, Rate};
 
 use super::Config;
 
-/// Tells what a run on R ranks of T threads would take, and whether it fits; builds nothing.
+/// Tells what a run on R ranks of T threads would take and whether it fits; builds nothing.
+///
+/// The exit code is 0 if the run fits and 2 if not.
 #[derive(Debug, Args)]
 pub(super) struct Plan {
     #[command(flatten)]
@@ -18,12 +25,123 @@ pub(super) struct Plan {
     /// Threads of each rank, instead of the config's.
     #[arg(long, value_name = "T")]
     threads: Option<usize>,
+    /// Memory a rank may take, such as 64GB or 4GiB [default: what is left on this machine]
+    #[arg(long, value_name = "SIZE")]
+    memory_per_rank: Option<String>,
+    /// Mean rate of all neurons (spikes/s) or of E and of I, where the config does not decide it.
+    #[arg(long, value_name = "RATE|E,I", value_parser = rates, allow_negative_numbers = true)]
+    rate: Option<[f64; 2]>,
+    /// Print JSON, sizes in bytes.
+    #[arg(long)]
+    json: bool,
+}
+
+/// The size that `--memory-per-rank` gives, if any.
+pub(super) fn given_memory(text: Option<&str>) -> Result<Option<u64>> {
+    let parse = |text: &str| {
+        parse_size(text).map_err(|error| Error::input(format!("--memory-per-rank {text}: {error}")))
+    };
+    text.map(parse).transpose()
+}
+
+/// `5` or `4.5,6` as the rates of E and I.
+fn rates(text: &str) -> std::result::Result<[f64; 2], String> {
+    let rate = |text: &str| {
+        text.trim()
+            .parse()
+            .ok()
+            .filter(|rate| (0.0..1e6).contains(rate))
+    };
+    let (e, i) = text.split_once(',').unwrap_or((text, text));
+    let rates = rate(e).zip(rate(i)).map(|(e, i)| [e, i]);
+    rates.ok_or_else(|| "must be one or two rates, 0 … 1e6 (spikes/s)".to_owned())
+}
+
+/// The plan and what comes of it.
+#[derive(Serialize)]
+struct Answer<'a> {
+    #[serde(flatten)]
+    plan: &'a plan::Plan,
+    memory_per_rank: u64,
+    fits: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why_not: Option<&'a str>,
 }
 
 /// Plans and prints. Collective; the same result on all ranks.
+///
+/// # Errors
+/// Bad input, and a run that does not fit, after the plan was printed.
 pub(super) fn run(comm: &Comm, arguments: &Plan) -> Result<()> {
-    arguments
-        .config
-        .load(comm, arguments.ranks, arguments.threads)
-        .map(drop)
+    let memory = given_memory(arguments.memory_per_rank.as_deref())?;
+    let ranks = arguments.ranks;
+    let most_is = |most: u64, with: &str| {
+        let allowed = format!("must be an integer 1 … {most}{with}");
+        Err(Error::input(format!("--ranks {ranks}: {allowed}")))
+    };
+    if ranks == 0 || ranks as u64 > plan::most_ranks(1) {
+        return most_is(plan::most_ranks(1), "");
+    }
+    let params = arguments.config.load(comm, ranks, arguments.threads)?;
+    let threads = params.simulation.threads;
+    if ranks as u64 > plan::most_ranks(threads) {
+        return most_is(
+            plan::most_ranks(threads),
+            &format!(" with {threads} threads"),
+        );
+    }
+    let inputs = comm.agree(Inputs::read(&params))?;
+    let rate = arguments
+        .rate
+        .map_or_else(|| Rate::of(&params), Rate::given);
+    let program = program(comm, ranks);
+    let plan = plan::Plan::new(&params, ranks, &inputs, rate, program);
+    let room = memory
+        .or_else(memory::available)
+        .ok_or_else(|| Error::input("--memory-per-rank is needed: this system does not say"))?;
+    let whose = match memory {
+        Some(_) => "--memory-per-rank",
+        None => "what this machine has available, for one rank",
+    };
+    let fault = plan.why_not(&params, &inputs, room, whose);
+    if comm.rank() == 0 {
+        print(arguments, &plan, (room, whose), fault.as_deref());
+    }
+    fault.map_or(Ok(()), |why| Err(Error::input(why)))
+}
+
+/// Resident memory of MPI before it is used, beyond that of the program alone: Open MPI 4.1.
+const MPI: u64 = 10_600 << 10;
+
+/// What the program holds before it builds anything on `ranks` ranks.
+fn program(comm: &Comm, ranks: usize) -> u64 {
+    let mpi = if ranks > 1 && comm.library().is_none() {
+        MPI
+    } else {
+        0
+    };
+    resident().now + mpi
+}
+
+fn print(arguments: &Plan, plan: &plan::Plan, (room, whose): (u64, &str), why_not: Option<&str>) {
+    let text = if arguments.json {
+        let answer = Answer {
+            plan,
+            memory_per_rank: room,
+            fits: why_not.is_none(),
+            why_not,
+        };
+        serde_json::to_string_pretty(&answer).expect("plain data") + "\n"
+    } else {
+        let verdict = if why_not.is_none() { "yes" } else { "no" };
+        let peak = show_size(plan.peak());
+        format!(
+            "{}{:<20} {verdict}: {peak} of {} ({whose})\n",
+            plan.table(),
+            "fits",
+            show_size(room)
+        )
+    };
+    // Nothing is lost where nobody reads it.
+    let _ = stdout().write_all(text.as_bytes());
 }

@@ -8,13 +8,16 @@ use crate::comm::Comm;
 use crate::console::{self, Verbosity, Watcher};
 use crate::cores;
 use crate::engine::Simulation;
-use crate::error::Result;
-use crate::outcome::{self, Outcome, Provenance, Status};
+use crate::error::{Error, Result};
+use crate::memory::{self, resident, show_size};
+use crate::outcome::{Outcome, Provenance, Status};
+use crate::params::Params;
+use crate::plan::{Inputs, Plan, Rate};
 use crate::recording::Recorder;
 use crate::simd;
 
-use super::Config;
 use super::output::Output;
+use super::{Config, plan::given_memory};
 
 /// What to do with the config: run it.
 #[derive(Debug, Args)]
@@ -24,12 +27,17 @@ pub(super) struct Run {
     /// Threads of each rank, instead of the config's.
     #[arg(long, value_name = "T")]
     threads: Option<usize>,
-    /// Directory for spikes.h5, weights.h5 and run.json [default: results/<name of CONFIG>]
+    /// Directory of the result [default: results/<name of CONFIG>]
+    ///
+    /// It takes spikes.h5, weights.h5 and run.json.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Overwrite a result that is already in the directory.
+    /// Overwrite a result that is there; try what does not fit the memory.
     #[arg(long)]
     force: bool,
+    /// Memory a rank may take, such as 64GB [default: its share]
+    #[arg(long, value_name = "SIZE")]
+    memory_per_rank: Option<String>,
     /// Say nothing but errors.
     #[arg(short, long, conflicts_with = "verbose")]
     quiet: bool,
@@ -59,7 +67,11 @@ pub(super) fn run(comm: Comm, arguments: &Run) -> Result<()> {
     if comm.rank() == 0 && verbosity == Verbosity::Verbose {
         console::announce(&provenance, &params);
     }
-    let before = outcome::resident().1;
+    let before = resident().now;
+    if !arguments.force {
+        let given = given_memory(arguments.memory_per_rank.as_deref())?;
+        comm.agree(refuse_what_does_not_fit(&comm, &params, given, before))?;
+    }
 
     let mut simulation = Simulation::build(comm, params)?;
     let comm = simulation.comm();
@@ -90,6 +102,44 @@ pub(super) fn run(comm: Comm, arguments: &Run) -> Result<()> {
     }
 }
 
+/// An error where the ranks on this machine, which hold `before` bytes each so far, would take
+/// more memory than it has available, or any rank more than `given`. Collective; each rank
+/// speaks for its own machine.
+fn refuse_what_does_not_fit(
+    comm: &Comm,
+    params: &Params,
+    given: Option<u64>,
+    before: u64,
+) -> Result<()> {
+    let inputs = comm.agree(Inputs::read(params))?;
+    let plan = Plan::new(params, comm.size(), &inputs, Rate::of(params), before);
+    let mine = match comm.rank() {
+        0 => &plan.rank_0,
+        _ => &plan.other_ranks,
+    };
+    let node = comm.node();
+    let (ranks, needed) = (node.size(), node.sum(mine.grown()));
+    let available = memory::available().unwrap_or(u64::MAX);
+    let (room, whose) = match given {
+        Some(given) => (given, "--memory-per-rank".to_owned()),
+        None if needed <= available => return Ok(()),
+        None => {
+            let room = before + available / ranks as u64;
+            (
+                room,
+                format!(
+                    "{} left for {ranks} rank(s) of a machine",
+                    show_size(available)
+                ),
+            )
+        }
+    };
+    let why_not = plan.why_not(params, &inputs, room, &whose);
+    why_not.map_or(Ok(()), |why| {
+        Err(Error::input(format!("{why}; --force tries all the same")))
+    })
+}
+
 /// Runs what was built and closes its files. Collective.
 fn simulate(
     simulation: &mut Simulation,
@@ -103,6 +153,8 @@ fn simulate(
     let mut watcher = Watcher::new(comm, params, verbosity);
     let timers = simulation.run(&mut recorder, &mut |progress| watcher.show(progress))?;
     watcher.close();
+    // What the last spikes take on their way to the file belongs to the run.
+    recorder.flush(simulation.comm());
     let outcome = Outcome::new(simulation, &recorder, &timers, before);
     recorder.close(simulation.comm())?;
     Ok(outcome)

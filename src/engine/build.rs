@@ -96,6 +96,7 @@ impl Simulation {
             law,
             clock,
             delays,
+            drafts: wired.drafted,
             entries: Vec::new(),
             arrivals: Vec::new(),
             construction: Construction {
@@ -112,6 +113,8 @@ impl Simulation {
 struct Wired {
     sources: Sources,
     projections: Vec<Projections>,
+    /// Bytes that the drafts of the rows took.
+    drafted: u64,
 }
 
 struct Projections {
@@ -134,6 +137,7 @@ fn connect(params: &Params, place: &Placement, team: &Team) -> Result<(Delays, W
         }
         Some(path) => read_edges(params, place, path)?,
     };
+    let drafted = drafts.iter().flatten().map(Draft::held).sum();
     let rows_of = |pool: usize| union(drafts.iter().map(|draft| draft[pool].sources()));
     let sources = Sources::new(rows_of(0), rows_of(1));
     let drafts: Vec<_> = drafts
@@ -155,6 +159,7 @@ fn connect(params: &Params, place: &Placement, team: &Team) -> Result<(Delays, W
         Wired {
             sources,
             projections,
+            drafted,
         },
     ))
 }

@@ -1,6 +1,7 @@
 //! The simulation: built once, then one loop over intervals of min_delay.
 
 mod build;
+mod memory;
 mod team;
 mod timers;
 
@@ -35,6 +36,8 @@ pub struct Simulation {
     clock: Clock,
     delays: Delays,
     construction: Construction,
+    /// Bytes that connecting took and gave back.
+    drafts: u64,
     /// Entries of the last exchange, (lag, row), and what they mean to the rows here.
     entries: Vec<u64>,
     arrivals: Vec<Arrival>,
@@ -78,7 +81,7 @@ pub struct Progress {
 }
 
 /// Intervals between two prunings of the spike history.
-const PRUNE_EVERY: u32 = 1024;
+pub const PRUNE_EVERY: u32 = 1024;
 /// Intervals between two that tell waiting for other ranks from transfer: a barrier takes as
 /// long as an exchange of few spikes, here 1/16 of it.
 const SAMPLE_EVERY: u32 = 16;

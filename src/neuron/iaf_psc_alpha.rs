@@ -1,6 +1,7 @@
 //! Leaky integrate-and-fire neurons with alpha-shaped currents.
 
 use crate::buffers::RingBuffer;
+use crate::memory::room;
 use crate::params::NeuronParams;
 use crate::simd::{self, Kernel};
 use crate::stimulus::{GROUP, Input};
@@ -71,6 +72,16 @@ impl<const CHANNELS: usize> IafPscAlpha<CHANNELS> {
             },
             rest: neuron.E_L,
         }
+    }
+
+    /// Bytes of `neurons` neurons.
+    pub fn bytes(neurons: u64) -> u64 {
+        size_of::<Group<CHANNELS>>() as u64 * neurons.div_ceil(GROUP as u64)
+    }
+
+    /// Bytes held.
+    pub fn held(&self) -> u64 {
+        room(&self.groups)
     }
 
     /// Membrane potential of neuron `lid` (mV).

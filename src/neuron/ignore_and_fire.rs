@@ -1,6 +1,7 @@
 //! Neurons that fire with a period of their own, whatever they receive.
 
 use crate::buffers::RingBuffer;
+use crate::memory::room;
 use crate::simd::{self, Kernel};
 use crate::stimulus::{GROUP, Input};
 use crate::units::{Lid, Ms, Steps};
@@ -84,6 +85,19 @@ impl IgnoreAndFire {
         } else {
             simd::run(ByChannels::<2>(update));
         }
+    }
+}
+
+/// Memory, in bytes.
+impl IgnoreAndFire {
+    /// Of `neurons` neurons.
+    pub fn bytes(neurons: u64) -> u64 {
+        size_of::<Group>() as u64 * neurons.div_ceil(GROUP as u64)
+    }
+
+    /// As it is.
+    pub fn held(&self) -> u64 {
+        room(&self.groups)
     }
 }
 

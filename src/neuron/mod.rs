@@ -9,7 +9,7 @@ pub use ignore_and_fire::IgnoreAndFire;
 pub use propagators::Propagators;
 
 use crate::buffers::RingBuffer;
-use crate::params::NeuronParams;
+use crate::params::{NeuronModel, NeuronParams};
 use crate::stimulus::{GROUP, Input};
 use crate::units::{Lid, Steps};
 
@@ -63,6 +63,27 @@ impl Neurons {
             Neurons::IgnoreAndFire(neurons) => {
                 neurons.update(interval, ring, input, weight_x, emissions);
             }
+        }
+    }
+}
+
+/// Memory, in bytes.
+impl Neurons {
+    /// Of `neurons` neurons.
+    pub fn bytes(neuron: &NeuronParams, neurons: u64) -> u64 {
+        match (neuron.model, channels(neuron)) {
+            (NeuronModel::IgnoreAndFire, _) => IgnoreAndFire::bytes(neurons),
+            (NeuronModel::IafPscAlpha, 1) => IafPscAlpha::<1>::bytes(neurons),
+            (NeuronModel::IafPscAlpha, _) => IafPscAlpha::<2>::bytes(neurons),
+        }
+    }
+
+    /// As they are.
+    pub fn held(&self) -> u64 {
+        match self {
+            Neurons::IafPscAlpha(neurons) => neurons.held(),
+            Neurons::IafPscAlphaTwoCurrents(neurons) => neurons.held(),
+            Neurons::IgnoreAndFire(neurons) => neurons.held(),
         }
     }
 }

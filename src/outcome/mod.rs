@@ -12,6 +12,7 @@ use crate::comm::{Comm, Spread};
 use crate::digest::Digest;
 use crate::engine::{Simulation, Timers};
 use crate::error::{Error, Result};
+use crate::memory::{ByStructure, Structure, resident};
 use crate::params::{Delays, Params};
 use crate::recording::Recorder;
 use crate::spikes::ExchangeStatistics;
@@ -157,10 +158,16 @@ pub struct WallTime {
 /// See [`Outcome::memory`].
 #[derive(Clone, Debug, Serialize)]
 pub struct Memory {
+    /// Resident memory of a rank before construction: the program and its libraries.
+    pub before_per_rank: Spread,
     /// Peak resident memory of a rank.
     pub peak_per_rank: Spread,
-    /// Peak less what the program held before construction, of all ranks, per synapse.
+    /// Peak less what the program held before construction.
+    pub grown_per_rank: Spread,
+    /// The same of all ranks, per synapse.
     pub per_synapse: Option<f64>,
+    /// What the structures of a rank hold at the end; those that pass, at their largest.
+    pub by_structure: ByStructure<Spread>,
 }
 
 impl Outcome {
@@ -172,7 +179,9 @@ impl Outcome {
         timers: &Timers,
         before: u64,
     ) -> Self {
-        let peak = resident().0;
+        let peak = resident().peak;
+        let mut held = simulation.held();
+        held[Structure::Recording] = recorder.held();
         let census = simulation.census();
         let comm = simulation.comm();
         let network = &simulation.params().network;
@@ -196,7 +205,7 @@ impl Outcome {
         };
         let mean = over_plastic(comm.total(census.weights.sum));
         let square = over_plastic(comm.total(census.weights.squares));
-        let grown = comm.sum(peak.saturating_sub(before)) as f64;
+        let grown = comm.spread(peak.saturating_sub(before) as f64);
         let synapses = plastic + fixed;
         let simulate = comm.spread(timers.simulate);
         Outcome {
@@ -228,8 +237,12 @@ impl Outcome {
             model_time_ms: timers.model,
             real_time_factor: simulate.max * 1000.0 / timers.model,
             memory: Memory {
+                before_per_rank: comm.spread(before as f64),
                 peak_per_rank: comm.spread(peak as f64),
-                per_synapse: (synapses > 0).then(|| grown / synapses as f64),
+                grown_per_rank: grown,
+                per_synapse: (synapses > 0)
+                    .then(|| grown.mean * comm.size() as f64 / synapses as f64),
+                by_structure: held.map(|bytes| comm.spread(bytes as f64)),
             },
             exchange: census.exchange,
         }
@@ -248,19 +261,6 @@ impl WallTime {
             phases: Phases::of(timers).map(|seconds| comm.spread(seconds)),
         }
     }
-}
-
-/// Peak and present resident memory of this process (bytes); 0 where the system does not say.
-pub fn resident() -> (u64, u64) {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let field = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
-    };
-    (
-        field("VmHWM:").unwrap_or(0) * 1024,
-        field("VmRSS:").unwrap_or(0) * 1024,
-    )
 }
 
 /// How far a run has come.
@@ -284,6 +284,15 @@ struct Report<'a> {
     parameters: &'a Params,
     #[serde(flatten)]
     outcome: Option<&'a Outcome>,
+}
+
+/// Bytes of run.json beside the parameters: names, figures and the command line.
+const REPORT_BYTES: usize = 4200;
+
+/// Bytes, nearly, of the run.json of a finished run of `parameters`.
+pub fn file_bytes(parameters: &Params) -> u64 {
+    let text = serde_json::to_string_pretty(parameters).expect("plain data");
+    (text.len() + REPORT_BYTES) as u64
 }
 
 /// Writes `run.json` to `directory`, whole or not at all.

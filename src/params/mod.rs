@@ -59,6 +59,23 @@ impl Params {
         let document = reading::Document::parse(path, text, overrides)?;
         tables::params(&document, threads, ranks)
     }
+
+    /// The same with `n` neurons, `per_rank` on each rank where it is counted so; what is
+    /// recorded of all stays with all.
+    pub fn with_neurons(&self, n: u32, per_rank: Option<u32>) -> Params {
+        let mut params = self.clone();
+        let network = &mut params.network;
+        (network.N, network.N_per_rank) = (n, per_rank);
+        network.N_E = tables::part(network.beta, n);
+        network.N_I = n - network.N_E;
+        let n_e = network.N_E;
+        params.record.n_rec = params.record.n_rec.min(n);
+        if let Some(weights) = &mut params.record.weights {
+            weights.targets = weights.targets.min(n_e);
+            weights.sources = weights.sources.min(n_e);
+        }
+        params
+    }
 }
 
 /// `[network]`

@@ -125,7 +125,7 @@ fn no_draw(table: &Section) -> Result<u32> {
 }
 
 /// ⌊β·whole⌋ as the published example takes it, of the product in double precision.
-fn part(beta: f64, whole: u32) -> u32 {
+pub(super) fn part(beta: f64, whole: u32) -> u32 {
     (beta * f64::from(whole)) as u32
 }
 

@@ -80,6 +80,40 @@ pub fn read_edges(
     Ok(Edges { edges, delay })
 }
 
+/// How many edges a projection has, and the delay of its first one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EdgeCount {
+    /// Edges.
+    pub edges: u64,
+    /// Delay of the first edge; `None` where there is none.
+    pub delay: Option<Steps>,
+}
+
+/// Counts the edges of `/edges/<projection>`. O(1).
+///
+/// # Errors
+/// If the file cannot be read, a dataset is missing or differs in length from the others, or
+/// the first delay is no whole number of steps of `dt`.
+pub fn count_edges(path: &Path, projection: Projection, dt: Ms) -> Result<EdgeCount> {
+    let input = Input::open(path)?;
+    let table = EdgeTable::open(&input, projection)?;
+    let first = table.delay.steps(0..table.source.len.min(1), dt)?;
+    Ok(EdgeCount {
+        edges: table.source.len as u64,
+        delay: first.first().copied(),
+    })
+}
+
+/// Counts the external spikes of `/spikes/X`. O(1).
+///
+/// # Errors
+/// If the file cannot be read or the dataset of ids is missing.
+pub fn count_spikes(path: &Path) -> Result<u64> {
+    let input = Input::open(path)?;
+    let group = input.group(&input.group(&input.file, "spikes")?, "X")?;
+    Ok(input.column(&group, "node_ids")?.len as u64)
+}
+
 /// Reads `/initial/<name>`, one finite value a neuron, and keeps those of `gids` (ascending).
 ///
 /// `name` is `V_m` (mV), `rate` (spikes/s) or `phase`; `n` is the number of all neurons.

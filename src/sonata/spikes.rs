@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use hdf5::{File, Group, H5Type};
 
 use super::create::{Column, Output, Storage, attribute, label};
+use super::{CHUNK_CACHE, column_bytes};
 use crate::error::{Error, Result};
 use crate::units::{Gid, Ms, Steps};
 
@@ -12,7 +13,7 @@ use crate::units::{Gid, Ms, Steps};
 const CHUNK: usize = 1 << 12;
 
 /// Spikes held back before a flush happens unasked: 1 MiB.
-const HELD_BACK: usize = 1 << 16;
+pub const HELD_BACK: usize = 1 << 16;
 
 /// The order of the spikes in a file, spelled as SONATA's HDF5 enumeration wants it.
 #[derive(Clone, Copy, H5Type)]
@@ -111,6 +112,21 @@ impl SpikeWriter {
         }
         Ok(())
     }
+}
+
+/// Bytes of the attributes, groups and notes of a file.
+const FILE_HEAD: u64 = 20_480;
+
+/// Bytes of an uncompressed file with so many spikes of E and I.
+pub fn file_bytes(spikes: [u64; 2]) -> u64 {
+    let columns = spikes.map(|rows| 2 * column_bytes(rows, 8, CHUNK));
+    FILE_HEAD + columns[0] + columns[1]
+}
+
+/// Bytes of its chunks that HDF5 keeps in memory.
+pub fn cached_bytes(spikes: [u64; 2]) -> u64 {
+    let columns = spikes.map(|rows| 2 * column_bytes(rows, 8, CHUNK).min(CHUNK_CACHE));
+    columns[0] + columns[1]
 }
 
 /// Replaces the spike file `path` by a compressed one.

@@ -5,6 +5,7 @@ use std::path::Path;
 use hdf5::{File, Group};
 
 use super::create::{Column, Output, Storage, attribute, label, steady_group};
+use super::{CHUNK_CACHE, column_bytes};
 use crate::error::Result;
 use crate::units::{Ms, Projection};
 
@@ -155,6 +156,40 @@ impl WeightWriter {
         assert!(self.unfinished.is_none(), "a snapshot was not ended");
         self.output.close()
     }
+}
+
+/// Bytes of the attributes, groups and notes of a file.
+const FILE_HEAD: u64 = 36_864;
+
+/// How much a file holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Content {
+    /// Synapses of a snapshot.
+    pub synapses: u64,
+    /// Sources they may come from, the first so many of E.
+    pub sources: u64,
+    /// Sources they do come from.
+    pub occurring: u64,
+}
+
+impl Content {
+    /// Bytes of the two columns of the index.
+    fn index(&self) -> [u64; 2] {
+        [self.sources, self.occurring].map(|rows| column_bytes(rows, 16, INDEX_CHUNK))
+    }
+}
+
+/// Bytes of an uncompressed file of `snapshots` snapshots.
+pub fn file_bytes(content: &Content, snapshots: u64) -> u64 {
+    let ids_and_weights = (3 + snapshots) * column_bytes(content.synapses, 8, CHUNK);
+    FILE_HEAD + ids_and_weights + content.index().iter().sum::<u64>()
+}
+
+/// Bytes of its chunks that HDF5 keeps in memory: of ids and weights, and of the index.
+pub fn cached_bytes(content: &Content) -> u64 {
+    let column = column_bytes(content.synapses, 8, CHUNK).min(CHUNK_CACHE);
+    let index = content.index().map(|bytes| bytes.min(CHUNK_CACHE));
+    4 * column + index.iter().sum::<u64>()
 }
 
 /// Name of the dataset with the weights at time `at`.

@@ -7,6 +7,7 @@
 //! connections read from a file, (source, target) pairs are sorted instead.
 
 use crate::error::{Error, Result};
+use crate::memory::room;
 use crate::network::{Draw, Placement, Pool};
 use crate::units::{Gid, Lid};
 
@@ -51,7 +52,7 @@ impl Draft {
         let neurons = split(place, thread);
         let (k, size) = draw.in_degree(pool);
         let local = u64::from(neurons[0] + neurons[1]) * u64::from(k);
-        let counted = 2 * u64::from(size) <= local;
+        let counted = counts(u64::from(size), local);
         let onto = [0, 1].map(|side| {
             let targets = targets(neurons, side);
             if counted {
@@ -170,6 +171,37 @@ impl Draft {
     }
 }
 
+/// Memory, in bytes.
+impl Draft {
+    /// Of the synapses of one thread, `synapses` onto its excitatory and its inhibitory
+    /// neurons, drawn from a pool of `size`; or `read` from a file, with weights.
+    pub fn bytes(synapses: [u64; 2], size: u64, read: bool) -> u64 {
+        let all: u64 = synapses.iter().sum();
+        if read {
+            (8 + 8) * all
+        } else if counts(size, all) {
+            2 * 4 * size
+        } else {
+            8 * all
+        }
+    }
+
+    /// As it is.
+    pub fn held(&self) -> u64 {
+        let held = self.onto.iter().map(|connections| match connections {
+            Connections::Counted(counts) => room(counts),
+            Connections::Listed { keys, weights } => room(keys) + weights.as_ref().map_or(0, room),
+        });
+        held.sum()
+    }
+}
+
+/// Whether counting the synapses of every source of a pool of `size` takes less than listing
+/// the `local` ones.
+fn counts(size: u64, local: u64) -> bool {
+    2 * size <= local
+}
+
 /// Local excitatory and inhibitory neurons.
 fn split(place: &Placement, thread: u32) -> [u32; 2] {
     let excitatory = place.count_below(thread, place.n_e);
@@ -188,7 +220,8 @@ fn targets(neurons: [u32; 2], side: usize) -> std::ops::Range<u32> {
 /// Running sums of the row lengths, from 0.
 fn starts(lengths: impl Iterator<Item = u32>) -> Result<Vec<u32>> {
     let mut end = 0u32;
-    let mut starts = vec![0];
+    let mut starts = Vec::with_capacity(lengths.size_hint().0 + 1);
+    starts.push(0);
     for length in lengths {
         end = end.checked_add(length).ok_or_else(|| {
             Error::run(

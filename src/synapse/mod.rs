@@ -9,6 +9,8 @@ pub use sources::{Arrival, Sources};
 pub use stdp::{Batch, Law, Visit};
 
 use crate::buffers::Slot;
+use crate::memory::room;
+use crate::params::WeightPrecision;
 use crate::simd;
 use crate::units::Steps;
 
@@ -219,5 +221,70 @@ impl StaticProjection {
                 }
             }
         }
+    }
+}
+
+/// Memory, in bytes.
+impl Rows {
+    /// The targets of `synapses` synapses onto a population of `neurons` here.
+    pub fn target_bytes(synapses: u64, neurons: u64) -> u64 {
+        let wide = neurons > 1 << 16;
+        synapses * if wide { 4 } else { 2 }
+    }
+
+    /// Where `rows` rows begin.
+    pub fn index_bytes(rows: u64) -> u64 {
+        4 * (rows + 1)
+    }
+
+    /// The row index as it is.
+    pub fn index_held(&self) -> u64 {
+        room(&self.starts)
+    }
+
+    fn targets_held(&self) -> u64 {
+        match &self.targets {
+            Targets::Narrow(targets) => room(targets),
+            Targets::Wide(targets) => room(targets),
+        }
+    }
+}
+
+/// Memory, in bytes, without the row index.
+impl PlasticProjection {
+    /// Of `synapses` synapses onto `neurons` neurons here.
+    pub fn bytes(synapses: u64, neurons: u64, precision: WeightPrecision) -> u64 {
+        let weight = match precision {
+            WeightPrecision::F64 => 8,
+            WeightPrecision::F32 => 4,
+        };
+        Rows::target_bytes(synapses, neurons) + weight * synapses
+    }
+
+    /// As it is.
+    pub fn held(&self) -> u64 {
+        let weights = match &self.weights {
+            PlasticWeights::F64(weights) => room(weights),
+            PlasticWeights::F32(weights) => room(weights),
+        };
+        self.rows.targets_held() + weights
+    }
+}
+
+/// Memory, in bytes, without the row index.
+impl StaticProjection {
+    /// Of `synapses` synapses onto `neurons` neurons here, with a weight for each if they were
+    /// `read` from a file.
+    pub fn bytes(synapses: u64, neurons: u64, read: bool) -> u64 {
+        Rows::target_bytes(synapses, neurons) + if read { 8 * synapses } else { 0 }
+    }
+
+    /// As it is.
+    pub fn held(&self) -> u64 {
+        let weights = match &self.weights {
+            StaticWeights::Same(_) => 0,
+            StaticWeights::Each(weights) => room(weights),
+        };
+        self.rows.targets_held() + weights
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::buffers::SpikeHistory;
 use crate::math::GridExp;
+use crate::memory::room;
 use crate::units::Steps;
 
 /// All sources of a rank, one row each; rows of excitatory sources come first, each kind in
@@ -33,7 +34,9 @@ pub struct Arrival {
 
 impl Sources {
     /// Rows for these sources (indices within their population, ascending).
-    pub fn new(excitatory: Vec<u32>, inhibitory: Vec<u32>) -> Self {
+    pub fn new(mut excitatory: Vec<u32>, mut inhibitory: Vec<u32>) -> Self {
+        excitatory.shrink_to_fit();
+        inhibitory.shrink_to_fit();
         let (last, trace) = (vec![0; excitatory.len()], vec![0.0; excitatory.len()]);
         Sources {
             excitatory,
@@ -115,6 +118,19 @@ impl Sources {
 
 /// Beginnings of windows that are told apart, at most.
 const MARKS: i32 = 1 << 20;
+/// Memory, in bytes.
+impl Sources {
+    /// Of so many rows of each kind.
+    pub fn bytes(excitatory: u64, inhibitory: u64) -> u64 {
+        (4 + 4 + 8) * excitatory + 4 * inhibitory
+    }
+
+    /// As it is.
+    pub fn held(&self) -> u64 {
+        let gids = room(&self.excitatory) + room(&self.inhibitory);
+        gids + room(&self.last) + room(&self.trace)
+    }
+}
 
 /// See [`Sources::open_windows`].
 #[derive(Default)]

@@ -1,0 +1,344 @@
+//! The network as a rank would hold it, in numbers.
+
+use crate::buffers::{RingBuffer, SpikeHistory};
+use crate::engine::PRUNE_EVERY;
+use crate::memory::{ByStructure, Structure};
+use crate::network::Placement;
+use crate::neuron::{self, Neurons};
+use crate::params::{NeuronModel, Params, Stimulus};
+use crate::sonata::weights;
+use crate::spikes::{Exchange, TargetTable};
+use crate::stimulus::Input;
+use crate::synapse::{Draft, PlasticProjection, Rows, Sources, StaticProjection};
+use crate::units::Steps;
+
+use super::Volume;
+use super::expect::{Inputs, Rate, distinct, largest_of};
+
+/// What is expected of the whole network.
+pub(super) struct Expected<'a> {
+    pub params: &'a Params,
+    pub ranks: usize,
+    inputs: &'a Inputs,
+    rate: Rate,
+    /// Sources in E and in I that a rank of mean size listens to.
+    rows: [f64; 2],
+}
+
+/// What one rank holds: excitatory and inhibitory neurons of each thread.
+pub(super) struct Share {
+    threads: Vec<[u64; 2]>,
+    /// Sources in E and in I that it listens to.
+    pub rows: [u64; 2],
+}
+
+/// The weights that are written.
+pub(super) struct Selected {
+    pub synapses: f64,
+    pub sources: f64,
+    pub snapshots: u64,
+}
+
+impl Selected {
+    /// As the file holds it, its synapses being spread over the sources by chance.
+    pub fn content(&self) -> weights::Content {
+        let missed = libm::exp(-self.synapses / self.sources.max(1.0));
+        weights::Content {
+            synapses: self.synapses as u64,
+            sources: self.sources as u64,
+            occurring: (self.sources * (1.0 - missed)) as u64,
+        }
+    }
+}
+
+/// Populations by name: E and I.
+const E: usize = 0;
+const I: usize = 1;
+
+impl<'a> Expected<'a> {
+    pub fn new(params: &'a Params, ranks: usize, inputs: &'a Inputs, rate: Rate) -> Self {
+        let mut expected = Expected {
+            params,
+            ranks,
+            inputs,
+            rate,
+            rows: [0.0; 2],
+        };
+        let mean = expected.sizes().map(|size| size / ranks as f64);
+        expected.rows = [E, I].map(|from| expected.rows(from, mean));
+        expected
+    }
+
+    fn sizes(&self) -> [f64; 2] {
+        let network = &self.params.network;
+        [f64::from(network.N_E), f64::from(network.N_I)]
+    }
+
+    /// Synapses from one population onto another, for each target.
+    fn in_degree(&self, from: usize, onto: usize) -> f64 {
+        let network = &self.params.network;
+        match self.inputs.edges {
+            Some(edges) => edges[2 * from + onto] as f64 / self.sizes()[onto].max(1.0),
+            None => f64::from([network.K_E, network.K_I][from]),
+        }
+    }
+
+    /// Sources in `from` of a rank with so many excitatory and inhibitory neurons.
+    fn rows(&self, from: usize, neurons: [f64; 2]) -> f64 {
+        let network = &self.params.network;
+        let multapses = network.allow_multapses || network.edges.is_some();
+        let pool = self.sizes()[from];
+        let drawn = |onto: usize| {
+            let own = !network.allow_autapses && network.edges.is_none() && onto == from;
+            let candidates = pool - f64::from(u8::from(own));
+            let k = self.in_degree(from, onto);
+            distinct(candidates, neurons[onto], k, multapses) / candidates.max(1.0)
+        };
+        pool * (1.0 - (1.0 - drawn(E)) * (1.0 - drawn(I)))
+    }
+
+    /// Synapses in all.
+    pub fn synapses(&self) -> u64 {
+        let fixed = self.synapses_of(Structure::StaticSynapses);
+        self.synapses_of(Structure::PlasticSynapses) + fixed
+    }
+
+    /// Synapses of one of the two kinds.
+    pub fn synapses_of(&self, kind: Structure) -> u64 {
+        let of = |from, onto| (self.in_degree(from, onto) * self.sizes()[onto]).round() as u64;
+        match kind {
+            Structure::PlasticSynapses => of(E, E),
+            _ => of(E, I) + of(I, E) + of(I, I),
+        }
+    }
+
+    /// Spikes that are written, of E and of I.
+    pub fn recorded_spikes(&self) -> [f64; 2] {
+        let record = &self.params.record;
+        let network = &self.params.network;
+        let neurons = if record.spikes { record.n_rec } else { 0 };
+        let e = neurons.min(network.N_E);
+        let seconds = self.seconds(self.params.simulation.T);
+        [
+            f64::from(e) * self.rate.recorded[E] * seconds,
+            f64::from(neurons - e) * self.rate.recorded[I] * seconds,
+        ]
+    }
+
+    fn seconds(&self, time: Steps) -> f64 {
+        time.to_ms(self.params.simulation.dt).0 / 1000.0
+    }
+
+    /// Model time with the warm-up (s).
+    fn whole_time(&self) -> f64 {
+        let simulation = &self.params.simulation;
+        self.seconds(Steps(simulation.presim.0 + simulation.T.0))
+    }
+
+    /// The weights that are written, if any are.
+    pub fn selected_weights(&self) -> Option<Selected> {
+        let selection = self.params.record.weights.as_ref()?;
+        let [n_e, _] = self.sizes();
+        let simulation = &self.params.simulation;
+        let end = Steps(simulation.presim.0 + simulation.T.0);
+        let at_end = u64::from(selection.at.last() != Some(&end));
+        let all = self.synapses_of(Structure::PlasticSynapses) as f64;
+        let part = |selected: u32| f64::from(selected) / n_e.max(1.0);
+        Some(Selected {
+            synapses: all * part(selection.targets) * part(selection.sources),
+            sources: f64::from(selection.sources),
+            snapshots: selection.at.len() as u64 + at_end,
+        })
+    }
+
+    /// Delays of the recurrent projections.
+    fn delays(&self) -> [Steps; 4] {
+        let delays = self.inputs.delays.unwrap_or(self.params.synapse.delay);
+        [delays.ee, delays.ei, delays.ie, delays.ii]
+    }
+
+    fn min_delay(&self) -> Steps {
+        self.delays().into_iter().min().expect("four delays")
+    }
+
+    /// Bits of an entry, and its words.
+    pub fn entry(&self) -> (u32, u64) {
+        let rows = self.share(0).rows;
+        Exchange::entry_bits(rows[E] + rows[I], self.min_delay().0 as u32)
+    }
+
+    pub fn volume(&self) -> Volume {
+        let interval = self.min_delay();
+        let seconds = self.seconds(interval);
+        let fire = |which: usize| self.sizes()[which] * self.rate.overall[which] * seconds;
+        let listened = |which: usize| self.rows[which] / self.sizes()[which].max(1.0);
+        let entries = fire(E) * listened(E) + fire(I) * listened(I);
+        let intervals = (self.whole_time() / seconds).ceil();
+        let (_, words) = self.entry();
+        let ranks = self.ranks as f64;
+        // Chunks grow to half as much again as the first that did not fit, then with the
+        // largest of all.
+        let chunks = ranks * ranks;
+        let first = words * largest_of(entries / ranks, chunks);
+        let largest = words * largest_of(entries / ranks, chunks * intervals);
+        let capacity = Exchange::grown(Exchange::grown(0, first), largest);
+        let chunk_bytes = Exchange::chunk_bytes(capacity);
+        Volume {
+            interval_ms: 1000.0 * seconds,
+            intervals: intervals as u64,
+            spikes: fire(E) + fire(I),
+            entries_per_rank: entries,
+            entry_bytes: 4 * words,
+            capacity_words: capacity,
+            chunk_bytes,
+            bytes_per_rank: self.ranks as u64 * chunk_bytes,
+        }
+    }
+
+    /// What rank `rank` holds.
+    pub fn share(&self, rank: usize) -> Share {
+        let network = &self.params.network;
+        let place = Placement {
+            n: network.N,
+            n_e: network.N_E,
+            ranks: self.ranks as u32,
+            threads: self.params.simulation.threads as u32,
+            rank: rank as u32,
+        };
+        let threads: Vec<[u64; 2]> = (0..place.threads)
+            .map(|thread| {
+                let e = place.count_below(thread, place.n_e);
+                [e, place.count_below(thread, place.n) - e].map(u64::from)
+            })
+            .collect();
+        let neurons = [E, I].map(|which| threads.iter().map(|thread| thread[which]).sum::<u64>());
+        let rows = [E, I].map(|from| self.rows(from, neurons.map(|n| n as f64)).round() as u64);
+        Share { threads, rows }
+    }
+
+    /// Spikes of an excitatory neuron that its history keeps beside the latest two: those since
+    /// the source that has been silent longest fired, as of the pruning before.
+    fn older_spikes(&self) -> f64 {
+        let (neuron, rate) = (&self.params.neuron, self.rate.overall[E]);
+        if rate <= 0.0 {
+            return 0.0;
+        }
+        let silence = match neuron.model {
+            NeuronModel::IgnoreAndFire => 1.0 / neuron.rate[0],
+            // The longest of so many exponential gaps.
+            NeuronModel::IafPscAlpha => libm::log(self.rows[E].max(1.0)) / rate,
+        };
+        let pruning = f64::from(PRUNE_EVERY) * self.seconds(self.min_delay());
+        let kept = (silence + pruning).min(self.whole_time());
+        (rate * kept - 2.0).max(0.0)
+    }
+}
+
+impl Share {
+    /// Neurons.
+    pub fn neurons(&self) -> u64 {
+        self.threads.iter().flatten().sum()
+    }
+
+    /// Neurons of the larger population on the fullest thread.
+    pub fn most_neurons(&self) -> u64 {
+        self.threads.iter().flatten().copied().max().unwrap_or(0)
+    }
+
+    /// Synapses of the largest projection on the fullest thread.
+    pub fn most_synapses(&self, expected: &Expected) -> u64 {
+        let on = |thread: &[u64; 2]| {
+            let projections = [(E, E), (E, I), (I, E), (I, I)];
+            projections.map(|(from, onto)| synapses(expected, thread, from, onto))
+        };
+        self.threads.iter().flat_map(on).max().unwrap_or(0)
+    }
+
+    /// Entries of the target table of the fullest thread.
+    pub fn most_targets(&self, expected: &Expected) -> u64 {
+        let entries = self.threads.iter().map(|thread| targets(expected, thread));
+        entries.max().unwrap_or(0)
+    }
+
+    /// Bytes of what depends on neurons and synapses.
+    pub fn structures(&self, expected: &Expected) -> ByStructure<u64> {
+        let params = expected.params;
+        let read = expected.inputs.edges.is_some();
+        let slots = expected.delays().into_iter().max().expect("four delays").0 as u64;
+        let channels = neuron::channels(&params.neuron) as u64;
+        let mut bytes = ByStructure::default();
+        for thread in &self.threads {
+            let [e, i] = *thread;
+            let count = |from, onto| synapses(expected, thread, from, onto);
+            let precision = params.stdp.weight_precision;
+            bytes[Structure::PlasticSynapses] +=
+                PlasticProjection::bytes(count(E, E), e, precision);
+            for (from, onto) in [(E, I), (I, E), (I, I)] {
+                let targets = thread[onto];
+                bytes[Structure::StaticSynapses] +=
+                    StaticProjection::bytes(count(from, onto), targets, read);
+            }
+            // Two projections leave from each row.
+            bytes[Structure::RowIndex] +=
+                2 * (Rows::index_bytes(self.rows[E]) + Rows::index_bytes(self.rows[I]));
+            bytes[Structure::TargetTable] += TargetTable::bytes(e + i, targets(expected, thread));
+            bytes[Structure::Neurons] += Neurons::bytes(&params.neuron, e + i);
+            bytes[Structure::RingBuffers] += RingBuffer::bytes(e + i, channels, slots);
+            bytes[Structure::ExternalInput] += external_input(expected, e + i);
+            bytes[Structure::SpikeHistory] += SpikeHistory::bytes(e, expected.older_spikes());
+            bytes[Structure::Construction] += drafts(expected, thread);
+        }
+        bytes[Structure::Sources] = Sources::bytes(self.rows[E], self.rows[I]);
+        bytes
+    }
+
+    /// Bytes of drafts and targets while rows are built, without the index.
+    pub fn while_connecting(&self, expected: &Expected) -> u64 {
+        let on = |thread: &[u64; 2]| {
+            let placed: u64 = [(E, E), (E, I), (I, E), (I, I)]
+                .into_iter()
+                .map(|(from, onto)| {
+                    Rows::target_bytes(synapses(expected, thread, from, onto), thread[onto])
+                })
+                .sum();
+            drafts(expected, thread) + placed
+        };
+        self.threads.iter().map(on).sum()
+    }
+}
+
+/// Synapses of one projection on a thread with these neurons.
+fn synapses(expected: &Expected, thread: &[u64; 2], from: usize, onto: usize) -> u64 {
+    (thread[onto] as f64 * expected.in_degree(from, onto)).round() as u64
+}
+
+/// Ranks that listen to the neurons of a thread, summed over neurons.
+fn targets(expected: &Expected, thread: &[u64; 2]) -> u64 {
+    let of = |which: usize| {
+        let listened = expected.rows[which] / expected.sizes()[which].max(1.0);
+        thread[which] as f64 * expected.ranks as f64 * listened
+    };
+    (of(E) + of(I)).round() as u64
+}
+
+fn drafts(expected: &Expected, thread: &[u64; 2]) -> u64 {
+    let read = expected.inputs.edges.is_some();
+    let of = |from: usize| {
+        let onto = [E, I].map(|onto| synapses(expected, thread, from, onto));
+        Draft::bytes(onto, expected.sizes()[from] as u64, read)
+    };
+    of(E) + of(I)
+}
+
+fn external_input(expected: &Expected, neurons: u64) -> u64 {
+    let params = expected.params;
+    match &params.stimulus {
+        Stimulus::Poisson { mean_per_step, .. } => Input::poisson_bytes(*mean_per_step, neurons),
+        Stimulus::Spikes(_) => {
+            let part = neurons as f64 / f64::from(params.network.N);
+            let spikes = expected.inputs.spikes.unwrap_or(0) as f64 * part;
+            let steps = params.simulation.presim.0 + params.simulation.T.0;
+            Input::given_bytes(spikes.round() as u64, steps as u64, neurons)
+        }
+    }
+}
