@@ -100,6 +100,11 @@ fn waiting(timers: &Timers) -> f64 {
 /// Ranks whose records a run.json holds, at most; of more ranks every so-manieth is kept.
 const MOST_RECORDS: usize = 1024;
 
+/// How many ranks a run of `ranks` ranks records one by one.
+pub(super) fn records(ranks: usize) -> usize {
+    ranks.div_ceil(ranks.div_ceil(MOST_RECORDS))
+}
+
 impl RankRecord {
     /// Numbers of a record beside the digests and memory.
     const TIMES: usize = 2 + 3 * 7;

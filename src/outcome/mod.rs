@@ -286,13 +286,15 @@ struct Report<'a> {
     outcome: Option<&'a Outcome>,
 }
 
-/// Bytes of run.json beside the parameters: names, figures and the command line.
-const REPORT_BYTES: usize = 4200;
+/// Bytes of run.json beside the parameters: names, figures and the command line, …
+const REPORT_BYTES: usize = 5000;
+/// … and the record of a rank.
+const RECORD_BYTES: usize = 1270;
 
-/// Bytes, nearly, of the run.json of a finished run of `parameters`.
-pub fn file_bytes(parameters: &Params) -> u64 {
+/// Bytes, nearly, of the run.json of a finished run of `parameters` on `ranks` ranks.
+pub fn file_bytes(parameters: &Params, ranks: usize) -> u64 {
     let text = serde_json::to_string_pretty(parameters).expect("plain data");
-    (text.len() + REPORT_BYTES) as u64
+    (text.len() + REPORT_BYTES + RECORD_BYTES * balance::records(ranks)) as u64
 }
 
 /// Writes `run.json` to `directory`, whole or not at all.

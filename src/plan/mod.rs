@@ -244,6 +244,6 @@ fn files(expected: &Expected) -> Files {
     Files {
         spikes,
         weights,
-        run: outcome::file_bytes(expected.params),
+        run: outcome::file_bytes(expected.params, expected.ranks),
     }
 }
