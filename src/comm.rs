@@ -4,6 +4,7 @@
 //! own errors end the whole job (MPI_ERRORS_ARE_FATAL), and so does a panic once
 //! [`abort_job_on_panic`] is in force, so no rank is left waiting.
 
+use std::cell::RefCell;
 use std::io::{Write, stderr};
 use std::rc::Rc;
 
@@ -17,11 +18,22 @@ use mpi::traits::*;
 use crate::error::{Error, Result};
 
 /// The ranks of this run, or those of them on one node; one rank without MPI when no launcher
-/// started it.
+/// started it, or one of many whose others are played.
 pub struct Comm {
     mpi: Option<Mpi>,
+    others: Option<RefCell<Box<dyn Others>>>,
     rank: usize,
     size: usize,
+}
+
+/// Plays all ranks but one, so that one process can rehearse that one. What is reduced or
+/// gathered over ranks is then this rank's own.
+pub trait Others {
+    /// Given what this rank sends, one list for each rank, what each sends back: the exchange
+    /// of the target table.
+    fn lists(&mut self, send: Vec<Vec<u64>>) -> Vec<Vec<u64>>;
+    /// Given the chunks this rank sends, those it receives: the exchange of spikes.
+    fn chunks(&mut self, send: &[u32], receive: &mut [u32]);
 }
 
 struct Mpi {
@@ -58,8 +70,19 @@ impl Comm {
     pub fn alone() -> Self {
         Comm {
             mpi: None,
+            others: None,
             rank: 0,
             size: 1,
+        }
+    }
+
+    /// Rank `rank` of `size`, `others` playing the rest.
+    pub fn among(others: Box<dyn Others>, rank: usize, size: usize) -> Self {
+        Comm {
+            mpi: None,
+            others: Some(RefCell::new(others)),
+            rank,
+            size,
         }
     }
 
@@ -102,6 +125,7 @@ impl Comm {
                 ranks: world,
                 universe: Rc::new(universe),
             }),
+            others: None,
             rank,
             size,
         })
@@ -122,6 +146,7 @@ impl Comm {
                 ranks,
                 universe: Rc::clone(&mpi.universe),
             }),
+            others: None,
         }
     }
 
@@ -167,16 +192,27 @@ impl Comm {
         }
     }
 
+    /// [`Comm::all_to_all`] of the chunks that carry spikes.
+    pub fn all_to_all_chunks(&self, send: &[u32], receive: &mut [u32]) {
+        match &self.others {
+            None => self.all_to_all(send, receive),
+            Some(others) => others.borrow_mut().chunks(send, receive),
+        }
+    }
+
     /// Sends `send[r]` to rank r; returns what every rank sent here.
     ///
     /// In rounds of at most 2²⁸ elements a rank, so any length will do.
-    pub fn all_to_all_lists<T: Word>(&self, mut send: Vec<Vec<T>>) -> Vec<Vec<T>> {
+    pub fn all_to_all_lists(&self, mut send: Vec<Vec<u64>>) -> Vec<Vec<u64>> {
         assert_eq!(send.len(), self.size);
+        if let Some(others) = &self.others {
+            return others.borrow_mut().lists(send);
+        }
         let Some(mpi) = &self.mpi else { return send };
         let lengths: Vec<u64> = send.iter().map(|list| list.len() as u64).collect();
         let mut expected = vec![0u64; self.size];
         self.all_to_all(&lengths, &mut expected);
-        let mut received: Vec<Vec<T>> = expected
+        let mut received: Vec<Vec<u64>> = expected
             .iter()
             .map(|&n| Vec::with_capacity(n as usize))
             .collect();
@@ -186,16 +222,16 @@ impl Comm {
         for _ in 0..rounds {
             let part = |left: usize| left.min(share) as i32;
             let counts: Vec<i32> = send.iter().map(|list| part(list.len())).collect();
-            let packed: Vec<T> = send
+            let packed: Vec<u64> = send
                 .iter_mut()
-                .flat_map(|list| list.drain(..list.len().min(share)).collect::<Vec<T>>())
+                .flat_map(|list| list.drain(..list.len().min(share)).collect::<Vec<u64>>())
                 .collect();
             let coming: Vec<i32> = expected
                 .iter()
                 .zip(&received)
                 .map(|(&n, have)| part(n as usize - have.len()))
                 .collect();
-            let mut unpacked = vec![T::default(); coming.iter().sum::<i32>() as usize];
+            let mut unpacked = vec![0u64; coming.iter().sum::<i32>() as usize];
             mpi.ranks.all_to_all_varcount_into(
                 &Partition::new(&packed[..], &counts[..], starts(&counts)),
                 &mut PartitionMut::new(&mut unpacked[..], &coming[..], starts(&coming)),

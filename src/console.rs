@@ -65,7 +65,11 @@ impl Watcher {
     /// Called after every interval; costs a clock reading unless something is shown.
     pub fn show(&mut self, progress: Progress) {
         let Progress { now, end, spikes } = progress;
-        let (begun, from) = *self.begun.get_or_insert_with(|| (Instant::now(), now.0));
+        let Some((begun, from)) = self.begun else {
+            self.shown = Instant::now();
+            self.begun = Some((self.shown, now.0));
+            return;
+        };
         let pause = if self.bar.is_some() { REDRAW } else { LINE };
         if !(self.lines || self.bar.is_some()) || self.shown.elapsed() < pause {
             return;

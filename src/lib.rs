@@ -84,6 +84,7 @@ pub mod pages;
 pub mod params;
 pub mod plan;
 pub mod recording;
+pub mod rehearsal;
 pub mod rng;
 pub mod simd;
 pub mod sonata;

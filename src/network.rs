@@ -62,7 +62,7 @@ impl Placement {
     }
 
     /// The gids of thread `thread` of this rank, ascending.
-    pub fn gids(&self, thread: u32) -> impl ExactSizeIterator<Item = Gid> + use<> {
+    pub fn gids(&self, thread: u32) -> impl ExactSizeIterator<Item = Gid> + Clone + use<> {
         let here = *self;
         (0..self.count_below(thread, self.n)).map(move |lid| here.gid(thread, Lid(lid)))
     }

@@ -27,6 +27,8 @@ pub enum Purpose {
     Poisson = 6,
     /// Further 48 bits for the few Poisson draws that 16 bits leave open.
     PoissonTail = 7,
+    /// Who listens to a neuron, where the listeners are not there to say.
+    Listeners = 8,
 }
 
 /// The stream of `purpose` for neuron `gid`, at its beginning.
@@ -50,6 +52,11 @@ fn key(seed: u64, purpose: Purpose, gid: Gid) -> [u8; 32] {
 /// Uniform in [0, 1), a multiple of 2⁻⁵³.
 pub fn unit(rng: &mut impl Rng) -> f64 {
     (rng.next_u64() >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
+}
+
+/// The one number of `purpose` for neuron `gid`, uniform in [low, high).
+pub fn uniform(seed: u64, purpose: Purpose, gid: Gid, [low, high]: [f64; 2]) -> f64 {
+    low + (high - low) * unit(&mut stream(seed, purpose, gid))
 }
 
 /// Uniform integer in [0, n), n ≥ 1, unbiased.

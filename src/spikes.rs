@@ -98,6 +98,11 @@ impl TargetTable {
         Ok(TargetTable { starts, targets })
     }
 
+    /// Entries of the table.
+    pub fn listeners(&self) -> u64 {
+        self.targets.len() as u64
+    }
+
     fn of(&self, lid: Lid) -> &[TargetRow] {
         let lid = lid.0 as usize;
         &self.targets[self.starts[lid] as usize..self.starts[lid + 1] as usize]
@@ -181,6 +186,49 @@ const HEADER: usize = 2;
 const LEAST: usize = 14;
 /// Intervals that traffic must stay low before the chunks shrink.
 pub const WINDOW: u32 = 256;
+
+/// Writes the chunks that a rank receives, in place of those that send them.
+pub struct ChunkWriter {
+    entry: Entry,
+    needs: Vec<usize>,
+}
+
+impl ChunkWriter {
+    /// For up to `rows` rows on any of `ranks` ranks, and intervals of `lags` steps.
+    pub fn new(ranks: usize, rows: u64, lags: u32) -> Self {
+        ChunkWriter {
+            entry: Entry::fitting(rows, lags),
+            needs: vec![0; ranks],
+        }
+    }
+
+    /// Writes chunks with `spikes` (sender, row, lag), each sender saying that no other chunk
+    /// of its needs more. Returns the words that the fullest needs.
+    pub fn write(&mut self, spikes: &[(u32, u32, u32)], receive: &mut [u32]) -> usize {
+        let chunk = receive.len() / self.needs.len();
+        let words = self.entry.words();
+        self.needs.fill(0);
+        for &(sender, row, lag) in spikes {
+            let need = &mut self.needs[sender as usize];
+            if *need + words <= chunk - HEADER {
+                let start = sender as usize * chunk + HEADER + *need;
+                self.entry
+                    .write(row, lag, &mut receive[start..start + words]);
+            }
+            *need += words;
+        }
+        for (chunk, &need) in receive.chunks_exact_mut(chunk).zip(&self.needs) {
+            chunk[..HEADER].fill(need as u32);
+        }
+        self.needs.iter().copied().max().unwrap_or(0)
+    }
+}
+
+/// The words that the fullest chunk of the sender of `chunk` needs, and those there is room
+/// for.
+pub fn need_and_room(chunk: &[u32]) -> (usize, usize) {
+    ((chunk[0] & NEED) as usize, chunk.len() - HEADER)
+}
 
 /// The buffers of the exchange and their common capacity.
 pub struct Exchange {
@@ -290,7 +338,7 @@ impl Exchange {
             chunk[0] = head;
             chunk[1] = need as u32;
         }
-        comm.all_to_all(&self.send, &mut self.receive);
+        comm.all_to_all_chunks(&self.send, &mut self.receive);
         let heads = self.receive.iter().step_by(chunk);
         let need = heads.clone().map(|&head| head & NEED).max().unwrap_or(0) as usize;
         if need > self.capacity {

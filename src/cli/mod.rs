@@ -1,6 +1,7 @@
 //! The command line: the run and the verbs beside it, their arguments, exit codes.
 
 mod comm_bench;
+mod dry_run;
 mod output;
 mod plan;
 mod run;
@@ -17,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::params::Params;
 
 use comm_bench::CommBench;
+use dry_run::DryRun;
 use plan::Plan;
 use run::Run;
 
@@ -42,6 +44,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Plan(Plan),
+    DryRun(DryRun),
     CommBench(CommBench),
 }
 
@@ -82,6 +85,7 @@ pub fn main() -> u8 {
     let done = match &arguments.verb {
         None => run::run(comm, &arguments.run),
         Some(Verb::Plan(plan)) => plan::run(&comm, plan),
+        Some(Verb::DryRun(dry_run)) => dry_run::run(&comm, dry_run),
         Some(Verb::CommBench(bench)) => comm_bench::run(&comm, bench),
     };
     match done {

@@ -75,21 +75,9 @@ struct Answer<'a> {
 pub(super) fn run(comm: &Comm, arguments: &Plan) -> Result<()> {
     let memory = given_memory(arguments.memory_per_rank.as_deref())?;
     let ranks = arguments.ranks;
-    let most_is = |most: u64, with: &str| {
-        let allowed = format!("must be an integer 1 … {most}{with}");
-        Err(Error::input(format!("--ranks {ranks}: {allowed}")))
-    };
-    if ranks == 0 || ranks as u64 > plan::most_ranks(1) {
-        return most_is(plan::most_ranks(1), "");
-    }
+    check_ranks(ranks, 1)?;
     let params = arguments.config.load(comm, ranks, arguments.threads)?;
-    let threads = params.simulation.threads;
-    if ranks as u64 > plan::most_ranks(threads) {
-        return most_is(
-            plan::most_ranks(threads),
-            &format!(" with {threads} threads"),
-        );
-    }
+    check_ranks(ranks, params.simulation.threads)?;
     let inputs = comm.agree(Inputs::read(&params))?;
     let rate = arguments
         .rate
@@ -108,6 +96,21 @@ pub(super) fn run(comm: &Comm, arguments: &Plan) -> Result<()> {
         print(arguments, &plan, (room, whose), fault.as_deref());
     }
     fault.map_or(Ok(()), |why| Err(Error::input(why)))
+}
+
+/// Refuses a number of `ranks` that cannot be, with `threads` threads each.
+pub(super) fn check_ranks(ranks: usize, threads: usize) -> Result<()> {
+    let most = plan::most_ranks(threads);
+    if (1..=most).contains(&(ranks as u64)) {
+        return Ok(());
+    }
+    let with = match threads {
+        1 => String::new(),
+        _ => format!(" with {threads} threads"),
+    };
+    Err(Error::input(format!(
+        "--ranks {ranks}: must be an integer 1 … {most}{with}"
+    )))
 }
 
 /// Resident memory of MPI before it is used, beyond that of the program alone: Open MPI 4.1.

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::network::{Draw, Placement, Pool};
 use crate::neuron::{self, IafPscAlpha, IgnoreAndFire, Neurons};
 use crate::params::{Delays, NeuronModel, Params, Stimulus, VInit, WeightPrecision};
-use crate::rng::{Purpose, normal, stream, unit};
+use crate::rng::{Purpose, normal, stream, uniform};
 use crate::sonata::read;
 use crate::spikes::{Exchange, TargetTable};
 use crate::stimulus::Input;
@@ -311,8 +311,8 @@ impl Initial {
         let neuron = &params.neuron;
         let seed = params.simulation.seed;
         let read = |path, name| read::read_initial(path, name, place.n, place.gids(thread));
-        let uniform = |purpose, [low, high]: [f64; 2]| -> Vec<f64> {
-            let draw = |gid| low + (high - low) * unit(&mut stream(seed, purpose, gid));
+        let uniform = |purpose, range| -> Vec<f64> {
+            let draw = |gid| uniform(seed, purpose, gid, range);
             place.gids(thread).map(draw).collect()
         };
         Ok(match (neuron.model, &neuron.initial) {
@@ -326,14 +326,8 @@ impl Initial {
                 }
             }),
             (NeuronModel::IgnoreAndFire, Some(path)) => {
-                let (rates, phases) = (read(path, "rate")?, read(path, "phase")?);
-                check_rates(
-                    path,
-                    place.gids(thread),
-                    &rates,
-                    &phases,
-                    params.simulation.dt,
-                )?;
+                let dt = params.simulation.dt;
+                let (rates, phases) = read_rates(path, place.n, place.gids(thread), dt)?;
                 Initial::RatesAndPhases(rates, phases)
             }
             (NeuronModel::IgnoreAndFire, None) => Initial::RatesAndPhases(
@@ -342,6 +336,21 @@ impl Initial {
             ),
         })
     }
+}
+
+/// Rates (spikes/s) and phases of the neurons `gids` of `n`, from the file at `path`.
+///
+/// Errors: as of every file; rates and phases that the config could not ask for either.
+pub fn read_rates(
+    path: &Path,
+    n: u32,
+    gids: impl Iterator<Item = Gid> + Clone,
+    dt: Ms,
+) -> Result<(Vec<f64>, Vec<f64>)> {
+    let rates = read::read_initial(path, "rate", n, gids.clone())?;
+    let phases = read::read_initial(path, "phase", n, gids.clone())?;
+    check_rates(path, gids, &rates, &phases, dt)?;
+    Ok((rates, phases))
 }
 
 /// The longest period of `ignore_and_fire` (steps).

@@ -20,6 +20,7 @@ use crate::synapse::{Arrival, Law, Sources};
 use crate::units::{Ms, Steps};
 use crate::vp::VirtualProcess;
 
+pub use build::read_rates;
 use team::Team;
 pub use timers::{Laps, Phase, Timers};
 
@@ -312,12 +313,14 @@ impl Simulation {
                     part.add(source, target, weight);
                 },
             );
-            (plastic as u64, fixed as u64, vp.events, part)
+            let listeners = vp.table.listeners();
+            ([plastic as u64, fixed as u64, vp.events, listeners], part)
         });
-        for (plastic, fixed, events, part) in parts {
+        for ([plastic, fixed, events, listeners], part) in parts {
             census.plastic += plastic;
             census.fixed += fixed;
             census.events += events;
+            census.listeners += listeners;
             census.weights.merge(&part);
         }
         census
@@ -333,6 +336,8 @@ pub struct Census {
     pub fixed: u64,
     /// Sources listened to.
     pub rows: u64,
+    /// Listening ranks of the neurons here, summed over the neurons.
+    pub listeners: u64,
     /// Synaptic events delivered.
     pub events: u64,
     /// The plastic weights.

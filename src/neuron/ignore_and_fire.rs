@@ -35,6 +35,14 @@ fn ceil(steps: f64) -> i32 {
         + i32::from((steps * 128.0).round().rem_euclid(128.0) > 0.0)
 }
 
+/// Period and first stamp (steps) of a neuron with this rate (spikes/s) and phase.
+pub fn schedule(dt: Ms, rate: f64, phase: f64) -> (i32, Steps) {
+    (
+        ceil(1000.0 / rate / dt.0),
+        Steps(ceil(phase * 1000.0 / rate / dt.0) + 1),
+    )
+}
+
 impl IgnoreAndFire {
     /// Neurons with these rates (spikes/s, > 0, at most one spike a step) and phases
     /// (0 … 1], the first spike after phase · period.
@@ -47,8 +55,9 @@ impl IgnoreAndFire {
         let mut groups = vec![idle; rates.len().div_ceil(GROUP)];
         for (i, (rate, phase)) in rates.iter().zip(phases).enumerate() {
             let group = &mut groups[i / GROUP];
-            group.period[i % GROUP] = ceil(1000.0 / rate / dt.0);
-            group.countdown[i % GROUP] = ceil(phase * 1000.0 / rate / dt.0);
+            let (period, first) = schedule(dt, *rate, *phase);
+            group.period[i % GROUP] = period;
+            group.countdown[i % GROUP] = first.0 - 1;
         }
         IgnoreAndFire {
             neurons: rates.len(),

@@ -119,7 +119,7 @@ impl RankRecord {
         let stride = comm.size().div_ceil(MOST_RECORDS);
         let (mut whole, mut times) = (Vec::new(), Vec::new());
         if comm.rank().is_multiple_of(stride) {
-            whole.extend([spikes.0, weights.0, peak_memory]);
+            whole.extend([comm.rank() as u64, spikes.0, weights.0, peak_memory]);
             let communicate = timers.of(Phase::Communicate).total;
             times.extend([timers.simulate, waiting(timers) * communicate]);
             Phases::<Phase>::ALL.map(|phase| {
@@ -128,21 +128,21 @@ impl RankRecord {
             });
         }
         let (whole, times) = (comm.gather(&whole), comm.gather(&times));
-        let ranks = whole.chunks(3).zip(times.chunks(Self::TIMES)).enumerate();
+        let ranks = whole.chunks(4).zip(times.chunks(Self::TIMES));
         ranks
-            .map(|(index, (whole, times))| {
+            .map(|(whole, times)| {
                 let mut phases = times[2..].chunks(3).map(|lap| PhaseRecord {
                     total: lap[0],
                     sd: lap[1],
                     max: lap[2],
                 });
                 RankRecord {
-                    rank: index * stride,
+                    rank: whole[0] as usize,
                     digest: super::Digests {
-                        spikes: Digest(whole[0]),
-                        weights: Digest(whole[1]),
+                        spikes: Digest(whole[1]),
+                        weights: Digest(whole[2]),
                     },
-                    peak_memory: whole[2],
+                    peak_memory: whole[3],
                     simulate: times[0],
                     phases: Phases::<Phase>::ALL.map(|_| phases.next().expect("one a phase")),
                     communicate_wait: times[1],

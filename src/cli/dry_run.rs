@@ -1,0 +1,79 @@
+//! `stdp-hpc dry-run CONFIG --ranks R --rank r`: one rank of many, rehearsed alone.
+
+use std::io::{Write, stdout};
+
+use clap::Args;
+
+use crate::comm::Comm;
+use crate::console::{Verbosity, Watcher};
+use crate::error::{Error, Result};
+use crate::rehearsal::rehearse;
+use crate::simd;
+
+use super::Config;
+
+/// Rehearses one rank of a run on R ranks in one process: builds its synapses, delivers the
+/// spikes it would receive.
+///
+/// Its digests are those of that rank in a real run, its times and memory measured; the network
+/// is modelled from [interconnect], apart. Neurons must be ignore_and_fire.
+#[derive(Debug, Args)]
+pub(super) struct DryRun {
+    #[command(flatten)]
+    config: Config,
+    /// Ranks of the run.
+    #[arg(long, value_name = "R")]
+    ranks: usize,
+    /// The rank to rehearse, 0 … R - 1.
+    #[arg(long, value_name = "r", default_value_t = 0)]
+    rank: usize,
+    /// Threads of each rank, instead of the config's.
+    #[arg(long, value_name = "T")]
+    threads: Option<usize>,
+    /// Print JSON: bytes, seconds.
+    #[arg(long)]
+    json: bool,
+    /// Show no progress.
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// Rehearses and prints.
+///
+/// # Errors
+/// Bad input; more than one process.
+pub(super) fn run(comm: &Comm, arguments: &DryRun) -> Result<()> {
+    comm.agree(simd::choose())?;
+    let (ranks, rank) = (arguments.ranks, arguments.rank);
+    if comm.size() > 1 {
+        return Err(Error::input(format!(
+            "dry-run rehearses one rank in one process: must be started without mpirun, not on {} ranks",
+            comm.size()
+        )));
+    }
+    super::plan::check_ranks(ranks, 1)?;
+    if rank >= ranks {
+        return Err(Error::input(format!(
+            "--rank {rank}: must be an integer 0 … {} (--ranks {ranks})",
+            ranks - 1
+        )));
+    }
+    let params = arguments.config.load(comm, ranks, arguments.threads)?;
+    super::plan::check_ranks(ranks, params.simulation.threads)?;
+    let verbosity = if arguments.quiet {
+        Verbosity::Quiet
+    } else {
+        Verbosity::Normal
+    };
+    let mut watcher = Watcher::new(comm, &params, verbosity);
+    let rehearsal = rehearse(params, rank, ranks, &mut |progress| watcher.show(progress))?;
+    watcher.close();
+    let text = if arguments.json {
+        serde_json::to_string_pretty(&rehearsal).expect("plain data") + "\n"
+    } else {
+        rehearsal.to_string()
+    };
+    // Nothing is lost where nobody reads it.
+    let _ = stdout().write_all(text.as_bytes());
+    Ok(())
+}

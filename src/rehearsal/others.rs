@@ -1,0 +1,226 @@
+//! The other ranks of a rehearsal: who of their neurons fires when, and who of them listens.
+
+use std::cell::Cell;
+use std::path::Path;
+use std::rc::Rc;
+
+use crate::comm;
+use crate::engine::read_rates;
+use crate::error::Result;
+use crate::memory::room;
+use crate::network::Placement;
+use crate::neuron::schedule;
+use crate::params::Params;
+use crate::rng::{Purpose, stream, uniform, unit};
+use crate::spikes::{ChunkWriter, need_and_room};
+use crate::units::{Gid, Steps};
+
+use super::wheel::Wheel;
+
+/// Plays all ranks but one. `ignore_and_fire` neurons fire as (seed, gid) has them, so the
+/// spikes that the one rank receives are exact; who listens to its own neurons is drawn.
+///
+/// Memory and time grow with the sources that the rank listens to, 16 bytes each, and the
+/// chunks of an exchange.
+pub struct Others {
+    params: Params,
+    place: Placement,
+    min_delay: Steps,
+    /// Rates and phases by gid, where they come from a file.
+    given: Option<(Vec<f64>, Vec<f64>)>,
+    /// The end of the interval whose spikes are exchanged next.
+    interval_end: Steps,
+    heard: Option<Heard>,
+    held: Rc<Cell<u64>>,
+}
+
+/// The neurons of other ranks that this one listens to, by its rows.
+struct Heard {
+    wheel: Wheel,
+    /// The rank that each row's source lives on.
+    rank: Vec<u32>,
+    writer: ChunkWriter,
+    /// (rank, row, lag) of the spikes of the interval; kept until the exchange has room.
+    spikes: Vec<(u32, u32, u32)>,
+    fresh: bool,
+}
+
+impl Others {
+    /// All ranks but `place.rank`. `held` is told how many bytes this takes.
+    ///
+    /// Errors: a file of rates at fault.
+    pub fn new(
+        params: &Params,
+        place: Placement,
+        min_delay: Steps,
+        held: Rc<Cell<u64>>,
+    ) -> Result<Self> {
+        let read =
+            |path: &Path| read_rates(path, place.n, (0..place.n).map(Gid), params.simulation.dt);
+        let given = params.neuron.initial.as_deref().map(read).transpose()?;
+        Ok(Others {
+            params: params.clone(),
+            place,
+            min_delay,
+            given,
+            interval_end: min_delay,
+            heard: None,
+            held,
+        })
+    }
+
+    /// Period and first stamp of neuron `gid`.
+    fn schedule(&self, gid: Gid) -> (i32, Steps) {
+        let (neuron, seed) = (&self.params.neuron, self.params.simulation.seed);
+        let (rate, phase) = match &self.given {
+            Some((rates, phases)) => (rates[gid.0 as usize], phases[gid.0 as usize]),
+            None => (
+                uniform(seed, Purpose::Rate, gid, neuron.rate),
+                uniform(seed, Purpose::Phase, gid, neuron.phase),
+            ),
+        };
+        schedule(self.params.simulation.dt, rate, phase)
+    }
+
+    /// Learns from the requests which neurons are listened to.
+    fn hear(&self, requests: &[Vec<u64>]) -> Heard {
+        let rows = requests.iter().map(Vec::len).sum();
+        let mut ranks = vec![0; rows];
+        let mut wheel = Wheel::new(rows, self.min_delay);
+        for (rank, list) in (0u32..).zip(requests) {
+            for &request in list {
+                let row = request as u32;
+                ranks[row as usize] = rank;
+                if rank != self.place.rank {
+                    let (period, first) = self.schedule(Gid((request >> 32) as u32));
+                    wheel.add(row, first, period);
+                }
+            }
+        }
+        let lags = self.min_delay.0 as u32;
+        let heard = Heard {
+            writer: ChunkWriter::new(requests.len(), rows as u64, lags),
+            wheel,
+            rank: ranks,
+            spikes: Vec::new(),
+            fresh: false,
+        };
+        self.held.set(heard.wheel.held() + room(&heard.rank));
+        heard
+    }
+
+    /// What each rank asks for, drawn: a rank listens to a neuron here with the probability
+    /// that one of its targets has drawn that neuron, whether other ranks do or not. `own` is
+    /// what this rank asks of itself.
+    fn requests_of_others(&self, own: Vec<u64>) -> Vec<Vec<u64>> {
+        let (place, ranks) = (&self.place, self.place.ranks);
+        let mut lists = vec![Vec::new(); ranks as usize];
+        let listening = Listening::new(&self.params, place);
+        for gid in (place.rank..place.n).step_by(ranks as usize) {
+            let mut rng = stream(self.params.simulation.seed, Purpose::Listeners, Gid(gid));
+            let pool = usize::from(gid >= place.n_e);
+            let most = listening.most[pool];
+            let mut rank = 0u64;
+            loop {
+                // Over the ranks that do not listen at the largest probability …
+                let skipped = libm::log(1.0 - unit(&mut rng)) / libm::log1p(-most);
+                rank += skipped.min(f64::from(u32::MAX)) as u64;
+                if rank >= u64::from(ranks) {
+                    break;
+                }
+                // … and those that do not at their own.
+                let here = listening.of(pool, rank as u32, place);
+                if here >= most || unit(&mut rng) * most < here {
+                    // Which row it keeps the neuron under matters to nobody here.
+                    lists[rank as usize].push(u64::from(gid) << 32);
+                }
+                rank += 1;
+            }
+        }
+        lists[place.rank as usize] = own;
+        lists
+    }
+}
+
+impl comm::Others for Others {
+    fn lists(&mut self, mut send: Vec<Vec<u64>>) -> Vec<Vec<u64>> {
+        self.heard = Some(self.hear(&send));
+        let own = std::mem::take(&mut send[self.place.rank as usize]);
+        drop(send);
+        self.requests_of_others(own)
+    }
+
+    fn chunks(&mut self, send: &[u32], receive: &mut [u32]) {
+        let heard = self.heard.as_mut().expect("the target table comes first");
+        let end = self.interval_end;
+        if !heard.fresh {
+            heard.spikes.clear();
+            let start = end.0 - self.min_delay.0;
+            let (spikes, rank) = (&mut heard.spikes, &heard.rank);
+            heard.wheel.turn(end, |row, stamp| {
+                spikes.push((rank[row as usize], row, (stamp.0 - start - 1) as u32));
+            });
+            heard.fresh = true;
+        }
+        let need = heard.writer.write(&heard.spikes, receive);
+        let chunk = send.len() / self.place.ranks as usize;
+        let own = self.place.rank as usize * chunk..(self.place.rank as usize + 1) * chunk;
+        receive[own.clone()].copy_from_slice(&send[own.clone()]);
+        let (own_need, room) = need_and_room(&send[own]);
+        if need.max(own_need) <= room {
+            heard.fresh = false;
+            self.interval_end = Steps(end.0 + self.min_delay.0);
+        }
+    }
+}
+
+/// With what probability a rank listens to a neuron of E and of I.
+struct Listening {
+    /// By pool, by whether a rank has one more neuron of E, of I, than others have.
+    of: [[[f64; 2]; 2]; 2],
+    /// The largest, by pool.
+    most: [f64; 2],
+    fewest: [u32; 2],
+}
+
+impl Listening {
+    fn new(params: &Params, place: &Placement) -> Self {
+        let network = &params.network;
+        let fewest = [place.n_e / place.ranks, (place.n - place.n_e) / place.ranks];
+        let chance = |pool: usize, neurons: [u32; 2]| {
+            let (k, size) = [(network.K_E, network.N_E), (network.K_I, network.N_I)][pool];
+            // Logarithm of the chance that none of the targets has drawn the neuron.
+            let missed = |onto: usize| {
+                let own = u32::from(!network.allow_autapses && onto == pool);
+                let candidates = f64::from(size - own.min(size));
+                if k == 0 || neurons[onto] == 0 {
+                    return 0.0;
+                }
+                let k = f64::from(k);
+                f64::from(neurons[onto])
+                    * if network.allow_multapses {
+                        k * libm::log1p(-1.0 / candidates)
+                    } else {
+                        libm::log1p(-k / candidates)
+                    }
+            };
+            -libm::expm1(missed(0) + missed(1))
+        };
+        let of = [0, 1].map(|pool| {
+            [0, 1].map(|e| [0, 1].map(|i| chance(pool, [fewest[0] + e, fewest[1] + i])))
+        });
+        let most = of.map(|pool| pool.into_iter().flatten().fold(0.0, f64::max));
+        Listening { of, most, fewest }
+    }
+
+    fn of(&self, pool: usize, rank: u32, place: &Placement) -> f64 {
+        let there = Placement {
+            rank,
+            threads: 1,
+            ..*place
+        };
+        let e = there.count_below(0, place.n_e);
+        let i = there.count_below(0, place.n) - e;
+        self.of[pool][(e - self.fewest[0]) as usize][(i - self.fewest[1]) as usize]
+    }
+}
