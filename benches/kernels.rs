@@ -20,7 +20,7 @@ use stdp_hpc::rng::{Purpose, stream, unit};
 use stdp_hpc::simd::{self, Kernel};
 use stdp_hpc::spikes::{Exchange, Flags, TargetTable};
 use stdp_hpc::stimulus::{BLOCK, GROUP, Input};
-use stdp_hpc::synapse::{Draft, Rows, Sources, Targets};
+use stdp_hpc::synapse::{Draft, RowIndex, Rows, Sources, Targets};
 use stdp_hpc::units::{Gid, Lid, Steps};
 use stdp_hpc::vp::VirtualProcess;
 
@@ -99,7 +99,7 @@ impl Delivery {
         let rows = if plastic {
             // Only these: a row of E otherwise has static synapses too.
             vp.ei.rows = Rows {
-                starts: vec![0; e as usize + 1],
+                index: RowIndex::new(vec![0; e as usize + 1]),
                 targets: Targets::Narrow(Vec::new()),
             };
             0..e

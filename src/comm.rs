@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::io::{Write, stderr};
+use std::ops::Range;
 use std::rc::Rc;
 
 use mpi::Threading;
@@ -29,9 +30,9 @@ pub struct Comm {
 /// Plays all ranks but one, so that one process can rehearse that one. What is reduced or
 /// gathered over ranks is then this rank's own.
 pub trait Others {
-    /// Given what this rank sends, one list for each rank, what each sends back: the exchange
-    /// of the target table.
-    fn lists(&mut self, send: Vec<Vec<u64>>) -> Vec<Vec<u64>>;
+    /// Given what this rank sends about these gids, one list for each rank, what each sends
+    /// here: the exchange of the target table.
+    fn lists(&mut self, about: &Range<u32>, send: Vec<Vec<u64>>) -> Vec<Vec<u64>>;
     /// Given the chunks this rank sends, those it receives: the exchange of spikes.
     fn chunks(&mut self, send: &[u32], receive: &mut [u32]);
 }
@@ -200,13 +201,14 @@ impl Comm {
         }
     }
 
-    /// Sends `send[r]` to rank r; returns what every rank sent here.
+    /// Sends `send[r]`, which is about the neurons `about`, to rank r; returns what every rank
+    /// sent here.
     ///
     /// In rounds of at most 2²⁸ elements a rank, so any length will do.
-    pub fn all_to_all_lists(&self, mut send: Vec<Vec<u64>>) -> Vec<Vec<u64>> {
+    pub fn all_to_all_lists(&self, about: &Range<u32>, mut send: Vec<Vec<u64>>) -> Vec<Vec<u64>> {
         assert_eq!(send.len(), self.size);
         if let Some(others) = &self.others {
-            return others.borrow_mut().lists(send);
+            return others.borrow_mut().lists(about, send);
         }
         let Some(mpi) = &self.mpi else { return send };
         let lengths: Vec<u64> = send.iter().map(|list| list.len() as u64).collect();
@@ -441,7 +443,7 @@ mod tests {
         let mut received = [0; 3];
         comm.all_to_all(&[1, 2, 3], &mut received);
         assert_eq!(received, [1, 2, 3]);
-        assert_eq!(comm.all_to_all_lists(vec![vec![5, 6]]), [[5, 6]]);
+        assert_eq!(comm.all_to_all_lists(&(0..9), vec![vec![5, 6]]), [[5, 6]]);
         assert_eq!(comm.gather(&[7u64]), [7]);
         assert_eq!((comm.max(3), comm.sum(4)), (3, 4));
         assert_eq!((comm.node().rank(), comm.node().size()), (0, 1));

@@ -312,15 +312,11 @@ pub fn for_each_weight(
     mut each: impl FnMut(u32, u32, f64),
 ) {
     let gids = sources.excitatory();
-    let rows = gids.partition_point(|&s| s < block.start)..gids.partition_point(|&s| s < block.end);
-    for row in rows {
+    for row in gids.below(block.start)..gids.below(block.end) {
+        let source = gids.get(row);
         for index in vp.ee.rows.range(row as u32) {
             let lid = Lid(vp.ee.rows.targets.get(index) as u32);
-            each(
-                gids[row],
-                place.gid(thread, lid).0,
-                vp.ee.weights.get(index),
-            );
+            each(source, place.gid(thread, lid).0, vp.ee.weights.get(index));
         }
     }
 }

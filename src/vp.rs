@@ -99,8 +99,8 @@ impl VirtualProcess {
         let fixed = [&self.ei, &self.ie, &self.ii];
         held[Structure::PlasticSynapses] += self.ee.held();
         held[Structure::StaticSynapses] += fixed.map(StaticProjection::held).iter().sum::<u64>();
-        let index = fixed.map(|projection| projection.rows.index_held());
-        held[Structure::RowIndex] += self.ee.rows.index_held() + index.iter().sum::<u64>();
+        let index = fixed.map(|projection| projection.rows.index.held());
+        held[Structure::RowIndex] += self.ee.rows.index.held() + index.iter().sum::<u64>();
         held[Structure::TargetTable] += self.table.held();
         held[Structure::Neurons] += self.neurons.held();
         held[Structure::RingBuffers] += self.ring.held();
@@ -127,8 +127,16 @@ impl Kernel for Deliver<'_> {
     fn run(self) {
         let vp = self.vp;
         let mut batch = Batch::new();
-        for (next, arrival) in (1..).zip(self.arrivals) {
-            if let Some(next) = self.arrivals.get(next) {
+        let ahead = if vp.ee.rows.index.is_sparse() {
+            AHEAD
+        } else {
+            1
+        };
+        for (now, arrival) in self.arrivals.iter().enumerate() {
+            if let Some(later) = self.arrivals.get(now + 2 * AHEAD) {
+                prefetch_index(vp, later);
+            }
+            if let Some(next) = self.arrivals.get(now + ahead) {
                 prefetch_row(vp, next);
             }
             if arrival.excitatory {
@@ -139,6 +147,23 @@ impl Kernel for Deliver<'_> {
                 fixed(&vp.ii, arrival, &mut vp.ring, vp.excitatory, &mut vp.events);
             }
         }
+    }
+}
+
+/// How many arrivals ahead rows of a synapse or two are asked for; longer ones one ahead, and
+/// where rows begin twice as far.
+const AHEAD: usize = 8;
+
+/// Asks for where the row of a later arrival lies.
+#[inline(always)]
+fn prefetch_index(vp: &VirtualProcess, arrival: &Arrival) {
+    let projections = if arrival.excitatory {
+        [&vp.ee.rows, &vp.ei.rows]
+    } else {
+        [&vp.ie.rows, &vp.ii.rows]
+    };
+    for rows in projections {
+        rows.index.prefetch(arrival.row);
     }
 }
 

@@ -48,13 +48,12 @@ impl Simulation {
         let connect = begun.elapsed().as_secs_f64();
 
         let begun = Instant::now();
-        let gids = |source: &u32| Gid(*source);
-        let inhibitory = |source: &u32| Gid(params.network.N_E + source);
+        let inhibitory = |source| Gid(params.network.N_E + source);
         let (e, i) = (wired.sources.excitatory(), wired.sources.inhibitory());
         let tables = TargetTable::set_up(
             &comm,
             &place,
-            e.iter().map(gids).chain(i.iter().map(inhibitory)),
+            e.iter().map(Gid).chain(i.iter().map(inhibitory)),
         )?;
         let min_delay = [delays.ee, delays.ei, delays.ie, delays.ii]
             .into_iter()
@@ -139,7 +138,7 @@ fn connect(params: &Params, place: &Placement, team: &Team) -> Result<(Delays, W
     };
     let drafted = drafts.iter().flatten().map(Draft::held).sum();
     let rows_of = |pool: usize| union(drafts.iter().map(|draft| draft[pool].sources()));
-    let sources = Sources::new(rows_of(0), rows_of(1));
+    let (excitatory, inhibitory) = (rows_of(0), rows_of(1));
     let drafts: Vec<_> = drafts
         .into_iter()
         .map(|draft| Mutex::new(Some(draft)))
@@ -149,15 +148,15 @@ fn connect(params: &Params, place: &Placement, team: &Team) -> Result<(Delays, W
         let [from_e, from_i] = draft.expect("one draft a thread");
         let mut draw = Draw::new(&params.network, seed);
         let thread = thread as u32;
-        let [ee, ei] = from_e.build(&mut draw, place, thread, sources.excitatory())?;
-        let [ie, ii] = from_i.build(&mut draw, place, thread, sources.inhibitory())?;
+        let [ee, ei] = from_e.build(&mut draw, place, thread, &excitatory)?;
+        let [ie, ii] = from_i.build(&mut draw, place, thread, &inhibitory)?;
         Ok(Projections { ee, ei, ie, ii })
     });
     let projections = projections.into_iter().collect::<Result<_>>()?;
     Ok((
         delays,
         Wired {
-            sources,
+            sources: Sources::new(excitatory, inhibitory),
             projections,
             drafted,
         },

@@ -86,6 +86,8 @@ pub const PRUNE_EVERY: u32 = 1024;
 /// Intervals between two that tell waiting for other ranks from transfer: a barrier takes as
 /// long as an exchange of few spikes, here 1/16 of it.
 const SAMPLE_EVERY: u32 = 16;
+/// How many received entries ahead the state of a source is asked for.
+const AHEAD: usize = 16;
 
 impl Simulation {
     /// Advances the network to the end of the run. Collective.
@@ -226,10 +228,14 @@ impl Simulation {
         let decay = self.law.decay_plus();
         let sources = &mut self.sources;
         self.arrivals.clear();
-        self.arrivals.extend(self.entries.iter().map(|&entry| {
-            let (row, stamp) = row_and_stamp(entry, interval.start);
-            sources.arrive(row, stamp, decay)
-        }));
+        let stamped = |&entry: &u64| row_and_stamp(entry, interval.start);
+        for (now, entry) in self.entries.iter().enumerate() {
+            if let Some(later) = self.entries.get(now + AHEAD) {
+                sources.prefetch(stamped(later).0);
+            }
+            let (row, stamp) = stamped(entry);
+            self.arrivals.push(sources.arrive(row, stamp, decay));
+        }
     }
 
     fn snapshot_if_due(&mut self, recorder: &mut Recorder, interval: Interval) -> Result<()> {

@@ -9,7 +9,7 @@ use crate::params::{NeuronModel, Params, Stimulus};
 use crate::sonata::weights;
 use crate::spikes::{Exchange, TargetTable};
 use crate::stimulus::Input;
-use crate::synapse::{Draft, PlasticProjection, Rows, Sources, StaticProjection};
+use crate::synapse::{Draft, PlasticProjection, RowIndex, Rows, Sources, StaticProjection};
 use crate::units::Steps;
 
 use super::Volume;
@@ -216,6 +216,24 @@ impl<'a> Expected<'a> {
         Share { threads, rows }
     }
 
+    /// Part of the sources that fire again before the presynaptic trace of a spike is lost.
+    fn not_one(&self) -> f64 {
+        let (neuron, rate) = (&self.params.neuron, self.rate.overall[E]);
+        let pause = 53.0 * std::f64::consts::LN_2 * self.params.stdp.tau_plus / 1000.0;
+        match neuron.model {
+            NeuronModel::IgnoreAndFire => {
+                let [slow, fast] = neuron.rate;
+                let often = ((fast - (1.0 / pause).max(slow)) / (fast - slow)).clamp(0.0, 1.0);
+                if slow == fast {
+                    f64::from(u8::from(fast * pause > 1.0))
+                } else {
+                    often
+                }
+            }
+            NeuronModel::IafPscAlpha => -libm::expm1(-rate * pause),
+        }
+    }
+
     /// Spikes of an excitatory neuron that its history keeps beside the latest two: those since
     /// the source that has been silent longest fired, as of the pruning before.
     fn older_spikes(&self) -> f64 {
@@ -256,8 +274,11 @@ impl Share {
 
     /// Entries of the target table of the fullest thread.
     pub fn most_targets(&self, expected: &Expected) -> u64 {
-        let entries = self.threads.iter().map(|thread| targets(expected, thread));
-        entries.max().unwrap_or(0)
+        let targets = |thread: &[u64; 2]| {
+            let of = |which: usize| thread[which] as f64 * listened(expected, which);
+            (expected.ranks as f64 * (of(E) + of(I))) as u64
+        };
+        self.threads.iter().map(targets).max().unwrap_or(0)
     }
 
     /// Bytes of what depends on neurons and synapses.
@@ -278,17 +299,21 @@ impl Share {
                 bytes[Structure::StaticSynapses] +=
                     StaticProjection::bytes(count(from, onto), targets, read);
             }
-            // Two projections leave from each row.
-            bytes[Structure::RowIndex] +=
-                2 * (Rows::index_bytes(self.rows[E]) + Rows::index_bytes(self.rows[I]));
-            bytes[Structure::TargetTable] += TargetTable::bytes(e + i, targets(expected, thread));
+            for (from, onto) in [(E, E), (E, I), (I, E), (I, I)] {
+                bytes[Structure::RowIndex] += RowIndex::bytes(self.rows[from], count(from, onto));
+            }
+            bytes[Structure::TargetTable] += target_table(expected, thread);
             bytes[Structure::Neurons] += Neurons::bytes(&params.neuron, e + i);
             bytes[Structure::RingBuffers] += RingBuffer::bytes(e + i, channels, slots);
             bytes[Structure::ExternalInput] += external_input(expected, e + i);
             bytes[Structure::SpikeHistory] += SpikeHistory::bytes(e, expected.older_spikes());
             bytes[Structure::Construction] += drafts(expected, thread);
         }
-        bytes[Structure::Sources] = Sources::bytes(self.rows[E], self.rows[I]);
+        bytes[Structure::Sources] = Sources::bytes(
+            self.rows,
+            expected.sizes().map(|size| size as u64),
+            expected.not_one(),
+        );
         bytes
     }
 
@@ -312,13 +337,21 @@ fn synapses(expected: &Expected, thread: &[u64; 2], from: usize, onto: usize) ->
     (thread[onto] as f64 * expected.in_degree(from, onto)).round() as u64
 }
 
-/// Ranks that listen to the neurons of a thread, summed over neurons.
-fn targets(expected: &Expected, thread: &[u64; 2]) -> u64 {
+/// Bytes of the target table of a thread.
+fn target_table(expected: &Expected, thread: &[u64; 2]) -> u64 {
     let of = |which: usize| {
-        let listened = expected.rows[which] / expected.sizes()[which].max(1.0);
-        thread[which] as f64 * expected.ranks as f64 * listened
+        TargetTable::bytes(
+            thread[which],
+            expected.ranks as u64,
+            listened(expected, which),
+        )
     };
-    (of(E) + of(I)).round() as u64
+    of(E) + of(I)
+}
+
+/// The chance that a rank listens to a neuron.
+fn listened(expected: &Expected, which: usize) -> f64 {
+    expected.rows[which] / expected.sizes()[which].max(1.0)
 }
 
 fn drafts(expected: &Expected, thread: &[u64; 2]) -> u64 {

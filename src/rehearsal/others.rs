@@ -1,6 +1,7 @@
 //! The other ranks of a rehearsal: who of their neurons fires when, and who of them listens.
 
 use std::cell::Cell;
+use std::ops::Range;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -39,7 +40,7 @@ struct Heard {
     wheel: Wheel,
     /// The rank that each row's source lives on.
     rank: Vec<u32>,
-    writer: ChunkWriter,
+    writer: Option<ChunkWriter>,
     /// (rank, row, lag) of the spikes of the interval; kept until the exchange has room.
     spikes: Vec<(u32, u32, u32)>,
     fresh: bool,
@@ -83,40 +84,32 @@ impl Others {
     }
 
     /// Learns from the requests which neurons are listened to.
-    fn hear(&self, requests: &[Vec<u64>]) -> Heard {
-        let rows = requests.iter().map(Vec::len).sum();
-        let mut ranks = vec![0; rows];
-        let mut wheel = Wheel::new(rows, self.min_delay);
+    fn hear(&mut self, requests: &[Vec<u64>]) {
+        let mut heard = self
+            .heard
+            .take()
+            .unwrap_or_else(|| Heard::new(self.min_delay));
         for (rank, list) in (0u32..).zip(requests) {
             for &request in list {
                 let row = request as u32;
-                ranks[row as usize] = rank;
-                if rank != self.place.rank {
-                    let (period, first) = self.schedule(Gid((request >> 32) as u32));
-                    wheel.add(row, first, period);
-                }
+                let gid = Gid((request >> 32) as u32);
+                let played = rank != self.place.rank;
+                heard.add(row, rank, played.then(|| self.schedule(gid)));
             }
         }
-        let lags = self.min_delay.0 as u32;
-        let heard = Heard {
-            writer: ChunkWriter::new(requests.len(), rows as u64, lags),
-            wheel,
-            rank: ranks,
-            spikes: Vec::new(),
-            fresh: false,
-        };
-        self.held.set(heard.wheel.held() + room(&heard.rank));
-        heard
+        self.held.set(heard.held());
+        self.heard = Some(heard);
     }
 
     /// What each rank asks for, drawn: a rank listens to a neuron here with the probability
     /// that one of its targets has drawn that neuron, whether other ranks do or not. `own` is
     /// what this rank asks of itself.
-    fn requests_of_others(&self, own: Vec<u64>) -> Vec<Vec<u64>> {
+    fn requests_of_others(&self, about: &Range<u32>, own: Vec<u64>) -> Vec<Vec<u64>> {
         let (place, ranks) = (&self.place, self.place.ranks);
         let mut lists = vec![Vec::new(); ranks as usize];
         let listening = Listening::new(&self.params, place);
-        for gid in (place.rank..place.n).step_by(ranks as usize) {
+        let first = (place.rank + ranks - about.start % ranks) % ranks;
+        for gid in about.clone().skip(first as usize).step_by(ranks as usize) {
             let mut rng = stream(self.params.simulation.seed, Purpose::Listeners, Gid(gid));
             let pool = usize::from(gid >= place.n_e);
             let most = listening.most[pool];
@@ -142,12 +135,38 @@ impl Others {
     }
 }
 
+impl Heard {
+    fn new(interval: Steps) -> Self {
+        Heard {
+            wheel: Wheel::new(interval),
+            rank: Vec::new(),
+            writer: None,
+            spikes: Vec::new(),
+            fresh: false,
+        }
+    }
+
+    /// The source of row `row`, the next, lives on `rank`; it is played as `schedule` has it.
+    fn add(&mut self, row: u32, rank: u32, schedule: Option<(i32, Steps)>) {
+        let rows = self.rank.len().max(row as usize + 1);
+        self.rank.resize(rows, 0);
+        self.rank[row as usize] = rank;
+        if let Some((period, first)) = schedule {
+            self.wheel.add(row, first, period);
+        }
+    }
+
+    fn held(&self) -> u64 {
+        self.wheel.held() + room(&self.rank)
+    }
+}
+
 impl comm::Others for Others {
-    fn lists(&mut self, mut send: Vec<Vec<u64>>) -> Vec<Vec<u64>> {
-        self.heard = Some(self.hear(&send));
+    fn lists(&mut self, about: &Range<u32>, mut send: Vec<Vec<u64>>) -> Vec<Vec<u64>> {
+        self.hear(&send);
         let own = std::mem::take(&mut send[self.place.rank as usize]);
         drop(send);
-        self.requests_of_others(own)
+        self.requests_of_others(about, own)
     }
 
     fn chunks(&mut self, send: &[u32], receive: &mut [u32]) {
@@ -162,8 +181,12 @@ impl comm::Others for Others {
             });
             heard.fresh = true;
         }
-        let need = heard.writer.write(&heard.spikes, receive);
-        let chunk = send.len() / self.place.ranks as usize;
+        let ranks = self.place.ranks as usize;
+        let writer = heard.writer.get_or_insert_with(|| {
+            ChunkWriter::new(ranks, heard.rank.len() as u64, self.min_delay.0 as u32)
+        });
+        let need = writer.write(&heard.spikes, receive);
+        let chunk = send.len() / ranks;
         let own = self.place.rank as usize * chunk..(self.place.rank as usize + 1) * chunk;
         receive[own.clone()].copy_from_slice(&send[own.clone()]);
         let (own_need, room) = need_and_room(&send[own]);

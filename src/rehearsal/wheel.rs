@@ -25,20 +25,24 @@ const TURN: i64 = 4096;
 const NONE: u32 = u32::MAX;
 
 impl Wheel {
-    /// For neurons 0 … `neurons` − 1, none of which fires before it is added.
-    pub fn new(neurons: usize, interval: Steps) -> Self {
+    /// Without neurons, for intervals of `interval` steps.
+    pub fn new(interval: Steps) -> Self {
         Wheel {
             interval: interval.0,
             next: 0,
             heads: vec![NONE; TURN as usize],
-            links: vec![NONE; neurons],
-            due: vec![Steps(0); neurons],
-            periods: vec![0; neurons],
+            links: Vec::new(),
+            due: Vec::new(),
+            periods: Vec::new(),
         }
     }
 
     /// Neuron `neuron` fires at `first` ≥ 1 and every `period` ≥ 1 steps from then on.
     pub fn add(&mut self, neuron: u32, first: Steps, period: i32) {
+        let neurons = self.due.len().max(neuron as usize + 1);
+        self.due.resize(neurons, Steps(0));
+        self.periods.resize(neurons, 0);
+        self.links.resize(neurons, NONE);
         self.due[neuron as usize] = first;
         self.periods[neuron as usize] = period;
         self.link(neuron);
@@ -91,7 +95,7 @@ mod tests {
             (100, 49_152),
             (60_000, 70_000),
         ];
-        let mut wheel = Wheel::new(neurons.len(), Steps(interval));
+        let mut wheel = Wheel::new(Steps(interval));
         for (neuron, &(first, period)) in (0..).zip(&neurons) {
             wheel.add(neuron, Steps(first), period);
         }

@@ -11,7 +11,7 @@ use crate::memory::room;
 use crate::network::{Draw, Placement, Pool};
 use crate::units::{Gid, Lid};
 
-use super::{Rows, Targets};
+use super::{RowIndex, Rows, Targets};
 
 /// The connections from one pool of sources onto the neurons of one virtual process,
 /// excitatory and inhibitory targets apart.
@@ -153,7 +153,7 @@ impl Draft {
                     } else {
                         Targets::Narrow(redraw.place(draw, counts, sources, &starts))
                     };
-                    Ok((Rows { starts, targets }, None))
+                    Ok((rows(starts, targets), None))
                 }
                 Connections::Listed { keys, weights } => {
                     let starts = starts(lengths(&keys, sources))?;
@@ -163,7 +163,7 @@ impl Draft {
                     } else {
                         Targets::Narrow(low.map(|target| target as u16).collect())
                     };
-                    Ok((Rows { starts, targets }, weights))
+                    Ok((rows(starts, targets), weights))
                 }
             }
         };
@@ -200,6 +200,11 @@ impl Draft {
 /// the `local` ones.
 fn counts(size: u64, local: u64) -> bool {
     2 * size <= local
+}
+
+fn rows(starts: Vec<u32>, targets: Targets) -> Rows {
+    let index = RowIndex::new(starts);
+    Rows { index, targets }
 }
 
 /// Local excitatory and inhibitory neurons.

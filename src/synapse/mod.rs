@@ -1,10 +1,14 @@
 //! The synapses of one virtual process, stored on the side of their targets.
 
 mod construction;
+mod ids;
+mod index;
 mod sources;
 mod stdp;
 
 pub use construction::{Built, Draft, Link};
+pub use ids::Ids;
+pub use index::RowIndex;
 pub use sources::{Arrival, Sources};
 pub use stdp::{Batch, Law, Visit};
 
@@ -94,8 +98,8 @@ impl Targets {
 
 /// The synapses of one projection, row after row; a row is the synapses of one source.
 pub struct Rows {
-    /// Row r is synapses `starts[r]..starts[r + 1]`.
-    pub starts: Vec<u32>,
+    /// Where they begin.
+    pub index: RowIndex,
     /// Ascending within a row.
     pub targets: Targets,
 }
@@ -104,7 +108,7 @@ impl Rows {
     /// The synapses of row `row`.
     #[inline(always)]
     pub fn range(&self, row: u32) -> std::ops::Range<usize> {
-        self.starts[row as usize] as usize..self.starts[row as usize + 1] as usize
+        self.index.range(row)
     }
 
     /// Asks for the targets of row `row`.
@@ -119,7 +123,7 @@ impl Rows {
 
     /// How many synapses there are.
     pub fn len(&self) -> usize {
-        self.starts.last().map_or(0, |&end| end as usize)
+        self.index.synapses()
     }
 
     /// Whether there are none.
@@ -230,16 +234,6 @@ impl Rows {
     pub fn target_bytes(synapses: u64, neurons: u64) -> u64 {
         let wide = neurons > 1 << 16;
         synapses * if wide { 4 } else { 2 }
-    }
-
-    /// Where `rows` rows begin.
-    pub fn index_bytes(rows: u64) -> u64 {
-        4 * (rows + 1)
-    }
-
-    /// The row index as it is.
-    pub fn index_held(&self) -> u64 {
-        room(&self.starts)
     }
 
     fn targets_held(&self) -> u64 {

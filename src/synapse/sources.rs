@@ -1,20 +1,74 @@
 //! The presynaptic side as a rank sees it: which sources it listens to, under which row, and
 //! the trace K₊ that all synapses of a source share.
 
+use std::collections::HashMap;
+
 use crate::buffers::SpikeHistory;
 use crate::math::GridExp;
 use crate::memory::room;
+use crate::simd;
 use crate::units::Steps;
+
+use super::Ids;
 
 /// All sources of a rank, one row each; rows of excitatory sources come first, each kind in
 /// ascending order of gid.
 pub struct Sources {
     /// Index of the source within its population, by row.
-    excitatory: Vec<u32>,
-    inhibitory: Vec<u32>,
-    /// By excitatory row: stamp of the last spike and K₊ just after it.
+    excitatory: Ids,
+    inhibitory: Ids,
+    /// By excitatory row: stamp of the last spike, 0 if there was none, and K₊ just after it.
     last: Vec<i32>,
-    trace: Vec<f64>,
+    traces: Traces,
+}
+
+/// K₊ just after the last spike of every row that has fired. After a pause of 37 τ₊ it is 1, to
+/// the last bit; with millions of sources that rarely fire only the others are kept.
+enum Traces {
+    /// Of all rows.
+    Each(Vec<f64>),
+    /// Of those where it is not 1.
+    NotOne(HashMap<u32, f64>),
+}
+
+/// Rows to one that is not 1, at least, for [`Traces::NotOne`]: an entry of the map takes about
+/// three times the 8 bytes that it spares the others.
+const RARE: usize = 16;
+
+impl Traces {
+    /// Of row `row`, which has fired.
+    #[inline]
+    fn get(&self, row: u32) -> f64 {
+        match self {
+            Traces::Each(traces) => traces[row as usize],
+            Traces::NotOne(traces) if traces.is_empty() => 1.0,
+            Traces::NotOne(traces) => traces.get(&row).copied().unwrap_or(1.0),
+        }
+    }
+
+    /// Sets that of one of `rows` rows.
+    #[inline]
+    fn set(&mut self, row: u32, trace: f64, rows: usize) {
+        match self {
+            Traces::Each(traces) => traces[row as usize] = trace,
+            Traces::NotOne(traces) => {
+                if trace != 1.0 {
+                    traces.insert(row, trace);
+                    if RARE * traces.len() > rows {
+                        self.keep_each(rows);
+                    }
+                } else if !traces.is_empty() {
+                    traces.remove(&row);
+                }
+            }
+        }
+    }
+
+    #[cold]
+    fn keep_each(&mut self, rows: usize) {
+        let each = (0..rows as u32).map(|row| self.get(row)).collect();
+        *self = Traces::Each(each);
+    }
 }
 
 /// A presynaptic spike as it reaches the rows of this rank.
@@ -34,25 +88,22 @@ pub struct Arrival {
 
 impl Sources {
     /// Rows for these sources (indices within their population, ascending).
-    pub fn new(mut excitatory: Vec<u32>, mut inhibitory: Vec<u32>) -> Self {
-        excitatory.shrink_to_fit();
-        inhibitory.shrink_to_fit();
-        let (last, trace) = (vec![0; excitatory.len()], vec![0.0; excitatory.len()]);
+    pub fn new(excitatory: Vec<u32>, inhibitory: Vec<u32>) -> Self {
         Sources {
-            excitatory,
-            inhibitory,
-            last,
-            trace,
+            last: vec![0; excitatory.len()],
+            excitatory: Ids::new(excitatory),
+            inhibitory: Ids::new(inhibitory),
+            traces: Traces::NotOne(HashMap::new()),
         }
     }
 
     /// Indices of the excitatory sources within E, by row.
-    pub fn excitatory(&self) -> &[u32] {
+    pub fn excitatory(&self) -> &Ids {
         &self.excitatory
     }
 
     /// Indices of the inhibitory sources within I, by row.
-    pub fn inhibitory(&self) -> &[u32] {
+    pub fn inhibitory(&self) -> &Ids {
         &self.inhibitory
     }
 
@@ -66,22 +117,32 @@ impl Sources {
         self.len() == 0
     }
 
+    /// Asks for what [`Sources::arrive`] reads of row `row`.
+    #[inline]
+    pub fn prefetch(&self, row: u32) {
+        simd::prefetch(&self.last, row as usize);
+        if let Traces::Each(traces) = &self.traces {
+            simd::prefetch(traces, row as usize);
+        }
+    }
+
     /// The arrival of a spike with this stamp, later than all before of the same row, and
     /// the step of K₊ that it makes.
     pub fn arrive(&mut self, row: u32, stamp: Steps, decay_plus: &GridExp) -> Arrival {
         let stamp = stamp.0;
-        let Some(index) = (row as usize).checked_sub(self.excitatory.len()) else {
-            let (last, trace) = (&mut self.last[row as usize], &mut self.trace[row as usize]);
-            let arrival = Arrival {
+        let rows = self.excitatory.len();
+        let Some(index) = (row as usize).checked_sub(rows) else {
+            let last = std::mem::replace(&mut self.last[row as usize], stamp);
+            let trace = if last > 0 { self.traces.get(row) } else { 0.0 };
+            let next = trace * decay_plus.at(stamp - last) + 1.0;
+            self.traces.set(row, next, rows);
+            return Arrival {
                 row,
                 excitatory: true,
                 stamp,
-                last: *last,
-                trace: *trace,
+                last,
+                trace,
             };
-            *trace = *trace * decay_plus.at(stamp - *last) + 1.0;
-            *last = stamp;
-            return arrival;
         };
         Arrival {
             row: index as u32,
@@ -98,8 +159,7 @@ impl Sources {
     ///
     /// O(rows), once per pruning.
     pub fn open_windows(&self, delay: Steps, horizon: Steps) -> OpenWindows {
-        let fired = self.last.iter().zip(&self.trace);
-        let fired = fired.filter_map(|(&last, &trace)| (trace > 0.0).then_some(last));
+        let fired = self.last.iter().copied().filter(|&last| last > 0);
         let (Some(first), Some(latest)) = (fired.clone().min(), fired.clone().max()) else {
             return OpenWindows::default();
         };
@@ -120,15 +180,22 @@ impl Sources {
 const MARKS: i32 = 1 << 20;
 /// Memory, in bytes.
 impl Sources {
-    /// Of so many rows of each kind.
-    pub fn bytes(excitatory: u64, inhibitory: u64) -> u64 {
-        (4 + 4 + 8) * excitatory + 4 * inhibitory
+    /// Of so many rows of each kind, from populations of these sizes, with K₊ other than 1
+    /// after a part `not_one` of the spikes.
+    pub fn bytes(rows: [u64; 2], sizes: [u64; 2], not_one: f64) -> u64 {
+        let ids = Ids::bytes(rows[0], sizes[0]) + Ids::bytes(rows[1], sizes[1]);
+        let each = not_one * RARE as f64 > 1.0;
+        ids + 4 * rows[0] + if each { 8 * rows[0] } else { 0 }
     }
 
     /// As it is.
     pub fn held(&self) -> u64 {
-        let gids = room(&self.excitatory) + room(&self.inhibitory);
-        gids + room(&self.last) + room(&self.trace)
+        let traces = match &self.traces {
+            Traces::Each(traces) => room(traces),
+            // A key, a value and a byte of the map's own.
+            Traces::NotOne(traces) => 17 * traces.capacity() as u64,
+        };
+        self.excitatory.held() + self.inhibitory.held() + room(&self.last) + traces
     }
 }
 
@@ -174,5 +241,32 @@ mod tests {
         let windows = sources.open_windows(Steps(15), Steps(1000));
         let held = [245, 246, 1245, 1246].map(|stamp| windows.hold(Steps(stamp)));
         assert_eq!(held, [false, true, true, false]);
+    }
+
+    /// Rows that fire often and rarely, enough of them that traces of all are kept in the end.
+    #[test]
+    fn traces_are_the_same_however_they_are_kept() {
+        let decay = GridExp::new(Ms(0.1), 15.0, Steps(1_000_000));
+        let rows = 64;
+        let mut sources = Sources::new((0..rows).collect(), Vec::new());
+        let mut plain = vec![(0, 0.0); rows as usize];
+        // Row r fires every 9000 + r steps, after which its trace is 1; later one row in
+        // four fires every 50.
+        for step in 1..60_000i32 {
+            for row in 0..rows {
+                let often = step > 30_000 && row % 4 == 0;
+                let period = if often { 50 } else { 9000 + row as i32 };
+                if step % period != 0 {
+                    continue;
+                }
+                let arrival = sources.arrive(row, Steps(step), &decay);
+                let (last, trace) = &mut plain[row as usize];
+                assert_eq!((arrival.last, arrival.trace), (*last, *trace), "row {row}");
+                *trace = *trace * decay.at(step - *last) + 1.0;
+                *last = step;
+            }
+            assert!(step > 30_000 || matches!(sources.traces, Traces::NotOne(_)));
+        }
+        assert!(matches!(sources.traces, Traces::Each(_)));
     }
 }
