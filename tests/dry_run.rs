@@ -148,6 +148,41 @@ fn thousands_of_ranks_are_rehearsed_at_the_cost_of_one() {
     assert!(number(&network["seconds"]) > number(&few["network"]["seconds"]));
 }
 
+/// Where nearly every synapse has a row of its own, all that a rank holds stays within 32 bytes
+/// a plastic synapse: rehearsed, and, but for what neurons take, on many small ranks.
+#[test]
+fn many_ranks_take_little_memory() {
+    let desk = Desk::new();
+    let config = "[network]\nN_per_rank = 2500\nK = 1250\n[simulation]\nT = 3.0\n";
+    let path = desk.config("large", config);
+    let dry = rehearsed(text(&path), 4096, 4095, 1, &[]);
+    let each = number(&dry["memory"]["per_plastic_synapse"]);
+    assert!(each < 32.0, "{each} bytes");
+    let rows = number(&dry["counts"]["rows"]);
+    assert!(rows > 0.8 * 2500.0 * 1250.0, "{rows} rows");
+
+    let sets = [
+        "network.N_per_rank=250",
+        "network.K=25",
+        "record.weights=false",
+    ];
+    let real = desk.result(&path, 32, 1, &sets).run;
+    let structures = &real["memory"]["by_structure"];
+    let all: f64 = [
+        "plastic_synapses",
+        "static_synapses",
+        "row_index",
+        "sources",
+        "target_table",
+        "exchange",
+    ]
+    .iter()
+    .map(|name| number(&structures[name]["mean"]))
+    .sum();
+    let each = 32.0 * all / number(&real["counts"]["synapses_plastic"]);
+    assert!(each < 32.0, "{each} bytes");
+}
+
 #[test]
 fn what_cannot_be_rehearsed_is_refused_with_the_reason() {
     let desk = Desk::new();
