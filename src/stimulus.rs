@@ -4,20 +4,19 @@
 //! tile in which the update consumes them, so a tile is filled and read while it is in L1.
 
 use rand::Rng;
-use rand::rand_core::block::Generator;
-use rand_chacha::ChaCha8Core;
 
 use crate::memory::room;
 use crate::pages::HugeArray;
-use crate::rng::{Purpose, blocks, stream};
+use crate::rng::{Abreast, Purpose, WORDS, stream};
 use crate::simd::{self, Kernel};
 use crate::units::{Gid, Steps};
 
 /// Neurons that are advanced together.
 pub const GROUP: usize = 64;
-/// Steps for which counts are made at once: 16 bits each from the four ChaCha blocks that
-/// the generator makes in one go.
+/// Steps for which counts are made at once.
 pub const BLOCK: usize = 128;
+/// Steps for which a ChaCha block has 16 bits each.
+const PART: usize = 2 * WORDS;
 
 /// The external input of one virtual process.
 pub struct Input {
@@ -42,7 +41,8 @@ struct Tile([[u8; GROUP]; BLOCK]);
 enum Source {
     Poisson {
         law: PoissonLaw,
-        trains: Vec<PoissonTrain>,
+        seed: u64,
+        gids: Vec<Gid>,
     },
     /// Stamps and lids, sorted by block and group; tile t's are `starts[t]..starts[t + 1]`.
     Given {
@@ -55,13 +55,9 @@ impl Input {
     /// Independent Poisson sources of mean `mean` spikes a step for the neurons `gids`.
     pub fn poisson(mean: f64, delay: Steps, seed: u64, gids: Vec<Gid>) -> Self {
         let neurons = gids.len();
-        let trains = gids
-            .into_iter()
-            .map(|gid| PoissonTrain::new(seed, gid))
-            .collect();
         let law = PoissonLaw::new(mean);
         let most = law.most();
-        Input::new(Source::Poisson { law, trains }, most, delay, neurons)
+        Input::new(Source::Poisson { law, seed, gids }, most, delay, neurons)
     }
 
     /// Given spikes: (emission stamp, lid) in any order, at most 65535 a step and neuron.
@@ -122,17 +118,16 @@ impl Input {
         (&self.lower[group].0[step], upper)
     }
 
-    /// Makes the tile of `group` for `block`, the one after the one it holds.
+    /// Makes the tile of `group` for `block`.
     #[cold]
     #[inline(never)]
     fn fill(&mut self, group: usize, block: i32) {
-        let before = std::mem::replace(&mut self.held[group], block);
+        self.held[group] = block;
         let (lower, upper) = (&mut self.lower[group], self.upper.get_mut(group));
-        match &mut self.source {
-            Source::Poisson { law, trains } => {
-                debug_assert_eq!(block, before + 1, "Poisson trains are drawn in order");
-                let here = group * GROUP..trains.len().min((group + 1) * GROUP);
-                fill_poisson(law, &mut trains[here], block, lower, upper);
+        match &self.source {
+            Source::Poisson { law, seed, gids } => {
+                let here = group * GROUP..gids.len().min((group + 1) * GROUP);
+                fill_poisson(law, *seed, &gids[here], block, lower, upper);
             }
             Source::Given { spikes, starts } => {
                 let index = block as usize * self.held.len() + group;
@@ -150,7 +145,7 @@ impl Input {
     /// Of Poisson sources of `mean` spikes a step.
     pub fn poisson_bytes(mean: f64, neurons: u64) -> u64 {
         let most = PoissonLaw::new(mean).most();
-        Self::tile_bytes(neurons, most > 255) + size_of::<PoissonTrain>() as u64 * neurons
+        Self::tile_bytes(neurons, most > 255) + size_of::<Gid>() as u64 * neurons
     }
 
     /// Of `spikes` given spikes within `steps` steps, at most 255 a neuron and step.
@@ -167,41 +162,34 @@ impl Input {
     /// As it is.
     pub fn held(&self) -> u64 {
         let source = match &self.source {
-            Source::Poisson { trains, .. } => room(trains),
+            Source::Poisson { gids, .. } => room(gids),
             Source::Given { spikes, starts } => room(spikes) + room(starts),
         };
         source + self.lower.held() + self.upper.held() + room(&self.held)
     }
 }
 
-/// Trains that are turned from rows into columns at once, so that they go out as one word.
-const ABREAST: usize = 8;
-
 fn fill_poisson(
     law: &PoissonLaw,
-    trains: &mut [PoissonTrain],
+    seed: u64,
+    gids: &[Gid],
     block: i32,
     lower: &mut Tile,
     mut upper: Option<&mut Tile>,
 ) {
-    let mut counts = [[0; BLOCK]; ABREAST];
-    for (index, trains) in trains.chunks_mut(ABREAST).enumerate() {
-        for (counts, train) in counts.iter_mut().zip(trains) {
-            law.draw(train, block, counts);
-        }
-        simd::run(Transpose {
-            counts: &counts,
-            tile: lower,
-            shift: 0,
-            index,
-        });
-        if let Some(upper) = &mut upper {
-            simd::run(Transpose {
-                counts: &counts,
-                tile: upper,
-                shift: 8,
-                index,
-            });
+    let mut padded = [Gid(0); GROUP];
+    padded[..gids.len()].copy_from_slice(gids);
+    simd::run(Draw {
+        law,
+        seed,
+        gids: &padded,
+        block,
+        lower,
+        upper: upper.as_deref_mut(),
+    });
+    if gids.len() < GROUP {
+        for tile in [Some(lower), upper].into_iter().flatten() {
+            tile.0.iter_mut().for_each(|row| row[gids.len()..].fill(0));
         }
     }
 }
@@ -218,63 +206,6 @@ fn fill_given(spikes: &[(Steps, u32)], lower: &mut Tile, upper: Option<&mut Tile
         lower.0[row][column] = spikes.len() as u8;
         if let Some(upper) = &mut upper {
             upper.0[row][column] = (spikes.len() >> 8) as u8;
-        }
-    }
-}
-
-/// Writes one byte of the counts of eight trains to the eight columns of number `index`.
-struct Transpose<'a> {
-    counts: &'a [[u16; BLOCK]; ABREAST],
-    tile: &'a mut Tile,
-    shift: u32,
-    index: usize,
-}
-
-impl Kernel for Transpose<'_> {
-    type Output = ();
-
-    /// Bytes to pairs, pairs to quadruples, quadruples to words of eight.
-    #[inline(always)]
-    fn run(self) {
-        let mut pairs = [[0u16; BLOCK]; ABREAST / 2];
-        for (pairs, counts) in pairs.iter_mut().zip(self.counts.chunks_exact(2)) {
-            for step in 0..BLOCK {
-                let byte = |train: usize| counts[train][step] >> self.shift & 255;
-                pairs[step] = byte(0) | byte(1) << 8;
-            }
-        }
-        let mut fours = [[0u32; BLOCK]; ABREAST / 4];
-        for (fours, pairs) in fours.iter_mut().zip(pairs.chunks_exact(2)) {
-            for step in 0..BLOCK {
-                fours[step] = u32::from(pairs[0][step]) | u32::from(pairs[1][step]) << 16;
-            }
-        }
-        let mut words = [0u64; BLOCK];
-        for step in 0..BLOCK {
-            words[step] = u64::from(fours[0][step]) | u64::from(fours[1][step]) << 32;
-        }
-        let first = self.index * ABREAST;
-        for (row, word) in self.tile.0.iter_mut().zip(words) {
-            row[first..first + ABREAST].copy_from_slice(&word.to_le_bytes());
-        }
-    }
-}
-
-/// The private source of one neuron; 64 bytes.
-#[derive(Clone)]
-pub struct PoissonTrain {
-    bits: ChaCha8Core,
-    seed: u64,
-    gid: Gid,
-}
-
-impl PoissonTrain {
-    /// The source of neuron `gid`, at its beginning.
-    pub fn new(seed: u64, gid: Gid) -> Self {
-        PoissonTrain {
-            bits: blocks(seed, Purpose::Poisson, gid),
-            seed,
-            gid,
         }
     }
 }
@@ -385,81 +316,122 @@ impl PoissonLaw {
         usize::from(self.least) + self.boundaries.len()
     }
 
-    /// Counts of `train` for the [`BLOCK`] steps of `block`; blocks are asked for in order.
-    pub fn draw(&self, train: &mut PoissonTrain, block: i32, counts: &mut [u16; BLOCK]) {
-        let mut words = [0u32; BLOCK / 2];
-        train.bits.generate(&mut words);
-        let mut bits = [0i16; BLOCK];
-        for (pair, word) in bits.chunks_exact_mut(2).zip(words) {
-            pair.copy_from_slice(&[word as i16, (word >> 16) as i16]);
-        }
-        if simd::run(Invert {
-            law: self,
-            bits: &bits,
-            counts,
-        }) {
-            self.settle(train, block, &bits, counts);
-        }
+    /// The count that `draw`, 64 random bits, stands for.
+    fn invert(&self, draw: u64) -> u16 {
+        self.least + self.boundaries.partition_point(|&bound| bound <= draw) as u16
     }
+}
 
-    /// Decides the draws whose 16 bits fell into a cut cell.
-    #[cold]
-    fn settle(
-        &self,
-        train: &PoissonTrain,
-        block: i32,
-        bits: &[i16; BLOCK],
-        counts: &mut [u16; BLOCK],
-    ) {
-        let mut rng = stream(train.seed, Purpose::PoissonTail, train.gid);
-        for (step, (count, b)) in counts.iter_mut().zip(bits).enumerate() {
-            if self.cut.binary_search(b).is_ok() {
-                rng.set_word_pos(2 * (block as u128 * BLOCK as u128 + step as u128));
-                let draw = u64::from(*b as u16 ^ 0x8000) << 48 | rng.next_u64() >> 16;
-                let below = self.boundaries.partition_point(|&bound| bound <= draw);
-                *count = self.least + below as u16;
+/// 16 random bits for each of two successive steps, \[neuron]\[step].
+type Pairs = [i16; 2 * GROUP];
+
+/// Poisson counts of a group of neurons, for the steps of a block.
+struct Draw<'a> {
+    law: &'a PoissonLaw,
+    seed: u64,
+    gids: &'a [Gid; GROUP],
+    block: i32,
+    lower: &'a mut Tile,
+    upper: Option<&'a mut Tile>,
+}
+
+impl Kernel for Draw<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(mut self) {
+        let parts = BLOCK / PART;
+        let mut words = Abreast([[0; GROUP]; WORDS]);
+        for part in 0..parts {
+            let number = self.block as u64 * parts as u64 + part as u64;
+            words.generate(self.seed, Purpose::Poisson, self.gids, number);
+            for word in words.0.as_flattened_mut() {
+                *word = word.to_le();
+            }
+            let bits: &[Pairs; WORDS] = bytemuck::cast_ref(&words.0);
+            let mut open = [0; 2 * GROUP];
+            for (pair, bits) in bits.iter().enumerate() {
+                self.invert(part * PART + 2 * pair, bits, &mut open);
+            }
+            if open.iter().fold(0, |any, open| any | open) != 0 {
+                self.settle(part * PART, bits, &open);
             }
         }
     }
 }
 
-/// Counts that the bits decide; returns whether some are left open.
-struct Invert<'a> {
-    law: &'a PoissonLaw,
-    bits: &'a [i16; BLOCK],
-    counts: &'a mut [u16; BLOCK],
-}
-
-impl Kernel for Invert<'_> {
-    type Output = bool;
-
+impl Draw<'_> {
+    /// Writes the counts that `bits` decide for `step` and the next one; marks in `open` where
+    /// they leave one open.
     #[inline(always)]
-    fn run(self) -> bool {
-        let mut counts = [self.law.base; BLOCK];
+    fn invert(&mut self, step: usize, bits: &Pairs, open: &mut Pairs) {
+        let mut counts = [self.law.base; 2 * GROUP];
         for &cell in &self.law.cells {
-            for (count, &b) in counts.iter_mut().zip(self.bits) {
+            for (count, &b) in counts.iter_mut().zip(bits) {
                 *count += u16::from(b > cell);
             }
         }
-        *self.counts = counts;
-        let mut open = [false; BLOCK];
         for &cell in &self.law.cut {
-            for (open, &b) in open.iter_mut().zip(self.bits) {
-                *open |= b == cell;
+            for (open, &b) in open.iter_mut().zip(bits) {
+                *open |= -i16::from(b == cell);
             }
         }
-        open.iter().fold(false, |any, &open| any | open)
+        let counts: [u32; GROUP] = bytemuck::cast(counts);
+        let counts = counts.map(u32::from_le);
+        write_rows(self.lower, step, &counts, 0);
+        if let Some(upper) = &mut self.upper {
+            write_rows(upper, step, &counts, 8);
+        }
+    }
+
+    /// Decides the draws of the steps from `first` on whose 16 bits fell into a cut cell; they
+    /// are where `open` is marked.
+    #[cold]
+    #[inline(never)]
+    fn settle(&mut self, first: usize, bits: &[Pairs; WORDS], open: &Pairs) {
+        for (lane, _) in open.iter().enumerate().filter(|(_, open)| **open != 0) {
+            let neuron = lane / 2;
+            let mut rng = stream(self.seed, Purpose::PoissonTail, self.gids[neuron]);
+            for (pair, bits) in bits.iter().enumerate() {
+                let (b, step) = (bits[lane], first + 2 * pair + lane % 2);
+                if self.law.cut.binary_search(&b).is_err() {
+                    continue;
+                }
+                rng.set_word_pos(2 * (self.block as u128 * BLOCK as u128 + step as u128));
+                let draw = u64::from(b as u16 ^ 0x8000) << 48 | rng.next_u64() >> 16;
+                let count = self.law.invert(draw);
+                self.lower.0[step][neuron] = count as u8;
+                if let Some(upper) = &mut self.upper {
+                    upper.0[step][neuron] = (count >> 8) as u8;
+                }
+            }
+        }
+    }
+}
+
+/// Writes one byte of each of the counts to `step` (lower halves of `counts`) and the next.
+#[inline(always)]
+fn write_rows(tile: &mut Tile, step: usize, counts: &[u32; GROUP], shift: u32) {
+    for (row, shift) in tile.0[step..].iter_mut().zip([shift, 16 + shift]) {
+        for (byte, count) in row.iter_mut().zip(counts) {
+            *byte = (count >> shift) as u8;
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simd::InstructionSet;
 
-    fn drawn(law: &PoissonLaw, train: &mut PoissonTrain, block: i32) -> [u16; BLOCK] {
-        let mut counts = [0; BLOCK];
-        law.draw(train, block, &mut counts);
-        counts
+    /// Counts of a group of neurons for the first `blocks`, \[block]\[step]\[neuron].
+    fn drawn(mean: f64, seed: u64, group: u32, blocks: usize) -> Vec<[[u16; GROUP]; BLOCK]> {
+        let gids = (group * GROUP as u32..).take(GROUP).map(Gid).collect();
+        let mut input = Input::poisson(mean, Steps(1), seed, gids);
+        let mut arrivals = 2..;
+        let mut row = |_| arriving(&mut input, 0, arrivals.next().expect("a step"));
+        let mut block = |_| std::array::from_fn(|step| row(step).map(|count| count as u16));
+        (0..blocks).map(&mut block).collect()
     }
 
     fn pmf(mean: f64, k: u32) -> f64 {
@@ -482,13 +454,11 @@ mod tests {
     #[test]
     fn counts_follow_the_distribution() {
         for mean in [0.0, 0.217, 2.0, 33.0] {
-            let law = PoissonLaw::new(mean);
             let mut histogram = [0u32; 200];
-            let draws = 4000 * BLOCK as u32;
-            for gid in 0..400 {
-                let mut train = PoissonTrain::new(7, Gid(gid));
-                for block in 0..10 {
-                    for count in drawn(&law, &mut train, block) {
+            let draws = (7 * GROUP * 10 * BLOCK) as u32;
+            for group in 0..7 {
+                for block in drawn(mean, 7, group, 10) {
+                    for &count in block.as_flattened() {
                         histogram[usize::from(count)] += 1;
                     }
                 }
@@ -513,19 +483,14 @@ mod tests {
     /// The tail that 16 bits cannot resolve: P(X ≥ 5) = 3.4e-6 at mean 0.217.
     #[test]
     fn rare_counts_have_their_probability() {
-        let law = PoissonLaw::new(0.217);
-        let (gids, blocks) = (2000, 100);
+        let (groups, blocks) = (32, 100);
         let mut rare = 0;
-        for gid in 0..gids {
-            let mut train = PoissonTrain::new(1, Gid(gid as u32));
-            for block in 0..blocks {
-                rare += drawn(&law, &mut train, block)
-                    .iter()
-                    .filter(|&&c| c >= 5)
-                    .count();
+        for group in 0..groups {
+            for block in drawn(0.217, 1, group, blocks) {
+                rare += block.as_flattened().iter().filter(|&&c| c >= 5).count();
             }
         }
-        let draws = f64::from(gids) * f64::from(blocks) * BLOCK as f64;
+        let draws = (groups as usize * GROUP * blocks * BLOCK) as f64;
         let expected = draws * (5..30).map(|k| pmf(0.217, k)).sum::<f64>();
         let deviation = (rare as f64 - expected) / expected.sqrt();
         assert!(
@@ -536,21 +501,22 @@ mod tests {
 
     #[test]
     fn neurons_and_steps_are_independent() {
-        let law = PoissonLaw::new(0.5);
-        let rows: Vec<[u16; BLOCK]> = (0..2000)
-            .map(|gid| drawn(&law, &mut PoissonTrain::new(5, Gid(gid)), 0))
-            .collect();
-        let centred = |gid: usize, step: usize| f64::from(rows[gid][step]) - 0.5;
-        let (mut neighbours, mut successive) = (0.0, 0.0);
-        for gid in 0..rows.len() - 1 {
-            for step in 0..BLOCK - 1 {
-                neighbours += centred(gid, step) * centred(gid + 1, step);
-                successive += centred(gid, step) * centred(gid, step + 1);
+        let (mut neighbours, mut successive, mut pairs) = (0.0, 0.0, 0.0);
+        for group in 0..32 {
+            for block in drawn(0.5, 5, group, 1) {
+                let centred = |step: usize, neuron: usize| f64::from(block[step][neuron]) - 0.5;
+                for neuron in 0..GROUP - 1 {
+                    for step in 0..BLOCK - 1 {
+                        let here = centred(step, neuron);
+                        neighbours += here * centred(step, neuron + 1);
+                        successive += here * centred(step + 1, neuron);
+                        pairs += 1.0;
+                    }
+                }
             }
         }
-        let pairs = (rows.len() - 1) as f64 * (BLOCK - 1) as f64;
         for sum in [neighbours, successive] {
-            let z = sum / (0.5 * pairs.sqrt());
+            let z: f64 = sum / (0.5 * f64::sqrt(pairs));
             assert!(z.abs() < 4.0, "correlation of {z} standard errors");
         }
     }
@@ -576,25 +542,97 @@ mod tests {
         }
     }
 
+    /// Words of 64 streams, on a given instruction set.
+    struct Words<'a>(u64, &'a [Gid; GROUP], u64);
+
+    impl Kernel for Words<'_> {
+        type Output = Abreast<GROUP>;
+
+        #[inline(always)]
+        fn run(self) -> Self::Output {
+            let mut words = Abreast([[0; GROUP]; WORDS]);
+            words.generate(self.0, Purpose::Poisson, self.1, self.2);
+            words
+        }
+    }
+
     #[test]
-    fn tiles_hold_what_each_train_draws() {
-        for mean in [0.3, 9.0, 400.0] {
-            let (law, neurons) = (PoissonLaw::new(mean), 100);
-            let mut input = Input::poisson(mean, Steps(1), 4, (0..neurons).map(Gid).collect());
-            let mut trains: Vec<_> = (0..neurons).map(|g| PoissonTrain::new(4, Gid(g))).collect();
-            for block in 0..2 {
-                for (gid, train) in trains.iter_mut().enumerate() {
-                    let counts = drawn(&law, train, block);
-                    for (step, &count) in counts.iter().enumerate() {
-                        let arrival = 2 + block * BLOCK as i32 + step as i32;
-                        let sums = arriving(&mut input, gid / GROUP, arrival);
+    fn streams_abreast_are_those_of_each_neuron() {
+        let gids: [Gid; GROUP] = std::array::from_fn(|j| Gid(u32::MAX - 0x0101_0101 * j as u32));
+        let set_here = |set: &InstructionSet| set.is_here();
+        for seed in [0, 1, 0x0123_4567_89ab_cdef, u64::MAX] {
+            for block in [0, 1, 2, 777, u64::from(u32::MAX), 1 << 32, (1 << 40) + 3] {
+                let mut expected = [[0; GROUP]; WORDS];
+                for (j, &gid) in gids.iter().enumerate() {
+                    let mut rng = stream(seed, Purpose::Poisson, gid);
+                    rng.set_word_pos(u128::from(block) * WORDS as u128);
+                    expected
+                        .iter_mut()
+                        .for_each(|word| word[j] = rng.next_u32());
+                }
+                for set in InstructionSet::ALL.into_iter().filter(set_here) {
+                    let words = simd::run_on(set, Words(seed, &gids, block));
+                    assert_eq!(words.0, expected, "{}, block {block}", set.name());
+                }
+            }
+        }
+    }
+
+    /// By definition: the first 16 of the 64 bits from one stream, 48 from another.
+    fn by_definition(law: &PoissonLaw, seed: u64, gid: Gid, step: usize) -> u16 {
+        let mut words = stream(seed, Purpose::Poisson, gid);
+        words.set_word_pos(step as u128 / 2);
+        let upper = (words.next_u32() >> (step % 2 * 16)) as u16 ^ 0x8000;
+        let mut tail = stream(seed, Purpose::PoissonTail, gid);
+        tail.set_word_pos(2 * step as u128);
+        law.invert(u64::from(upper) << 48 | tail.next_u64() >> 16)
+    }
+
+    #[test]
+    fn counts_are_those_of_their_64_bits_on_every_instruction_set() {
+        let gids: [Gid; GROUP] = std::array::from_fn(|j| Gid(3 * j as u32));
+        let set_here = |set: &InstructionSet| set.is_here();
+        for (mean, block) in [(0.3, 0), (9.0, 1), (400.0, 70_000), (29_000.0, 2)] {
+            let law = &PoissonLaw::new(mean);
+            for set in InstructionSet::ALL.into_iter().filter(set_here) {
+                let (mut lower, mut upper) = (Tile([[0; GROUP]; BLOCK]), Tile([[0; GROUP]; BLOCK]));
+                let draw = Draw {
+                    law,
+                    seed: 4,
+                    gids: &gids,
+                    block,
+                    lower: &mut lower,
+                    upper: Some(&mut upper),
+                };
+                simd::run_on(set, draw);
+                for (j, &gid) in gids.iter().enumerate() {
+                    for step in 0..BLOCK {
+                        let bytes = [lower.0[step][j], upper.0[step][j]];
+                        let expected = by_definition(law, 4, gid, block as usize * BLOCK + step);
                         assert_eq!(
-                            sums[gid % GROUP],
-                            f64::from(count),
-                            "mean {mean}, gid {gid}"
+                            u16::from_le_bytes(bytes),
+                            expected,
+                            "mean {mean}, step {step}"
                         );
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn padding_receives_nothing() {
+        let (law, gids) = (PoissonLaw::new(400.0), (0..100).map(Gid).collect());
+        let mut input = Input::poisson(400.0, Steps(1), 4, gids);
+        for step in [0, 1, BLOCK, 3 * BLOCK - 1] {
+            let counts = arriving(&mut input, 1, 2 + step as i32);
+            for (j, &count) in counts.iter().enumerate() {
+                let gid = GROUP + j;
+                let expected = match gid < 100 {
+                    true => by_definition(&law, 4, Gid(gid as u32), step),
+                    false => 0,
+                };
+                assert_eq!(count, f64::from(expected), "gid {gid}, step {step}");
             }
         }
     }
