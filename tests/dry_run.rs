@@ -95,6 +95,30 @@ fn whatever_the_network() {
     same_as_real(&desk, config, &[(8, 1)], &["network.N=7", "network.K=5"]);
 }
 
+/// NEST's network: connections, input and initial state from files. Who listens is exact then.
+#[test]
+fn networks_from_files_are_rehearsed_too() {
+    let file = |name| {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference");
+        format!("{folder}/ignore_1250_{name}.h5")
+    };
+    let (network, input) = (file("network"), file("input"));
+    let config = format!(
+        "[network]\nN = 1250\nedges = {network:?}\n[neuron]\ninitial = {input:?}\n\
+         [stimulus]\nspikes = {input:?}\n[simulation]\nT = 300.0\n"
+    );
+    let desk = Desk::new();
+    same_as_real(&desk, &config, &[(3, 1), (8, 1), (2, 2)], &[]);
+    let path = desk.config("network", &config);
+    let sets = ["simulation.T=15.0"];
+    let real = desk.result(&path, 16, 1, &sets).run;
+    let drys = (0..16).map(|rank| rehearsed(text(&path), 16, rank, 1, &sets));
+    let bytes = drys.map(|dry| number(&dry["memory"]["by_structure"]["target_table"]));
+    let mean = bytes.sum::<f64>() / 16.0;
+    let really = number(&real["memory"]["by_structure"]["target_table"]["mean"]);
+    assert_eq!(mean, really);
+}
+
 /// The target table is drawn: as many listeners as ranks really have, within chance.
 #[test]
 fn listeners_are_as_many_as_in_a_real_run() {
@@ -191,31 +215,12 @@ fn what_cannot_be_rehearsed_is_refused_with_the_reason() {
         "[network]\nN = 100\nK = 10\n[simulation]\nT = 3.0\n",
     );
     let path = text(&path);
-    let edges = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/tests/reference/ignore_1250_network.h5"
-    );
-    let edges_set = format!("network.edges={edges:?}");
     for (arguments, message) in [
         (
             vec!["--ranks", "4", "--set", "neuron.model=iaf_psc_alpha"],
             "dry-run: [neuron] model = \"iaf_psc_alpha\": must be \"ignore_and_fire\", whose \
              spikes do not depend on what other ranks send"
                 .to_owned(),
-        ),
-        (
-            vec![
-                "--ranks",
-                "4",
-                "--set",
-                &*edges_set,
-                "--set",
-                "network.N=1250",
-            ],
-            format!(
-                "dry-run: [network] edges = {edges:?}: must be drawn (N and K), so that who \
-                 listens to this rank follows from chance"
-            ),
         ),
         (
             vec!["--ranks", "4", "--rank", "4"],

@@ -55,10 +55,7 @@ impl Simulation {
             &place,
             e.iter().map(Gid).chain(i.iter().map(inhibitory)),
         )?;
-        let min_delay = [delays.ee, delays.ei, delays.ie, delays.ii]
-            .into_iter()
-            .min();
-        let min_delay = min_delay.expect("four delays");
+        let min_delay = delays.min();
         let exchange = Exchange::new(&comm, wired.sources.len(), min_delay.0 as u32);
         let prepare = begun.elapsed().as_secs_f64();
 
@@ -184,9 +181,9 @@ fn read_edges(
     let network = &params.network;
     let mut delays = params.synapse.delay;
     let mut links = |projection: Projection| -> Result<Vec<Vec<Link>>> {
-        let (n_source, from) = match projection {
-            Projection::EE | Projection::EI => (network.N_E, Pool::E),
-            Projection::IE | Projection::II => (network.N_I, Pool::I),
+        let n_source = match projection {
+            Projection::EE | Projection::EI => network.N_E,
+            Projection::IE | Projection::II => network.N_I,
         };
         let onto_e = matches!(projection, Projection::EE | Projection::IE);
         let (n_target, first) = if onto_e {
@@ -205,12 +202,7 @@ fn read_edges(
             keep,
         )?;
         if let Some(delay) = read.delay {
-            *match (from, onto_e) {
-                (Pool::E, true) => &mut delays.ee,
-                (Pool::E, false) => &mut delays.ei,
-                (Pool::I, true) => &mut delays.ie,
-                (Pool::I, false) => &mut delays.ii,
-            } = delay;
+            *delays.of(projection) = delay;
         }
         let mut links = vec![Vec::new(); place.threads as usize];
         for edge in read.edges {

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::error::Result;
-use crate::units::{Ms, Steps};
+use crate::units::{Ms, Projection, Steps};
 
 /// Everything a run needs to know, checked and derived; the same on every rank.
 #[derive(Clone, Debug, Serialize)]
@@ -198,6 +198,23 @@ pub struct Delays {
     /// X→all
     #[serde(rename = "X_to_all")]
     pub x: Steps,
+}
+
+impl Delays {
+    /// That of a recurrent projection.
+    pub fn of(&mut self, projection: Projection) -> &mut Steps {
+        match projection {
+            Projection::EE => &mut self.ee,
+            Projection::EI => &mut self.ei,
+            Projection::IE => &mut self.ie,
+            Projection::II => &mut self.ii,
+        }
+    }
+
+    /// The smallest of the recurrent ones.
+    pub fn min(&self) -> Steps {
+        self.ee.min(self.ei).min(self.ie).min(self.ii)
+    }
 }
 
 /// `[synapse]`

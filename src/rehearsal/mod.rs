@@ -5,6 +5,7 @@
 //! that rank in a run of all, and its times and memory are measured, not modelled. The network
 //! is not there: what an exchange would take is computed from `[interconnect]`, and kept apart.
 
+mod listeners;
 mod others;
 mod wheel;
 
@@ -23,10 +24,11 @@ use crate::outcome::{Digests, Phases};
 use crate::params::{NeuronModel, Params};
 use crate::recording::Recorder;
 
+use listeners::Listeners;
 use others::Others;
 
 /// What rehearsing a rank found. `rank`, `digest` and `counts` are exact but for
-/// `counts.target_table`, which is drawn; `memory` and `wall_time` are measured (the target
+/// `counts.target_table`, which is drawn where the network is; `memory` and `wall_time` are measured (the target
 /// table and the exchange's buffers have the sizes that were drawn and received); `network` is
 /// modelled.
 #[derive(Debug, Serialize)]
@@ -64,8 +66,10 @@ pub struct Counts {
     pub synapses_static: u64,
     /// Sources it listens to.
     pub rows: u64,
-    /// Listeners of its neurons; drawn.
+    /// Listeners of its neurons.
     pub target_table: u64,
+    /// Whether they are exact (the network was read), not drawn.
+    pub target_table_is_exact: bool,
     /// Spikes of its neurons after the warm-up.
     pub spikes: u64,
     /// Spikes received from all ranks.
@@ -126,8 +130,7 @@ pub struct RealTimeFactor {
 /// Rehearses rank `rank` of `ranks` on `params.simulation.threads` threads; `progress` is
 /// called after every interval.
 ///
-/// Errors: a network whose spikes depend on input, or that is read from a file; what
-/// [`Simulation::build`] may find.
+/// Errors: a network whose spikes depend on input; what [`Simulation::build`] may find.
 pub fn rehearse(
     params: Params,
     rank: usize,
@@ -142,15 +145,10 @@ pub fn rehearse(
         threads: params.simulation.threads as u32,
         rank: rank as u32,
     };
-    let delay = params.synapse.delay;
-    let min_delay = [delay.ee, delay.ei, delay.ie, delay.ii].into_iter().min();
+    let (listeners, delays) = Listeners::new(&params, place)?;
+    let listeners_are_exact = listeners.are_exact();
     let played = Rc::new(Cell::new(0));
-    let others = Others::new(
-        &params,
-        place,
-        min_delay.expect("four delays"),
-        Rc::clone(&played),
-    )?;
+    let others = Others::new(&params, place, delays.min(), listeners, Rc::clone(&played))?;
     let interconnect = Interconnect::from_params(&params.interconnect);
     let before = resident().now;
     let comm = Comm::among(Box::new(others), rank, ranks);
@@ -188,6 +186,7 @@ pub fn rehearse(
             synapses_static: census.fixed,
             rows: census.rows,
             target_table: census.listeners,
+            target_table_is_exact: listeners_are_exact,
             spikes: spikes_e + spikes_i,
             received: census.exchange.received_entries,
             synaptic_events: census.events,
@@ -228,12 +227,6 @@ fn check(params: &Params) -> Result<()> {
             params.neuron.model.name()
         )));
     }
-    if let Some(path) = &params.network.edges {
-        return Err(Error::input(format!(
-            "dry-run: [network] edges = {path:?}: must be drawn (N and K), so that who listens \
-             to this rank follows from chance"
-        )));
-    }
     Ok(())
 }
 
@@ -267,7 +260,12 @@ impl std::fmt::Display for Rehearsal {
             ),
             "exact",
         )?;
-        line("listeners", format!("{}", counts.target_table), "drawn")?;
+        let listeners = if counts.target_table_is_exact {
+            "exact"
+        } else {
+            "drawn"
+        };
+        line("listeners", format!("{}", counts.target_table), listeners)?;
         line(
             "digest",
             format!(
@@ -283,7 +281,7 @@ impl std::fmt::Display for Rehearsal {
             .filter(|(_, bytes)| *bytes > 0)
         {
             let kind = match structure {
-                Structure::TargetTable => "drawn",
+                Structure::TargetTable => listeners,
                 Structure::Exchange => "received, not sent, volume",
                 _ => "exact",
             };

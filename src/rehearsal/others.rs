@@ -12,14 +12,15 @@ use crate::memory::room;
 use crate::network::Placement;
 use crate::neuron::schedule;
 use crate::params::Params;
-use crate::rng::{Purpose, stream, uniform, unit};
+use crate::rng::{Purpose, uniform};
 use crate::spikes::{ChunkWriter, need_and_room};
 use crate::units::{Gid, Steps};
 
+use super::listeners::Listeners;
 use super::wheel::Wheel;
 
 /// Plays all ranks but one. `ignore_and_fire` neurons fire as (seed, gid) has them, so the
-/// spikes that the one rank receives are exact; who listens to its own neurons is drawn.
+/// spikes that the one rank receives are exact; who listens to its own neurons, [`Listeners`] say.
 ///
 /// Memory and time grow with the sources that the rank listens to, 16 bytes each, and the
 /// chunks of an exchange.
@@ -27,6 +28,7 @@ pub struct Others {
     params: Params,
     place: Placement,
     min_delay: Steps,
+    listeners: Listeners,
     /// Rates and phases by gid, where they come from a file.
     given: Option<(Vec<f64>, Vec<f64>)>,
     /// The end of the interval whose spikes are exchanged next.
@@ -54,6 +56,7 @@ impl Others {
         params: &Params,
         place: Placement,
         min_delay: Steps,
+        listeners: Listeners,
         held: Rc<Cell<u64>>,
     ) -> Result<Self> {
         let read =
@@ -63,6 +66,7 @@ impl Others {
             params: params.clone(),
             place,
             min_delay,
+            listeners,
             given,
             interval_end: min_delay,
             heard: None,
@@ -100,39 +104,6 @@ impl Others {
         self.held.set(heard.held());
         self.heard = Some(heard);
     }
-
-    /// What each rank asks for, drawn: a rank listens to a neuron here with the probability
-    /// that one of its targets has drawn that neuron, whether other ranks do or not. `own` is
-    /// what this rank asks of itself.
-    fn requests_of_others(&self, about: &Range<u32>, own: Vec<u64>) -> Vec<Vec<u64>> {
-        let (place, ranks) = (&self.place, self.place.ranks);
-        let mut lists = vec![Vec::new(); ranks as usize];
-        let listening = Listening::new(&self.params, place);
-        let first = (place.rank + ranks - about.start % ranks) % ranks;
-        for gid in about.clone().skip(first as usize).step_by(ranks as usize) {
-            let mut rng = stream(self.params.simulation.seed, Purpose::Listeners, Gid(gid));
-            let pool = usize::from(gid >= place.n_e);
-            let most = listening.most[pool];
-            let mut rank = 0u64;
-            loop {
-                // Over the ranks that do not listen at the largest probability …
-                let skipped = libm::log(1.0 - unit(&mut rng)) / libm::log1p(-most);
-                rank += skipped.min(f64::from(u32::MAX)) as u64;
-                if rank >= u64::from(ranks) {
-                    break;
-                }
-                // … and those that do not at their own.
-                let here = listening.of(pool, rank as u32, place);
-                if here >= most || unit(&mut rng) * most < here {
-                    // Which row it keeps the neuron under matters to nobody here.
-                    lists[rank as usize].push(u64::from(gid) << 32);
-                }
-                rank += 1;
-            }
-        }
-        lists[place.rank as usize] = own;
-        lists
-    }
 }
 
 impl Heard {
@@ -166,7 +137,9 @@ impl comm::Others for Others {
         self.hear(&send);
         let own = std::mem::take(&mut send[self.place.rank as usize]);
         drop(send);
-        self.requests_of_others(about, own)
+        let mut lists = self.listeners.requests(about);
+        lists[self.place.rank as usize] = own;
+        lists
     }
 
     fn chunks(&mut self, send: &[u32], receive: &mut [u32]) {
@@ -194,56 +167,5 @@ impl comm::Others for Others {
             heard.fresh = false;
             self.interval_end = Steps(end.0 + self.min_delay.0);
         }
-    }
-}
-
-/// With what probability a rank listens to a neuron of E and of I.
-struct Listening {
-    /// By pool, by whether a rank has one more neuron of E, of I, than others have.
-    of: [[[f64; 2]; 2]; 2],
-    /// The largest, by pool.
-    most: [f64; 2],
-    fewest: [u32; 2],
-}
-
-impl Listening {
-    fn new(params: &Params, place: &Placement) -> Self {
-        let network = &params.network;
-        let fewest = [place.n_e / place.ranks, (place.n - place.n_e) / place.ranks];
-        let chance = |pool: usize, neurons: [u32; 2]| {
-            let (k, size) = [(network.K_E, network.N_E), (network.K_I, network.N_I)][pool];
-            // Logarithm of the chance that none of the targets has drawn the neuron.
-            let missed = |onto: usize| {
-                let own = u32::from(!network.allow_autapses && onto == pool);
-                let candidates = f64::from(size - own.min(size));
-                if k == 0 || neurons[onto] == 0 {
-                    return 0.0;
-                }
-                let k = f64::from(k);
-                f64::from(neurons[onto])
-                    * if network.allow_multapses {
-                        k * libm::log1p(-1.0 / candidates)
-                    } else {
-                        libm::log1p(-k / candidates)
-                    }
-            };
-            -libm::expm1(missed(0) + missed(1))
-        };
-        let of = [0, 1].map(|pool| {
-            [0, 1].map(|e| [0, 1].map(|i| chance(pool, [fewest[0] + e, fewest[1] + i])))
-        });
-        let most = of.map(|pool| pool.into_iter().flatten().fold(0.0, f64::max));
-        Listening { of, most, fewest }
-    }
-
-    fn of(&self, pool: usize, rank: u32, place: &Placement) -> f64 {
-        let there = Placement {
-            rank,
-            threads: 1,
-            ..*place
-        };
-        let e = there.count_below(0, place.n_e);
-        let i = there.count_below(0, place.n) - e;
-        self.of[pool][(e - self.fewest[0]) as usize][(i - self.fewest[1]) as usize]
     }
 }
