@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::interconnect::Interconnect;
 use crate::memory::{ByStructure, Structure, resident};
 use crate::network::Placement;
-use crate::outcome::{Digests, Phases};
+use crate::outcome::{COMMIT, Digests, Phases};
 use crate::params::{NeuronModel, Params};
 use crate::recording::Recorder;
 
@@ -31,6 +31,8 @@ use others::Others;
 /// modelled.
 #[derive(Debug, Serialize)]
 pub struct Rehearsal {
+    /// Of what source the program was built.
+    pub commit: &'static str,
     /// Which rank.
     pub rank: usize,
     /// Of how many.
@@ -47,6 +49,8 @@ pub struct Rehearsal {
     pub wall_time: WallTime,
     /// Model time that the loop's times cover (ms).
     pub model_time_ms: f64,
+    /// Model time before it (ms); `counts.received` and `synaptic_events` are of both.
+    pub warm_up_ms: f64,
     /// The exchange as it would be.
     pub network: Network,
     /// Wall time of the loop over model time, without exchanges, and with modelled ones.
@@ -144,6 +148,7 @@ pub fn rehearse(
     };
     let delay = params.synapse.delay;
     let min_delay = [delay.ee, delay.ei, delay.ie, delay.ii].into_iter().min();
+    let warm_up_ms = params.simulation.presim.to_ms(params.simulation.dt).0;
     let played = Rc::new(Cell::new(0));
     let others = Others::new(
         &params,
@@ -173,6 +178,7 @@ pub fn rehearse(
     let network_time = exchanges as f64 * one;
     let factor = |seconds: f64| 1000.0 * seconds / timers.model;
     Ok(Rehearsal {
+        commit: COMMIT,
         rank,
         ranks,
         threads: place.threads as usize,
@@ -206,6 +212,7 @@ pub fn rehearse(
             phases,
         },
         model_time_ms: timers.model,
+        warm_up_ms,
         network: Network {
             exchanges,
             bytes_per_peer: chunk,
