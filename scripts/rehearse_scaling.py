@@ -215,6 +215,7 @@ def crossovers(series):
         ("receive > update", time("receive"), time("update")),
         ("collocate > update", time("collocate"), time("update")),
         ("network > update", network, time("update")),
+        ("network > receive", network, time("receive")),
         ("network > deliver", network, time("deliver")),
         ("network > all that was measured", network, lambda one: one.simulate),
         ("row index > neurons and buffers", memory("row index"), buffers),
@@ -230,9 +231,9 @@ def crossovers(series):
             lambda one: 2.0 * one.memory["weights and targets"],
         ),
         (
-            "chunks sent > twice the spikes in them",
+            "chunks sent > ten times the spikes in them",
             lambda one: one.sent,
-            lambda one: 8.0 * one.spikes,
+            lambda one: 40.0 * one.spikes,
         ),
     ]
     return [(what, crossover(series, left, right)) for what, left, right in questions]
