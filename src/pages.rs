@@ -10,7 +10,7 @@ use memmap2::MmapMut;
 ///
 /// Pages of 4 KiB lie anywhere in memory, and those of two threads that build at the same time
 /// alternate there: then an array that would just fit the level-2 cache collides with itself.
-/// From [`WORTHWHILE`] bytes on it takes up whole pages of [`HUGE`] bytes.
+/// From 512 KiB on it takes up whole pages of 2 MiB.
 pub struct HugeArray<T> {
     map: MmapMut,
     /// Where the array lies in it.

@@ -103,6 +103,16 @@ impl Bench {
             "scripts/bench_vs_nest.sh",
             &format!("exec bash -n {scripts}/bench_vs_nest.sh"),
         );
+        // It takes a minute for big machines: here two small ones.
+        bench.script(
+            "scripts/rehearse_scaling.py",
+            &format!(
+                "export STDP_HPC={PROGRAM}\n\
+                 exec python3 -B {scripts}/rehearse_scaling.py \"$@\" --ranks 1,4 \\\n\
+                 --set network.N_per_rank=50 --set network.K=20 --set simulation.T=20 \\\n\
+                 --set simulation.presim=3 --set record.n_rec=10 --set record.weights=true"
+            ),
+        );
         bench.script(
             "bin/cargo",
             "[[ $1 == build ]] || { echo \"no stand-in for: cargo $*\"; exit 1; }",

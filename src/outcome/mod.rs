@@ -19,6 +19,9 @@ use crate::spikes::ExchangeStatistics;
 
 pub use balance::{Balance, PhaseRecord, Phases, RankRecord};
 
+/// What the program was built from, as `git describe` has it.
+pub const COMMIT: &str = env!("STDP_HPC_COMMIT");
+
 /// Where a result comes from.
 #[derive(Clone, Debug, Serialize)]
 pub struct Provenance {
@@ -48,7 +51,7 @@ impl Provenance {
         let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         Provenance {
             program: concat!("stdp-hpc ", env!("CARGO_PKG_VERSION")),
-            commit: env!("STDP_HPC_COMMIT"),
+            commit: COMMIT,
             host: host.trim().to_owned(),
             date: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
             ranks: comm.size(),

@@ -1,7 +1,7 @@
 //! One rank of many, rehearsed alone in one process.
 //!
 //! The rank builds the synapses it would hold and runs the loop that it would run; only what
-//! crosses ranks is played ([`Others`]). So its spikes and weights are, bit for bit, those of
+//! crosses ranks is played (`comm::Others`). So its spikes and weights are, bit for bit, those of
 //! that rank in a run of all, and its times and memory are measured, not modelled. The network
 //! is not there: what an exchange would take is computed from `[interconnect]`, and kept apart.
 
@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::interconnect::Interconnect;
 use crate::memory::{ByStructure, Structure, resident};
 use crate::network::Placement;
-use crate::outcome::{Digests, Phases};
+use crate::outcome::{COMMIT, Digests, Phases};
 use crate::params::{NeuronModel, Params};
 use crate::recording::Recorder;
 
@@ -33,6 +33,8 @@ use others::Others;
 /// modelled.
 #[derive(Debug, Serialize)]
 pub struct Rehearsal {
+    /// Of what source the program was built.
+    pub commit: &'static str,
     /// Which rank.
     pub rank: usize,
     /// Of how many.
@@ -49,6 +51,8 @@ pub struct Rehearsal {
     pub wall_time: WallTime,
     /// Model time that the loop's times cover (ms).
     pub model_time_ms: f64,
+    /// Model time before it (ms); `counts.received` and `synaptic_events` are of both.
+    pub warm_up_ms: f64,
     /// The exchange as it would be.
     pub network: Network,
     /// Wall time of the loop over model time, without exchanges, and with modelled ones.
@@ -147,6 +151,7 @@ pub fn rehearse(
     };
     let (listeners, delays) = Listeners::new(&params, place)?;
     let listeners_are_exact = listeners.are_exact();
+    let warm_up_ms = params.simulation.presim.to_ms(params.simulation.dt).0;
     let played = Rc::new(Cell::new(0));
     let others = Others::new(&params, place, delays.min(), listeners, Rc::clone(&played))?;
     let interconnect = Interconnect::from_params(&params.interconnect);
@@ -171,6 +176,7 @@ pub fn rehearse(
     let network_time = exchanges as f64 * one;
     let factor = |seconds: f64| 1000.0 * seconds / timers.model;
     Ok(Rehearsal {
+        commit: COMMIT,
         rank,
         ranks,
         threads: place.threads as usize,
@@ -205,6 +211,7 @@ pub fn rehearse(
             phases,
         },
         model_time_ms: timers.model,
+        warm_up_ms,
         network: Network {
             exchanges,
             bytes_per_peer: chunk,

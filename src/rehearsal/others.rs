@@ -8,7 +8,6 @@ use std::rc::Rc;
 use crate::comm;
 use crate::engine::read_rates;
 use crate::error::Result;
-use crate::memory::room;
 use crate::network::Placement;
 use crate::neuron::schedule;
 use crate::params::Params;
@@ -34,7 +33,7 @@ pub struct Others {
     /// The end of the interval whose spikes are exchanged next.
     interval_end: Steps,
     heard: Option<Heard>,
-    held: Rc<Cell<u64>>,
+    used: Rc<Cell<u64>>,
 }
 
 /// The neurons of other ranks that this one listens to, by its rows.
@@ -49,7 +48,7 @@ struct Heard {
 }
 
 impl Others {
-    /// All ranks but `place.rank`. `held` is told how many bytes this takes.
+    /// All ranks but `place.rank`. `used` is told how many bytes this takes.
     ///
     /// Errors: a file of rates at fault.
     pub fn new(
@@ -57,7 +56,7 @@ impl Others {
         place: Placement,
         min_delay: Steps,
         listeners: Listeners,
-        held: Rc<Cell<u64>>,
+        used: Rc<Cell<u64>>,
     ) -> Result<Self> {
         let read =
             |path: &Path| read_rates(path, place.n, (0..place.n).map(Gid), params.simulation.dt);
@@ -70,7 +69,7 @@ impl Others {
             given,
             interval_end: min_delay,
             heard: None,
-            held,
+            used,
         })
     }
 
@@ -101,7 +100,7 @@ impl Others {
                 heard.add(row, rank, played.then(|| self.schedule(gid)));
             }
         }
-        self.held.set(heard.held());
+        self.used.set(heard.used());
         self.heard = Some(heard);
     }
 }
@@ -127,8 +126,9 @@ impl Heard {
         }
     }
 
-    fn held(&self) -> u64 {
-        self.wheel.held() + room(&self.rank)
+    /// Bytes in use.
+    fn used(&self) -> u64 {
+        self.wheel.used() + size_of_val(&*self.rank) as u64
     }
 }
 

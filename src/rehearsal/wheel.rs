@@ -1,6 +1,5 @@
 //! A timing wheel: which of millions of regular neurons fire in the interval at hand.
 
-use crate::memory::room;
 use crate::units::Steps;
 
 /// Neurons that fire with a period of their own, linked into the interval of their next spike.
@@ -73,9 +72,10 @@ impl Wheel {
         }
     }
 
-    /// Bytes held.
-    pub fn held(&self) -> u64 {
-        room(&self.heads) + room(&self.links) + room(&self.due) + room(&self.periods)
+    /// Bytes in use: room for more takes no memory before it is touched.
+    pub fn used(&self) -> u64 {
+        let neurons = size_of_val(&*self.links) + size_of_val(&*self.due);
+        (size_of_val(&*self.heads) + neurons + size_of_val(&*self.periods)) as u64
     }
 }
 

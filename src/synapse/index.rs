@@ -8,14 +8,14 @@ use crate::simd;
 /// Row r is the synapses `range(r)`.
 ///
 /// With many synapses a row, four bytes a row are nothing. On many ranks a row is a synapse or
-/// two, and its length fits four bits: then one beginning is kept for [`BLOCK`] rows, and the
+/// two, and its length fits four bits: then one beginning is kept for 32 rows, and the
 /// lengths before the row are added to it.
 pub enum RowIndex {
     /// `starts[r]..starts[r + 1]`
     Starts(Vec<u32>),
     /// 0.625 bytes a row.
     Lengths {
-        /// Beginning of every [`BLOCK`]th row; past the last one, the number of synapses.
+        /// Beginning of every 32nd row; past the last one, the number of synapses.
         starts: Vec<u32>,
         /// Lengths by block; a byte has row k in its lower and row k + 16 in its upper half.
         lengths: Vec<[u8; HALF]>,
