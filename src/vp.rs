@@ -11,8 +11,8 @@ use crate::simd::{self, Kernel};
 use crate::spikes::TargetTable;
 use crate::stimulus::Input;
 use crate::synapse::{
-    Arrival, Batch, Law, PlasticProjection, PlasticWeights, StaticProjection, Target, Targets,
-    Visit, Weight,
+    Arrival, Batch, Law, PlasticProjection, PlasticWeights, Rows, StaticProjection, Target,
+    Targets, Visit, Weight,
 };
 use crate::units::Steps;
 
@@ -123,84 +123,91 @@ struct Deliver<'a> {
 impl Kernel for Deliver<'_> {
     type Output = ();
 
+    /// The rows of an arrival are looked up, and asked for, some arrivals before their turn:
+    /// what they are lies far away.
     #[inline(always)]
     fn run(self) {
-        let vp = self.vp;
+        let Deliver { vp, arrivals } = self;
         let mut batch = Batch::new();
         let ahead = if vp.ee.rows.index.is_sparse() {
             AHEAD
         } else {
             1
         };
-        for (now, arrival) in self.arrivals.iter().enumerate() {
-            if let Some(later) = self.arrivals.get(now + 2 * AHEAD) {
-                prefetch_index(vp, later);
+        let mut rows = [const { [0..0, 0..0] }; 2 * AHEAD];
+        for step in 0..arrivals.len() + ahead {
+            if let Some(later) = arrivals.get(step + AHEAD) {
+                for rows in projections(vp, later) {
+                    rows.index.prefetch(later.row);
+                }
             }
-            if let Some(next) = self.arrivals.get(now + ahead) {
-                prefetch_row(vp, next);
+            if let Some(next) = arrivals.get(step) {
+                let found = projections(vp, next).map(|rows| rows.index.range(next.row));
+                prefetch(vp, next, &found);
+                rows[step % (2 * AHEAD)] = found;
             }
-            if arrival.excitatory {
-                plastic(vp, arrival, &mut batch);
-                fixed(&vp.ei, arrival, &mut vp.ring, vp.excitatory, &mut vp.events);
-            } else {
-                fixed(&vp.ie, arrival, &mut vp.ring, 0, &mut vp.events);
-                fixed(&vp.ii, arrival, &mut vp.ring, vp.excitatory, &mut vp.events);
+            if let Some(now) = step.checked_sub(ahead) {
+                let [to_e, to_i] = rows[now % (2 * AHEAD)].clone();
+                let arrival = &arrivals[now];
+                vp.events += (to_e.len() + to_i.len()) as u64;
+                let (ring, e) = (&mut vp.ring, vp.excitatory);
+                if arrival.excitatory {
+                    fixed(&vp.ei, arrival.stamp, to_i, ring, e);
+                    plastic(vp, arrival, to_e, &mut batch);
+                } else {
+                    fixed(&vp.ie, arrival.stamp, to_e, ring, 0);
+                    fixed(&vp.ii, arrival.stamp, to_i, ring, e);
+                }
             }
         }
     }
 }
 
-/// How many arrivals ahead rows of a synapse or two are asked for; longer ones one ahead, and
-/// where rows begin twice as far.
+/// How many arrivals ahead rows of a synapse or two are asked for (longer ones one ahead); where
+/// they begin is asked for as many before that.
 const AHEAD: usize = 8;
 
-/// Asks for where the row of a later arrival lies.
+/// The rows onto E and onto I of the population that an arrival comes from.
 #[inline(always)]
-fn prefetch_index(vp: &VirtualProcess, arrival: &Arrival) {
-    let projections = if arrival.excitatory {
+fn projections<'a>(vp: &'a VirtualProcess, arrival: &Arrival) -> [&'a Rows; 2] {
+    if arrival.excitatory {
         [&vp.ee.rows, &vp.ei.rows]
     } else {
         [&vp.ie.rows, &vp.ii.rows]
-    };
-    for rows in projections {
-        rows.index.prefetch(arrival.row);
     }
 }
 
-/// Asks for the synapses of the row that comes next: its first lines come from far away.
+/// Asks for the synapses of an arrival: targets, and weights where each has its own.
 #[inline(always)]
-fn prefetch_row(vp: &VirtualProcess, arrival: &Arrival) {
+fn prefetch(vp: &VirtualProcess, arrival: &Arrival, [to_e, to_i]: &[Range<usize>; 2]) {
+    let [onto_e, onto_i] = projections(vp, arrival);
+    onto_e.targets.prefetch(to_e.clone());
+    onto_i.targets.prefetch(to_i.clone());
     if arrival.excitatory {
-        vp.ee.prefetch(arrival.row);
-        vp.ei.rows.prefetch(arrival.row);
-    } else {
-        vp.ie.rows.prefetch(arrival.row);
-        vp.ii.rows.prefetch(arrival.row);
+        vp.ee.weights.prefetch(to_e.clone());
     }
 }
 
+/// Adds the weights of a row to what arrives a delay after `stamp` at neurons from `first` on.
 #[inline(always)]
 fn fixed(
     projection: &StaticProjection,
-    arrival: &Arrival,
+    stamp: i32,
+    row: Range<usize>,
     ring: &mut RingBuffer,
     first: usize,
-    events: &mut u64,
 ) {
-    let slot = ring.slot(Steps(arrival.stamp + projection.delay.0), first);
-    projection.deliver(arrival.row, slot);
-    *events += projection.rows.range(arrival.row).len() as u64;
+    let slot = ring.slot(Steps(stamp + projection.delay.0), first);
+    projection.deliver(row, slot);
 }
 
 #[inline(always)]
-fn plastic(vp: &mut VirtualProcess, arrival: &Arrival, batch: &mut Batch) {
+fn plastic(vp: &mut VirtualProcess, arrival: &Arrival, range: Range<usize>, batch: &mut Batch) {
     let PlasticProjection {
         delay,
         rows,
         weights,
     } = &mut vp.ee;
-    let range = rows.range(arrival.row);
-    vp.events += range.len() as u64;
     let visit = Visit {
         after: arrival.last - delay.0,
         until: arrival.stamp - delay.0,

@@ -12,6 +12,8 @@ pub use index::RowIndex;
 pub use sources::{Arrival, Sources};
 pub use stdp::{Batch, Law, Visit};
 
+use std::ops::Range;
+
 use crate::buffers::Slot;
 use crate::memory::room;
 use crate::params::WeightPrecision;
@@ -87,6 +89,15 @@ pub enum Targets {
 }
 
 impl Targets {
+    /// Asks for those of the synapses `range`.
+    #[inline(always)]
+    pub fn prefetch(&self, range: Range<usize>) {
+        match self {
+            Targets::Narrow(targets) => prefetch(targets, range),
+            Targets::Wide(targets) => prefetch(targets, range),
+        }
+    }
+
     /// The target of synapse `index`.
     pub fn get(&self, index: usize) -> usize {
         match self {
@@ -107,18 +118,8 @@ pub struct Rows {
 impl Rows {
     /// The synapses of row `row`.
     #[inline(always)]
-    pub fn range(&self, row: u32) -> std::ops::Range<usize> {
+    pub fn range(&self, row: u32) -> Range<usize> {
         self.index.range(row)
-    }
-
-    /// Asks for the targets of row `row`.
-    #[inline(always)]
-    pub fn prefetch(&self, row: u32) {
-        let range = self.range(row);
-        match &self.targets {
-            Targets::Narrow(targets) => prefetch(targets, range),
-            Targets::Wide(targets) => prefetch(targets, range),
-        }
     }
 
     /// How many synapses there are.
@@ -169,6 +170,15 @@ pub enum PlasticWeights {
 }
 
 impl PlasticWeights {
+    /// Asks for those of the synapses `range`.
+    #[inline(always)]
+    pub fn prefetch(&self, range: Range<usize>) {
+        match self {
+            PlasticWeights::F64(weights) => prefetch(weights, range),
+            PlasticWeights::F32(weights) => prefetch(weights, range),
+        }
+    }
+
     /// The weight of synapse `index` (pA).
     pub fn get(&self, index: usize) -> f64 {
         match self {
@@ -180,30 +190,17 @@ impl PlasticWeights {
 
 /// Asks for `slice[range]`, line by line.
 #[inline(always)]
-fn prefetch<T>(slice: &[T], range: std::ops::Range<usize>) {
+fn prefetch<T>(slice: &[T], range: Range<usize>) {
     for index in range.step_by(simd::LINE / size_of::<T>()) {
         simd::prefetch(slice, index);
     }
 }
 
-impl PlasticProjection {
-    /// Asks for the synapses of row `row`.
-    #[inline(always)]
-    pub fn prefetch(&self, row: u32) {
-        self.rows.prefetch(row);
-        let range = self.rows.range(row);
-        match &self.weights {
-            PlasticWeights::F64(weights) => prefetch(weights, range),
-            PlasticWeights::F32(weights) => prefetch(weights, range),
-        }
-    }
-}
-
 impl StaticProjection {
-    /// Adds the weights of row `row` to `slot`, what arrives at the target population.
+    /// Adds the weights of the synapses `range` to `slot`, what arrives at the target
+    /// population.
     #[inline(always)]
-    pub fn deliver(&self, row: u32, slot: Slot) {
-        let range = self.rows.range(row);
+    pub fn deliver(&self, range: Range<usize>, slot: Slot) {
         match &self.rows.targets {
             Targets::Narrow(targets) => self.add(&targets[range.clone()], range, slot),
             Targets::Wide(targets) => self.add(&targets[range.clone()], range, slot),
@@ -211,7 +208,7 @@ impl StaticProjection {
     }
 
     #[inline(always)]
-    fn add<T: Target>(&self, targets: &[T], range: std::ops::Range<usize>, mut slot: Slot) {
+    fn add<T: Target>(&self, targets: &[T], range: Range<usize>, mut slot: Slot) {
         match &self.weights {
             &StaticWeights::Same(weight) => {
                 let sums = slot.channel(weight);
