@@ -12,9 +12,9 @@ use crate::simd;
 
 use super::Config;
 
-/// Rehearses one rank of a run on R ranks in one process: builds its synapses, delivers the
-/// spikes it would receive.
+/// Rehearses one rank of a run on R ranks, alone in one process.
 ///
+/// It builds the synapses of that rank and delivers the spikes it would receive.
 /// Its digests are those of that rank in a real run, its times and memory measured; the network
 /// is modelled from [interconnect], apart. Neurons must be ignore_and_fire.
 #[derive(Debug, Args)]
