@@ -41,7 +41,7 @@ impl Train {
 /// What the recorded neurons of a population did in a stretch of time.
 #[derive(Clone, Debug)]
 pub struct Activity {
-    seconds: f64,
+    length: Ms,
     trains: Vec<Train>,
 }
 
@@ -85,7 +85,7 @@ impl Results {
             train.add(spike.time);
         }
         Ok(Activity {
-            seconds: window.seconds(self.dt()),
+            length: window.length(self.dt()),
             trains,
         })
     }
@@ -141,8 +141,8 @@ impl Results {
         }
         let neurons = self.recorded(population);
         for bin in &mut bins {
-            let seconds = bin.window.seconds(self.dt());
-            bin.rate = mean_rate(bin.spikes, neurons as usize, seconds);
+            let length = bin.window.length(self.dt());
+            bin.rate = mean_rate(bin.spikes, neurons as usize, length);
         }
         Ok(bins)
     }
@@ -159,8 +159,8 @@ pub struct Rate {
     pub rate: Option<f64>,
 }
 
-fn mean_rate(spikes: u64, neurons: usize, seconds: f64) -> Option<f64> {
-    (neurons > 0).then(|| spikes as f64 / neurons as f64 / seconds)
+fn mean_rate(spikes: u64, neurons: usize, length: Ms) -> Option<f64> {
+    (neurons > 0).then(|| spikes as f64 / neurons as f64 / length.0 * 1000.0)
 }
 
 impl Activity {
@@ -176,7 +176,7 @@ impl Activity {
 
     /// Their mean rate (spikes/s), over neurons and time; `None` without neurons.
     pub fn rate(&self) -> Option<f64> {
-        mean_rate(self.spikes(), self.neurons(), self.seconds)
+        mean_rate(self.spikes(), self.neurons(), self.length)
     }
 
     /// Mean CV of the intervals, over the neurons that have one, and how many those are.
@@ -198,7 +198,7 @@ impl Activity {
     /// # Panics
     /// If there is no such neuron.
     pub fn rate_of(&self, neuron: usize) -> f64 {
-        self.spikes_of(neuron) as f64 / self.seconds
+        self.spikes_of(neuron) as f64 / self.length.0 * 1000.0
     }
 
     /// Coefficient of variation of the intervals between the spikes of neuron `neuron`: their

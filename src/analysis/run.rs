@@ -41,9 +41,9 @@ pub struct Window {
 }
 
 impl Window {
-    /// How long it is (s).
-    pub fn seconds(self, dt: Ms) -> f64 {
-        f64::from(self.until.0 - self.after.0) * dt.0 / 1000.0
+    /// How long it is, in steps of `dt`.
+    pub fn length(self, dt: Ms) -> Ms {
+        Steps(self.until.0 - self.after.0).to_ms(dt)
     }
 }
 

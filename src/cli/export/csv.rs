@@ -120,7 +120,7 @@ fn replace(
     })?;
     let written = match compressed {
         true => {
-            let encoder = GzEncoder::new(file, Compression::default());
+            let encoder = GzEncoder::new(file, Compression::fast());
             let mut out = BufWriter::with_capacity(BUFFER, encoder);
             fill(&mut Csv(&mut out)).and_then(|()| {
                 let encoder = out.into_inner().map_err(io::IntoInnerError::into_error)?;
