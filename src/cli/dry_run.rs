@@ -14,9 +14,9 @@ use super::Config;
 
 /// Rehearses one rank of a run on R ranks, alone in one process.
 ///
-/// It builds the synapses of that rank and delivers the spikes it would receive.
-/// Its digests are those of that rank in a real run, its times and memory measured; the network
-/// is modelled from [interconnect], apart. Neurons must be ignore_and_fire.
+/// It builds the synapses of that rank and delivers the spikes it would receive. Its digests are
+/// those of that rank in a real run, its times and memory measured; the network is modelled from
+/// [interconnect], apart. Neurons must be ignore_and_fire.
 #[derive(Debug, Args)]
 pub(super) struct DryRun {
     #[command(flatten)]
