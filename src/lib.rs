@@ -65,6 +65,7 @@
 //! [`Params::load`]: params::Params::load
 //! [`Outcome`]: outcome::Outcome
 
+pub mod analysis;
 pub mod buffers;
 pub mod cli;
 pub mod comm;

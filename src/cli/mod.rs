@@ -2,6 +2,7 @@
 
 mod comm_bench;
 mod dry_run;
+mod export;
 mod output;
 mod plan;
 mod run;
@@ -19,6 +20,7 @@ use crate::params::Params;
 
 use comm_bench::CommBench;
 use dry_run::DryRun;
+use export::Export;
 use plan::Plan;
 use run::Run;
 
@@ -40,12 +42,13 @@ struct Arguments {
     verb: Option<Verb>,
 }
 
-/// What else can be done with a config than to run it.
+/// What else can be done than to run a config.
 #[derive(Debug, Subcommand)]
 enum Verb {
     Plan(Plan),
     DryRun(DryRun),
     CommBench(CommBench),
+    Export(Export),
 }
 
 /// The config, and what is said otherwise.
@@ -87,6 +90,7 @@ pub fn main() -> u8 {
         Some(Verb::Plan(plan)) => plan::run(&comm, plan),
         Some(Verb::DryRun(dry_run)) => dry_run::run(&comm, dry_run),
         Some(Verb::CommBench(bench)) => comm_bench::run(&comm, bench),
+        Some(Verb::Export(export)) => export::run(&comm, export),
     };
     match done {
         Ok(()) => 0,

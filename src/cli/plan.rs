@@ -12,9 +12,9 @@ use crate::plan::{self, Inputs, Rate};
 
 use super::Config;
 
-/// Tells what a run on R ranks of T threads would take and whether it fits; builds nothing.
+/// Tells what a run would take and whether it fits; builds nothing.
 ///
-/// The exit code is 0 if the run fits and 2 if not.
+/// For R ranks of T threads, on a machine of any size. The exit code is 0 if the run fits and 2 if not.
 #[derive(Debug, Args)]
 pub(super) struct Plan {
     #[command(flatten)]

@@ -3,6 +3,8 @@
 //! Files are read in blocks, so memory grows with what the caller keeps. Every fault is one
 //! line that names the file, the dataset, the place, the value found and what is allowed.
 
+pub mod results;
+
 use std::fmt::Display;
 use std::ops::Range;
 use std::path::{Path, PathBuf};

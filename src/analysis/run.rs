@@ -1,0 +1,243 @@
+//! The directory of a result, and what its `run.json` says of it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::error::{Error, Result};
+use crate::sonata::read::results::SpikeTable;
+use crate::units::{Ms, Steps};
+
+/// One of the two populations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Population {
+    /// The excitatory neurons.
+    E,
+    /// The inhibitory neurons.
+    I,
+}
+
+impl Population {
+    /// Both, in the order of their gids.
+    pub const ALL: [Population; 2] = [Self::E, Self::I];
+
+    /// Its name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::E => "E",
+            Self::I => "I",
+        }
+    }
+}
+
+/// A stretch of model time: later than `after`, up to and including `until`, as stamps are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Exclusive.
+    pub after: Steps,
+    /// Inclusive.
+    pub until: Steps,
+}
+
+impl Window {
+    /// How long it is, in steps of `dt`.
+    pub fn length(self, dt: Ms) -> Ms {
+        Steps(self.until.0 - self.after.0).to_ms(dt)
+    }
+}
+
+/// What a run left in its directory.
+#[derive(Clone, Debug)]
+pub struct Results {
+    directory: PathBuf,
+    run: Run,
+}
+
+/// The part of run.json that is needed to read the other files.
+#[derive(Clone, Debug, Deserialize)]
+struct Run {
+    status: String,
+    parameters: Parameters,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Parameters {
+    network: Network,
+    simulation: Simulation,
+    record: Record,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[allow(non_snake_case)]
+struct Network {
+    N_E: u32,
+    N_I: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[allow(non_snake_case)]
+struct Simulation {
+    T: i32,
+    presim: i32,
+    dt: f64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Record {
+    n_rec: u32,
+    weights: Option<WeightRecord>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct WeightRecord {
+    targets: u32,
+    sources: u32,
+}
+
+impl Results {
+    /// Takes the directory of a result, of which it reads `run.json`.
+    ///
+    /// # Errors
+    /// If `run.json` cannot be read or is not that of a run.
+    pub fn open(directory: &Path) -> Result<Self> {
+        let path = directory.join("run.json");
+        let fault = |what: String| Error::input(format!("{}: {what}", path.display()));
+        let text =
+            fs::read_to_string(&path).map_err(|error| fault(format!("cannot be read: {error}")))?;
+        let run: Run = serde_json::from_str(&text)
+            .map_err(|error| fault(format!("is not of a run of stdp-hpc: {error}")))?;
+        let simulation = &run.parameters.simulation;
+        let end = simulation.presim.checked_add(simulation.T);
+        if !(simulation.dt.is_finite() && simulation.dt > 0.0) || end.is_none() {
+            return Err(fault("is not of a run of stdp-hpc: simulation".to_owned()));
+        }
+        Ok(Self {
+            directory: directory.to_owned(),
+            run,
+        })
+    }
+
+    /// The length of a step.
+    pub fn dt(&self) -> Ms {
+        Ms(self.run.parameters.simulation.dt)
+    }
+
+    /// Whether the run has come to its end.
+    pub fn done(&self) -> bool {
+        self.run.status == "done"
+    }
+
+    /// How many neurons `population` has.
+    pub fn neurons(&self, population: Population) -> u32 {
+        match population {
+            Population::E => self.run.parameters.network.N_E,
+            Population::I => self.run.parameters.network.N_I,
+        }
+    }
+
+    /// How many neurons of `population` were recorded (`record.n_rec`): its first ones.
+    pub fn recorded(&self, population: Population) -> u32 {
+        let (n_rec, n_e) = (
+            self.run.parameters.record.n_rec,
+            self.neurons(Population::E),
+        );
+        match population {
+            Population::E => n_rec.min(n_e),
+            Population::I => n_rec.saturating_sub(n_e).min(self.neurons(Population::I)),
+        }
+    }
+
+    /// The recorded time from `from` (exclusive) to `to` (inclusive); all of it where they are
+    /// `None`.
+    ///
+    /// It begins with the end of the warm-up. Of a run that has not come to its end (`done`),
+    /// it ends with the last spike in the file.
+    ///
+    /// ```
+    /// # use stdp_hpc::{analysis::Results, units::{Ms, Steps}};
+    /// # mod small { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/small_result.rs")); }
+    /// # let (directory, _) = small::small_result()?;
+    /// # let directory = directory.path();
+    /// let results = Results::open(directory)?; // 100 ms in steps of 0.125 ms
+    /// assert_eq!(results.window(None, None)?.until, Steps(800));
+    /// assert_eq!(results.window(Some(Ms(10.0)), None)?.after, Steps(80));
+    /// assert!(results.window(None, Some(Ms(100.1))).is_err());
+    /// # Ok::<(), stdp_hpc::error::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If a time is no whole number of steps or not recorded, or `to` is not after `from`; of
+    /// a run without end, if `spikes.h5` cannot be read or holds no spike.
+    pub fn window(&self, from: Option<Ms>, to: Option<Ms>) -> Result<Window> {
+        let all = self.recorded_window()?;
+        let (first, last) = (all.after.to_ms(self.dt()).0, all.until.to_ms(self.dt()).0);
+        let steps = |name: &str, time: Option<Ms>, default: Steps| {
+            let Some(time) = time else {
+                return Ok(default);
+            };
+            match time.to_steps(self.dt()) {
+                Some(steps) if (all.after..=all.until).contains(&steps) => Ok(steps),
+                _ => Err(Error::input(format!(
+                    "{name} {}: must be a whole number of steps of {} ms within the time \
+                     recorded in {}, {first} … {last} ms",
+                    time.0,
+                    self.dt().0,
+                    self.directory.display()
+                ))),
+            }
+        };
+        let window = Window {
+            after: steps("from", from, all.after)?,
+            until: steps("to", to, all.until)?,
+        };
+        if window.after < window.until {
+            return Ok(window);
+        }
+        let [after, until] = [window.after, window.until].map(|time| time.to_ms(self.dt()).0);
+        Err(Error::input(format!(
+            "to {until}: must be later than from {after} (ms)"
+        )))
+    }
+
+    fn recorded_window(&self) -> Result<Window> {
+        let simulation = &self.run.parameters.simulation;
+        let after = Steps(simulation.presim);
+        let until = match self.done() {
+            true => Steps(simulation.presim + simulation.T),
+            false => self.last_spike()?,
+        };
+        Ok(Window { after, until })
+    }
+
+    /// The time of the last spike in the file.
+    fn last_spike(&self) -> Result<Steps> {
+        let mut last = None;
+        for population in Population::ALL {
+            last = last.max(self.spike_table(population)?.last()?);
+        }
+        last.ok_or_else(|| {
+            let (path, status) = (self.file("spikes.h5"), &self.run.status);
+            Error::input(format!(
+                "{}: holds no spike yet (the run is {status})",
+                path.display()
+            ))
+        })
+    }
+
+    /// The file `name` of the result.
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    pub(super) fn spike_table(&self, population: Population) -> Result<SpikeTable> {
+        let (path, neurons) = (self.file("spikes.h5"), self.neurons(population));
+        SpikeTable::open(&path, population.name(), neurons, self.dt())
+    }
+
+    /// Sources and targets whose weights were recorded: the first so many of E.
+    pub(super) fn recorded_weights(&self) -> (u32, u32) {
+        let record = self.run.parameters.record.weights.as_ref();
+        record.map_or((0, 0), |record| (record.sources, record.targets))
+    }
+}

@@ -1,0 +1,142 @@
+//! Where a table goes: standard output or a file, compressed by its name.
+
+use std::ffi::OsString;
+use std::fmt::Arguments;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, ErrorKind, Write, stdout};
+use std::path::{Path, PathBuf};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use crate::error::{Error, Result};
+
+/// Bytes gathered before they are written.
+const BUFFER: usize = 1 << 16;
+
+/// Where a table is to go.
+pub(super) enum Destination {
+    Stdout,
+    File { path: PathBuf, compressed: bool },
+}
+
+/// A table being written.
+pub(super) struct Csv<'a>(&'a mut dyn Write);
+
+/// Why a table was not written to its end.
+pub(super) enum Stop {
+    /// The result cannot be read.
+    Unread(Error),
+    /// The table cannot be written.
+    Unwritten(io::Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Stop::Unread(error)
+    }
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Stop::Unwritten(error)
+    }
+}
+
+impl Csv<'_> {
+    /// Writes a line; `csv.row(format_args!(…))`.
+    pub(super) fn row(&mut self, row: Arguments) -> std::result::Result<(), Stop> {
+        self.0.write_fmt(row)?;
+        Ok(self.0.write_all(b"\n")?)
+    }
+}
+
+impl Destination {
+    /// The file `path`, or standard output.
+    ///
+    /// # Errors
+    /// If the name of the file does not end in .csv or .csv.gz: so a slip of the hand replaces
+    /// no other kind of file.
+    pub(super) fn new(path: Option<&Path>) -> Result<Self> {
+        let Some(path) = path else {
+            return Ok(Destination::Stdout);
+        };
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let compressed = name.ends_with(".csv.gz");
+        if !(compressed || name.ends_with(".csv")) {
+            let must = "must end in .csv or .csv.gz";
+            return Err(Error::input(format!("-o {}: {must}", path.display())));
+        }
+        Ok(Destination::File {
+            path: path.to_owned(),
+            compressed,
+        })
+    }
+
+    /// Writes the table that `fill` makes. A file is replaced when all of it is there.
+    ///
+    /// # Errors
+    /// What `fill` gives, or if the file cannot be written. That nobody reads standard output
+    /// any more (`| head`) is none.
+    pub(super) fn write(
+        &self,
+        fill: impl FnOnce(&mut Csv) -> std::result::Result<(), Stop>,
+    ) -> Result<()> {
+        let (written, name) = match self {
+            Destination::Stdout => {
+                let mut out = BufWriter::with_capacity(BUFFER, stdout().lock());
+                let filled = fill(&mut Csv(&mut out));
+                let written = filled.and_then(|()| Ok(out.flush()?));
+                match written {
+                    Err(Stop::Unwritten(error)) if error.kind() == ErrorKind::BrokenPipe => {
+                        return Ok(());
+                    }
+                    written => (written, "standard output".to_owned()),
+                }
+            }
+            Destination::File { path, compressed } => {
+                (replace(path, *compressed, fill), path.display().to_string())
+            }
+        };
+        written.map_err(|stop| match stop {
+            Stop::Unread(error) => error,
+            Stop::Unwritten(error) => Error::run(format!("{name}: cannot be written: {error}")),
+        })
+    }
+}
+
+/// Writes a table beside `path` and puts it in its place.
+fn replace(
+    path: &Path,
+    compressed: bool,
+    fill: impl FnOnce(&mut Csv) -> std::result::Result<(), Stop>,
+) -> std::result::Result<(), Stop> {
+    let mut draft = OsString::from(path);
+    draft.push(".part");
+    let draft = PathBuf::from(draft);
+    let file = File::create(&draft).map_err(|error| {
+        let path = path.display();
+        Error::input(format!("-o {path}: cannot be written: {error}"))
+    })?;
+    let written = match compressed {
+        true => {
+            let encoder = GzEncoder::new(file, Compression::fast());
+            let mut out = BufWriter::with_capacity(BUFFER, encoder);
+            fill(&mut Csv(&mut out)).and_then(|()| {
+                let encoder = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+                encoder.finish()?;
+                Ok(())
+            })
+        }
+        false => {
+            let mut out = BufWriter::with_capacity(BUFFER, file);
+            fill(&mut Csv(&mut out)).and_then(|()| Ok(out.flush()?))
+        }
+    };
+    let replaced = written.and_then(|()| Ok(fs::rename(&draft, path)?));
+    if replaced.is_err() {
+        // It may be what the disk had no room for.
+        let _ = fs::remove_file(&draft);
+    }
+    replaced
+}

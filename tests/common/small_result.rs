@@ -1,0 +1,39 @@
+// For the examples in the documentation of `analysis`, which include it: no module of its own.
+
+/// A directory with the result of a network of 200 neurons after 100 ms, and how many spikes
+/// those of E and of I had.
+pub fn small_result() -> stdp_hpc::error::Result<(tempfile::TempDir, [u64; 2])> {
+    use stdp_hpc::outcome::{self, Outcome, Provenance, Status};
+
+    let config = r#"
+        [network]
+        N = 200
+        K = 20
+        [neuron]
+        model = "iaf_psc_alpha"
+        [simulation]
+        T = 100.0
+        [record]
+        weights = { at = [0.0, 50.0] }
+    "#;
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = std::path::Path::new("example.toml");
+    let comm = stdp_hpc::comm::Comm::alone();
+    let params = stdp_hpc::params::Params::load(path, config, &[], None, 1)?;
+    let provenance = Provenance::new(&comm, &params, "portable");
+    let mut simulation = stdp_hpc::engine::Simulation::build(comm, params)?;
+    let mut recorder = stdp_hpc::recording::Recorder::new(
+        simulation.comm(),
+        simulation.params(),
+        Some(directory.path()),
+        simulation.delays().ee,
+    )?;
+    let timers = simulation.run(&mut recorder, &mut |_| {})?;
+    recorder.flush(simulation.comm());
+    let (_, spikes) = recorder.spikes();
+    let outcome = Outcome::new(&mut simulation, &recorder, &timers, 0);
+    recorder.close(simulation.comm())?;
+    let status = Status::Done(&outcome);
+    outcome::write(directory.path(), &provenance, simulation.params(), status)?;
+    Ok((directory, spikes))
+}
