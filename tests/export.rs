@@ -294,8 +294,13 @@ fn files_hold_what_standard_output_does() {
     let out = tempfile::tempdir_in(desk.path()).expect("directory");
     let [plain, packed] = ["spikes.csv", "spikes.csv.gz"].map(|name| out.path().join(name));
     fs::write(&plain, "an earlier one").expect("written");
-    for path in [&plain, &packed] {
-        let ended = run(1, &["export", directory, "spikes", "-o", text(path)]).expect(0);
+    let refused = run(1, &["export", directory, "spikes", "-o", text(&plain)]).expect(2);
+    let why = "exists: name another file, or --force to overwrite it";
+    let message = format!("stdp-hpc: -o {}: {why}\n", plain.display());
+    assert_eq!(refused.stderr, message);
+    for (path, force) in [(&plain, &["--force"][..]), (&packed, &[])] {
+        let export = ["export", directory, "spikes", "-o", text(path)];
+        let ended = run(1, &[&export, force].concat()).expect(0);
         assert_eq!((&ended.stdout[..], &ended.stderr[..]), ("", ""));
     }
     assert_eq!(fs::read_to_string(&plain).expect("CSV"), printed);

@@ -55,9 +55,9 @@ impl Destination {
     /// The file `path`, or standard output.
     ///
     /// # Errors
-    /// If the name of the file does not end in .csv or .csv.gz: so a slip of the hand replaces
-    /// no other kind of file.
-    pub(super) fn new(path: Option<&Path>) -> Result<Self> {
+    /// If the name of the file does not end in .csv or .csv.gz, so that a slip of the hand
+    /// replaces no other kind of file; if it is there, unless `force`.
+    pub(super) fn new(path: Option<&Path>, force: bool) -> Result<Self> {
         let Some(path) = path else {
             return Ok(Destination::Stdout);
         };
@@ -66,6 +66,12 @@ impl Destination {
         if !(compressed || name.ends_with(".csv")) {
             let must = "must end in .csv or .csv.gz";
             return Err(Error::input(format!("-o {}: {must}", path.display())));
+        }
+        if !force && path.exists() {
+            return Err(Error::input(format!(
+                "-o {}: exists: name another file, or --force to overwrite it",
+                path.display()
+            )));
         }
         Ok(Destination::File {
             path: path.to_owned(),

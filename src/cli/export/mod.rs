@@ -30,6 +30,9 @@ pub(super) struct Export {
     /// Where to write, compressed if it ends in .gz [default: standard output]
     #[arg(short, long, global = true, value_name = "FILE.csv|FILE.csv.gz")]
     output: Option<PathBuf>,
+    /// Overwrite a file that is there.
+    #[arg(long, global = true)]
+    force: bool,
     #[command(subcommand)]
     what: Option<What>,
 }
@@ -135,7 +138,7 @@ fn export(arguments: &Export) -> Result<()> {
         Some(What::Other(words)) => return Err(unknown(&words[0].to_string_lossy())),
         Some(what) => what,
     };
-    let destination = Destination::new(arguments.output.as_deref())?;
+    let destination = Destination::new(arguments.output.as_deref(), arguments.force)?;
     let results = Results::open(&arguments.directory)?;
     destination.write(|csv| what.fill(csv, &results))
 }
