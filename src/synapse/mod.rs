@@ -111,6 +111,20 @@ impl Rows {
         self.index.range(row)
     }
 
+    /// The first synapse of row `row` whose target is `bound` or a later one, else its end.
+    pub fn first_from(&self, row: u32, bound: usize) -> usize {
+        fn below<T: Target>(targets: &[T], bound: usize) -> usize {
+            targets.partition_point(|target| target.index() < bound)
+        }
+        let range = self.range(row);
+        let start = range.start;
+        start
+            + match &self.targets {
+                Targets::Narrow(targets) => below(&targets[range], bound),
+                Targets::Wide(targets) => below(&targets[range], bound),
+            }
+    }
+
     /// Asks for the targets of row `row`.
     #[inline(always)]
     pub fn prefetch(&self, row: u32) {
