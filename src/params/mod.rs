@@ -322,7 +322,7 @@ pub struct WeightSampling {
     pub bins: u32,
     /// Where the last bin ends (pA), > 0.
     pub max: f64,
-    /// Histograms count the synapses of every so-manieth excitatory neuron, from the first on.
+    /// Histograms count one in so many synapses, 1 … N_E.
     pub one_in: u32,
     /// Synapses whose weights are written one by one, at most 10,000 and N_E.
     pub trajectories: u32,

@@ -193,6 +193,7 @@ impl Recorder {
             bins: sampling.bins as usize,
             max: sampling.max,
             one_in: sampling.one_in,
+            counted: over_time::COUNTED,
             followed,
         };
         let writer = self.weights.as_mut();

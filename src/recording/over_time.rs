@@ -171,18 +171,23 @@ impl Sampler {
     }
 }
 
-/// Which synapses are counted. The targets are divided into [`PARTS`] parts of equal width;
-/// synapses from `source` onto part p are counted if one_in divides source + p·⌈one_in/PARTS⌉.
+/// Which synapses are counted: see [`COUNTED`].
 ///
-/// So one in `one_in` of the sources are counted for each part, others for the next; and what
-/// is counted of a source lies together in its row.
+/// One in `one_in` of the sources stands for each part of the targets, and others for the next.
+/// What is counted of a source lies together in its row: single synapses would cost a cache
+/// line each. More parts, and so more sources, would cost more pages, and whole rows leave few
+/// sources, whose synapses are alike.
 struct Pick {
     one_in: u64,
     n_e: u64,
 }
 
-/// See [`Pick`].
+/// Parts that the targets are divided into.
 const PARTS: u64 = 4;
+
+/// [`Pick`] in words, for the file.
+pub(super) const COUNTED: &str = "synapses where one_in divides source_node_id + \
+     floor(4 * target_node_id / N_E) * ceil(one_in / 4)";
 
 impl Pick {
     fn new(one_in: u32, n_e: u32) -> Self {

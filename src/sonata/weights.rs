@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::units::{Ms, Projection};
 
 use over_time::SampleColumns;
+pub(super) use over_time::{HISTOGRAM, TRAJECTORIES};
 pub use over_time::{Sample, Samples, Sampling};
 
 /// Entries a chunk: 128 KiB.

@@ -14,10 +14,10 @@ use super::super::{CHUNK_CACHE, column_bytes};
 use crate::units::{Ms, Projection};
 
 /// The group of the histograms.
-const HISTOGRAM: &str = "weight_histogram";
+pub const HISTOGRAM: &str = "weight_histogram";
 
 /// The group of the synapses followed.
-const TRAJECTORIES: &str = "trajectories";
+pub const TRAJECTORIES: &str = "trajectories";
 
 /// Bytes of a chunk, or of a row if that is more.
 const CHUNK_BYTES: usize = 1 << 14;
@@ -34,8 +34,10 @@ pub struct Sampling {
     pub bins: usize,
     /// Where the last bin ends (pA).
     pub max: f64,
-    /// Histograms count the synapses of sources whose id is a multiple of this.
+    /// Histograms count one in so many synapses.
     pub one_in: u32,
+    /// Which, in words.
+    pub counted: &'static str,
     /// Source and target of the synapses followed, ids within E.
     pub followed: Vec<(u32, u32)>,
 }
@@ -109,12 +111,8 @@ impl SampleColumns {
         label(self.time.dataset(), "units", "ms")?;
         attribute(histogram, "every_ms", sampling.every.0)?;
         attribute(histogram, "one_in", sampling.one_in)?;
-        label(
-            histogram,
-            "counted",
-            "synapses E to E whose source_node_id is a multiple of one_in; a weight w > 0 pA \
-             is in bin floor(w * bins / last edge)",
-        )?;
+        label(histogram, "counted", sampling.counted)?;
+        label(histogram, "bin", "floor(weight * bins / last edge)")?;
         let width = sampling.max / sampling.bins as f64;
         let mut edges: Vec<f64> = (0..sampling.bins).map(|bin| bin as f64 * width).collect();
         edges.push(sampling.max);
