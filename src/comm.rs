@@ -295,8 +295,24 @@ impl Comm {
         all
     }
 
+    /// The wrapping sums of all ranks on rank 0, element by element; all have equally many.
+    /// Empty elsewhere.
+    pub fn sum_each(&self, mine: &[u64]) -> Vec<u64> {
+        let Some(mpi) = &self.mpi else {
+            return mine.to_vec();
+        };
+        let root = mpi.ranks.process_at_rank(0);
+        if self.rank != 0 {
+            root.reduce_into(mine, SystemOperation::sum());
+            return Vec::new();
+        }
+        let mut sums = vec![0; mine.len()];
+        root.reduce_into_root(mine, &mut sums[..], SystemOperation::sum());
+        sums
+    }
+
     /// The largest of all ranks, element by element; all have equally many.
-    pub fn max_each(&self, mine: &[f64]) -> Vec<f64> {
+    pub fn max_each<T: Word>(&self, mine: &[T]) -> Vec<T> {
         let mut largest = mine.to_vec();
         if let Some(mpi) = &self.mpi {
             mpi.ranks
@@ -446,6 +462,10 @@ mod tests {
         assert_eq!(comm.all_to_all_lists(&(0..9), vec![vec![5, 6]]), [[5, 6]]);
         assert_eq!(comm.gather(&[7u64]), [7]);
         assert_eq!((comm.max(3), comm.sum(4)), (3, 4));
+        assert_eq!(
+            (comm.sum_each(&[1, 2]), comm.max_each(&[3u64])),
+            (vec![1, 2], vec![3])
+        );
         assert_eq!((comm.node().rank(), comm.node().size()), (0, 1));
         assert_eq!(comm.agree(Ok(1)), Ok(1));
         let error = Error::input("a.toml: bad");

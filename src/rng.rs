@@ -29,6 +29,8 @@ pub enum Purpose {
     PoissonTail = 7,
     /// Who listens to a neuron, where the listeners are not there to say.
     Listeners = 8,
+    /// Which synapse of a source is followed over time.
+    Followed = 9,
 }
 
 /// The stream of `purpose` for neuron `gid`, at its beginning.

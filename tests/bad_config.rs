@@ -18,7 +18,7 @@ const FILES: [(&str, &str, usize); 11] = [
     ("stdp", include_str!("bad_config/stdp.txt"), 6),
     ("stimulus", include_str!("bad_config/stimulus.txt"), 9),
     ("simulation", include_str!("bad_config/simulation.txt"), 10),
-    ("record", include_str!("bad_config/record.txt"), 13),
+    ("record", include_str!("bad_config/record.txt"), 20),
     (
         "interconnect",
         include_str!("bad_config/interconnect.txt"),

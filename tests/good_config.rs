@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use stdp_hpc::params::{Delays, NeuronModel, Params, Stimulus, UnitPsp, VInit, WeightPrecision};
+use stdp_hpc::params::{
+    Delays, NeuronModel, Params, Stimulus, UnitPsp, VInit, WeightPrecision, WeightSampling,
+};
 use stdp_hpc::units::{Ms, Steps};
 
 /// The least a config must say.
@@ -68,6 +70,34 @@ fn defaults_are_the_published_example() {
     let weights = p.record.weights.unwrap();
     assert_eq!((weights.targets, weights.sources), (10000, 10000));
     assert!(weights.at.is_empty());
+    let sampling = p.record.weights_over_time.unwrap();
+    assert_eq!((sampling.every, sampling.one_in), (Steps(800), 256));
+    let WeightSampling {
+        bins,
+        max,
+        trajectories,
+        ..
+    } = sampling;
+    assert_eq!((bins, max, trajectories), (150, 150.0, 100));
+}
+
+#[test]
+fn what_is_sampled_of_the_weights_follows_from_the_size() {
+    let sampling = |sets: &[&str]| load(LEAST, sets).record.weights_over_time;
+    let of = |sets: &[&str]| {
+        let sampling = sampling(sets).unwrap();
+        (sampling.one_in, sampling.trajectories)
+    };
+    assert_eq!(of(&["network.N=1000", "network.K=100"]), (3, 100));
+    assert_eq!(of(&["network.N=100", "network.K=50"]), (1, 80));
+    assert_eq!(of(&["network.N=1", "network.K=0"]), (1, 0));
+    assert_eq!(of(&["network.edges=a.h5"]), (256, 100));
+    // 100 ms, or the nearest that is whole steps.
+    let set = ["simulation.dt=0.3", "neuron.t_ref=2.1", "simulation.T=999"];
+    assert_eq!(sampling(&set).unwrap().every, Steps(333));
+    for off in ["record.weights=false", "record.weights_over_time=false"] {
+        assert!(sampling(&[off]).is_none(), "{off}");
+    }
 }
 
 #[test]

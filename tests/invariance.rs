@@ -36,6 +36,7 @@ presim = 20.5
 seed = 12
 [record]
 weights = {{ at = [0.0, 20.5, 100.125] }}
+weights_over_time = {{ every = 20.125, one_in = 3 }}
 "#
     )
 }

@@ -15,6 +15,7 @@ use common::{
     run, signal, start, text,
 };
 use stdp_hpc::digest::Digest;
+use stdp_hpc::sonata::read::{WeightsOverTime, read_weights_over_time};
 use stdp_hpc::units::{Gid, Steps};
 
 /// 800 excitatory and 200 inhibitory neurons, some thousand spikes.
@@ -182,6 +183,125 @@ fn snapshots_are_the_weights_of_their_time() {
         let at: f64 = at.and_then(|a| a.read_scalar()).expect("a time");
         assert_eq!(at, time.parse::<f64>().unwrap());
     }
+}
+
+/// Samples of a result, and the histogram that the weights of a snapshot come to: zeros, bins
+/// of 1 pA up to 150 pA, above; counting what the file says is counted.
+fn samples(result: &RunResult) -> WeightsOverTime {
+    let samples = read_weights_over_time(&result.path().join("weights.h5"), usize::MAX);
+    samples.expect("a file").expect("samples")
+}
+
+fn histogram(weights: &[(u64, u64, f64)], one_in: u64) -> Vec<u64> {
+    let mut counts = vec![0; 152];
+    for &(source, target, weight) in weights {
+        let part = target * 4 / N_E;
+        if !(source + part * one_in.div_ceil(4)).is_multiple_of(one_in) {
+            continue;
+        }
+        let place = match weight {
+            0.0 => 0,
+            _ if weight >= 150.0 => 151,
+            _ => 1 + weight as usize,
+        };
+        counts[place] += 1;
+    }
+    counts
+}
+
+#[test]
+fn samples_are_the_weights_of_their_time() {
+    let desk = Desk::new();
+    let config = config(&desk);
+    let weights = "record.weights={ at = [0.0, 60.0, 240.0] }";
+    let learn = "stdp.lambda=400.0";
+    for one_in in [1, 2, 3, 50] {
+        let set = format!(
+            "record.weights_over_time={{ every = 60.0, one_in = {one_in}, trajectories = 90 }}"
+        );
+        let result = desk.result(&config, 1, 2, &[weights, learn, &set]);
+        let over_time = samples(&result);
+        let times: Vec<f64> = over_time.samples.iter().map(|sample| sample.at.0).collect();
+        assert_eq!(times, [0.0, 60.0, 120.0, 180.0, 240.0, 300.0]);
+        assert_eq!(over_time.one_in, one_in);
+        let sources: Vec<u64> = over_time.followed.iter().map(|pair| pair.0).collect();
+        assert_eq!(sources, (0..90).map(|i| i * N_E / 90).collect::<Vec<_>>());
+        let targets: std::collections::BTreeSet<u64> =
+            over_time.followed.iter().map(|pair| pair.1).collect();
+        assert!(targets.len() > 60, "{} targets", targets.len());
+        for (place, name) in [
+            (0, "syn_weight_at_0ms"),
+            (1, "syn_weight_at_60ms"),
+            (4, "syn_weight_at_240ms"),
+            (5, "syn_weight"),
+        ] {
+            let snapshot = result.weights_named(name);
+            let sample = &over_time.samples[place];
+            let found = [&[sample.zeros], &sample.counts[..], &[sample.above]].concat();
+            assert_eq!(
+                found,
+                histogram(&snapshot, one_in.into()),
+                "{name}, one in {one_in}"
+            );
+            for (&(source, target), weight) in over_time.followed.iter().zip(&sample.weights) {
+                let of = snapshot.partition_point(|edge| (edge.0, edge.1) < (source, target));
+                assert_eq!(snapshot[of], (source, target, *weight), "{name}");
+            }
+        }
+        let last = &over_time.samples[5];
+        let counted = last.zeros + last.above + last.counts.iter().sum::<u64>();
+        let expected = 64_000 / u64::from(one_in);
+        assert!(
+            counted.abs_diff(expected) < expected / 10 + 1,
+            "{counted} for {expected}"
+        );
+        assert!(one_in > 1 || counted == 64_000);
+        assert!(last.counts.iter().filter(|&&count| count > 0).count() > 20);
+        assert!(last.zeros + last.above > 0);
+        assert_ne!(over_time.samples[0].weights, last.weights);
+    }
+}
+
+#[test]
+fn samples_can_be_switched_off() {
+    let desk = Desk::new();
+    let config = config(&desk);
+    let on = desk.result(&config, 1, 1, &[]);
+    assert_eq!(samples(&on).samples.len(), 4);
+    let off = desk.result(&config, 1, 1, &["record.weights_over_time=false"]);
+    let groups = |result: &RunResult| {
+        let mut names = open(&result.path().join("weights.h5"))
+            .member_names()
+            .expect("members");
+        names.sort();
+        names
+    };
+    assert_eq!(
+        groups(&on),
+        ["edges", "trajectories", "unfinished", "weight_histogram"]
+    );
+    assert_eq!(groups(&off), ["edges", "unfinished"]);
+    assert_eq!(on.digests(), off.digests());
+    let set = "record.weights_over_time={ trajectories = 0 }";
+    let without = desk.result(&config, 1, 1, &[set]);
+    assert_eq!(
+        groups(&without),
+        ["edges", "unfinished", "weight_histogram"]
+    );
+    // No synapse to follow, and none to count.
+    let unconnected = desk.result(&config, 2, 2, &["network.K=0"]);
+    let none = samples(&unconnected);
+    assert_eq!((none.samples.len(), none.followed.len()), (4, 0));
+    assert!(
+        none.samples
+            .iter()
+            .all(|s| s.counts.iter().all(|&count| count == 0))
+    );
+    // More than one sample an interval: the same weights.
+    let dense = desk.result(&config, 1, 1, &["record.weights_over_time={ every = 0.5 }"]);
+    let dense = samples(&dense).samples;
+    assert_eq!(dense.len(), 601);
+    assert_eq!(dense[598].counts, dense[600].counts);
 }
 
 /// The clock of snapshots starts with the warm-up, as all clocks do.
@@ -521,6 +641,27 @@ fn a_killed_run_leaves_what_it_had_flushed() {
         common::triples(&group, "0/syn_weight_at_60ms")
     };
     assert!(of(survivor) == of(whole.path()), "the snapshot at 60 ms");
+    let expected = samples(&whole);
+    for killed in &killed {
+        let path = killed.directory.join("weights.h5");
+        let found = read_weights_over_time(&path, usize::MAX).expect("readable");
+        let Some(found) = found else {
+            assert!(killed.lived < Duration::from_millis(500), "no samples");
+            continue;
+        };
+        // Every 100 ms up to about where the spikes end.
+        let until = last(killed) as f64 * DT;
+        let lacking = until / 100.0 - found.samples.len() as f64;
+        assert!(
+            lacking <= 1.0,
+            "{} samples in {until} ms",
+            found.samples.len()
+        );
+        // Samples may have been flushed after the last spikes.
+        let common = found.samples.len().min(expected.samples.len());
+        let [found, expected] = [&found, &expected].map(|all| &all.samples[..common]);
+        assert!(found == expected, "until {until}");
+    }
     assert_libsonata_reads(survivor);
 
     // Ten seconds without a terminal: a line about the progress, and no other noise.

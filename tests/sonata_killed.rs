@@ -8,8 +8,9 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use hdf5::File;
+use stdp_hpc::sonata::read::read_weights_over_time;
 use stdp_hpc::sonata::spikes::SpikeWriter;
-use stdp_hpc::sonata::weights::{Synapse, WeightWriter};
+use stdp_hpc::sonata::weights::{Sample, Sampling, Synapse, WeightWriter};
 use stdp_hpc::units::{Gid, Ms, Steps};
 
 /// Where the writer that is to be killed writes to; set for the child process only.
@@ -31,6 +32,22 @@ fn synapses(k: usize) -> Vec<Synapse> {
         weight: (k as u32 * 100_000 + i).into(),
     };
     (0..20_000).map(synapse).collect()
+}
+
+/// Samples a snapshot.
+const SAMPLES: usize = 20;
+
+const BINS: usize = 150;
+
+/// The i-th sample.
+fn sample(i: usize) -> Sample {
+    Sample {
+        at: Ms(i as f64),
+        zeros: i as u64,
+        counts: (i..i + BINS).map(|count| count as u64).collect(),
+        above: 2 * i as u64,
+        weights: (i..i + 100).map(|weight| weight as f64).collect(),
+    }
 }
 
 /// The child process of the test below, endless once it is told where to write; nothing to
@@ -60,7 +77,21 @@ fn write_spikes(path: &Path, compression: u8) {
 
 fn write_snapshots(path: &Path) {
     let mut writer = WeightWriter::create(path, Ms(1.5), 0).unwrap();
+    let followed = (0..100).map(|id| (id, id)).collect();
+    let sampling = Sampling {
+        every: Ms(1.0),
+        bins: BINS,
+        max: 150.0,
+        one_in: 1,
+        counted: "all",
+        followed,
+    };
+    writer.begin_samples(&sampling).unwrap();
     for k in 0.. {
+        for i in 0..SAMPLES {
+            writer.add_sample(sample(k * SAMPLES + i)).unwrap();
+        }
+        writer.flush().unwrap();
         writer.begin(Ms(k as f64)).unwrap();
         for block in synapses(k).chunks(3000) {
             writer.append(block).unwrap();
@@ -117,6 +148,11 @@ fn check_snapshots(path: &Path, safe: usize) {
     for k in 0..safe {
         assert!(read(&format!("0/syn_weight_at_{k}ms")) == weights(k), "{k}");
     }
+    let over_time = read_weights_over_time(path, usize::MAX).unwrap().unwrap();
+    let samples = over_time.samples;
+    assert!(samples.len() >= safe * SAMPLES, "{} samples", samples.len());
+    let flushed = samples[..safe * SAMPLES].iter().cloned();
+    assert!(flushed.eq((0..safe * SAMPLES).map(sample)));
     let latest = read("0/syn_weight");
     assert!(latest == weights(safe - 1) || latest == weights(safe));
 }

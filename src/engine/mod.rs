@@ -104,19 +104,14 @@ impl Simulation {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Timers> {
         let mut timers = Timers::start();
-        self.snapshot_if_due(
-            recorder,
-            Interval {
-                start: Steps(-1),
-                steps: 1,
-            },
-        )?;
+        self.record_initial_weights(recorder, &mut timers)?;
         while let Some(interval) = self.next_interval() {
             if interval.start <= self.params.simulation.presim {
                 timers = Timers::start_at(interval.start);
             }
             self.deliver_and_update(interval, &mut timers);
             self.snapshot_if_due(recorder, interval)?;
+            self.sample_if_due(recorder, interval, &mut timers);
             timers.time(Phase::Collocate, || self.collate());
             timers.time(Phase::Record, || self.record(recorder, interval));
             let flags = self.exchange(recorder, interval, &mut timers);
@@ -236,6 +231,46 @@ impl Simulation {
             let (row, stamp) = stamped(entry);
             self.arrivals.push(sources.arrive(row, stamp, decay));
         }
+    }
+
+    /// What is recorded of the weights at time 0.
+    fn record_initial_weights(
+        &mut self,
+        recorder: &mut Recorder,
+        timers: &mut Timers,
+    ) -> Result<()> {
+        let before = Interval {
+            start: Steps(-1),
+            steps: 1,
+        };
+        recorder.begin_samples(
+            &self.comm,
+            &self.place,
+            &self.params,
+            &self.sources,
+            &self.vps,
+        )?;
+        self.snapshot_if_due(recorder, before)?;
+        self.sample_if_due(recorder, before, timers);
+        Ok(())
+    }
+
+    /// Samples the weights where it is time, on every thread.
+    fn sample_if_due(&mut self, recorder: &mut Recorder, interval: Interval, timers: &mut Timers) {
+        let Some(sampler) = recorder.sampler() else {
+            return;
+        };
+        let times = sampler.due(interval);
+        if times.is_empty() {
+            return;
+        }
+        let begun = Instant::now();
+        let parts = self.team.map(|thread| {
+            let vp = self.vps[thread].lock().expect("no panic passed");
+            sampler.sample(thread, &vp)
+        });
+        recorder.add_sample(&self.comm, &times, parts);
+        timers.book(Phase::Record, begun.elapsed());
     }
 
     fn snapshot_if_due(&mut self, recorder: &mut Recorder, interval: Interval) -> Result<()> {

@@ -316,7 +316,7 @@ pub fn write(
         status: name,
         error,
         provenance,
-        note: "T, presim, at, t_ref and delays are whole steps of simulation.dt (ms)",
+        note: "T, presim, at, every, t_ref and delays are whole steps of simulation.dt (ms)",
         parameters,
         outcome,
     };

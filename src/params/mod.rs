@@ -74,6 +74,9 @@ impl Params {
             weights.targets = weights.targets.min(n_e);
             weights.sources = weights.sources.min(n_e);
         }
+        if let Some(sampling) = &mut params.record.weights_over_time {
+            sampling.trajectories = sampling.trajectories.min(n_e);
+        }
         params
     }
 }
@@ -312,6 +315,8 @@ pub struct RecordParams {
     pub compression: u8,
     /// Which weights are written, if any.
     pub weights: Option<WeightRecord>,
+    /// What is written of the weights as the run goes, if anything.
+    pub weights_over_time: Option<WeightSampling>,
 }
 
 /// `[record] weights`
@@ -323,6 +328,21 @@ pub struct WeightRecord {
     pub targets: u32,
     /// Only synapses from the first so many excitatory neurons (at most N_E).
     pub sources: u32,
+}
+
+/// `[record] weights_over_time`
+#[derive(Clone, Debug, Serialize)]
+pub struct WeightSampling {
+    /// Samples are taken at the multiples of this time, from 0 on; at least one step.
+    pub every: Steps,
+    /// Bins of a histogram, 1 … 10,000, of equal width from 0 on.
+    pub bins: u32,
+    /// Where the last bin ends (pA), > 0.
+    pub max: f64,
+    /// Histograms count one in so many synapses, 1 … N_E.
+    pub one_in: u32,
+    /// Synapses whose weights are written one by one, at most 10,000 and N_E.
+    pub trajectories: u32,
 }
 
 /// How MPI_Alltoall is taken to go about it.

@@ -15,7 +15,7 @@ use crate::units::{Ms, Steps};
 use super::overrides;
 
 /// Every table and its keys; "" is the file itself.
-const TABLES: [(&str, &str); 13] = [
+const TABLES: [(&str, &str); 14] = [
     (
         "",
         "network neuron synapse stdp stimulus simulation record interconnect",
@@ -39,8 +39,15 @@ const TABLES: [(&str, &str); 13] = [
     ),
     ("stimulus", "eta rate spikes"),
     ("simulation", "T presim dt seed threads"),
-    ("record", "spikes n_rec compression weights"),
+    (
+        "record",
+        "spikes n_rec compression weights weights_over_time",
+    ),
     ("record.weights", "at targets sources"),
+    (
+        "record.weights_over_time",
+        "every bins max one_in trajectories",
+    ),
     ("interconnect", "latency bandwidth algorithm"),
 ];
 
@@ -206,9 +213,31 @@ pub(super) struct Section<'a> {
     table: Option<&'a Table>,
 }
 
-impl Section<'_> {
+impl<'a> Section<'a> {
+    /// The table under `key`, at `path`: an empty one where `key` is `true` or absent, none
+    /// where it is `false`.
+    pub(super) fn switched(&self, key: &str, path: &'static str) -> Result<Option<Section<'a>>> {
+        let table = match self.get(key) {
+            Some(Value::Boolean(false)) => return Ok(None),
+            None | Some(Value::Boolean(true)) => None,
+            Some(Value::Table(table)) => Some(table),
+            Some(_) => {
+                let known = TABLES.iter().find(|(known, _)| *known == path);
+                let keys = known.map_or("", |(_, keys)| keys).replace(' ', ", ");
+                let what = format!("must be true, false or a table {{ {keys} }}");
+                return Err(self.fault(key, "", what));
+            }
+        };
+        let document = self.document;
+        Ok(Some(Section {
+            document,
+            path,
+            table,
+        }))
+    }
+
     /// The value of `key` as written, if it was.
-    pub(super) fn get(&self, key: &str) -> Option<&Value> {
+    pub(super) fn get(&self, key: &str) -> Option<&'a Value> {
         self.table?.get(key)
     }
 

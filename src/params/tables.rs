@@ -6,7 +6,7 @@
 use toml::Value;
 
 use crate::error::{Error, Result};
-use crate::units::Ms;
+use crate::units::{Ms, Steps};
 
 use super::derive;
 use super::reading::Bound::{Finite, Fraction, NotNegative, Positive};
@@ -14,7 +14,7 @@ use super::reading::{Document, Section};
 use super::{
     Algorithm, Delays, InterconnectParams, NetworkParams, NeuronModel, NeuronParams, Params,
     RecordParams, SimulationParams, StdpParams, Stimulus, SynapseParams, UnitPsp, VInit,
-    WeightPrecision, WeightRecord,
+    WeightPrecision, WeightRecord, WeightSampling,
 };
 
 /// The longest delay and refractory time (steps).
@@ -31,6 +31,12 @@ const MOST_EVENTS: f64 = 30_000.0;
 
 /// The most threads a rank may have.
 const MOST_THREADS: i64 = 1024;
+
+/// The most bins of a histogram of weights.
+const MOST_BINS: i64 = 10_000;
+
+/// The most synapses whose weights are written one by one as the run goes.
+const MOST_TRAJECTORIES: u32 = 10_000;
 
 /// Reads all tables, each with the help of those before it.
 pub(super) fn params(document: &Document, threads: Option<usize>, ranks: usize) -> Result<Params> {
@@ -433,40 +439,64 @@ fn record(
     simulation: &SimulationParams,
 ) -> Result<RecordParams> {
     let table = document.section("record")?;
+    let weights = weight_record(&table, network, simulation)?;
+    let over_time = weight_sampling(&table, network, simulation.dt)?;
     Ok(RecordParams {
         spikes: table.switch("spikes", true)?,
         n_rec: table.count("n_rec", network.N, "N")?,
         compression: table.integer("compression", 0, 0..=9)? as u8,
-        weights: weight_record(document, &table, network, simulation)?,
+        // Both go to weights.h5, and without the former there is none.
+        weights_over_time: over_time.filter(|_| weights.is_some()),
+        weights,
     })
 }
 
 fn weight_record(
-    document: &Document,
     record: &Section,
     network: &NetworkParams,
     simulation: &SimulationParams,
 ) -> Result<Option<WeightRecord>> {
-    let table = match record.get("weights") {
-        Some(Value::Table(_)) => document.section("record.weights")?,
-        Some(Value::Boolean(false)) => return Ok(None),
-        None | Some(Value::Boolean(true)) => {
-            return Ok(Some(WeightRecord {
-                at: Vec::new(),
-                targets: network.N_E,
-                sources: network.N_E,
-            }));
-        }
-        Some(_) => {
-            let what = "must be true, false or a table { at, targets, sources }";
-            return Err(record.fault("weights", "", what));
-        }
+    let Some(table) = record.switched("weights", "record.weights")? else {
+        return Ok(None);
     };
     let end = simulation.presim.0 + simulation.T.0;
     Ok(Some(WeightRecord {
         at: table.times("at", simulation.dt, 0..=end)?,
         targets: table.count("targets", network.N_E, "N_E")?,
         sources: table.count("sources", network.N_E, "N_E")?,
+    }))
+}
+
+/// By default some 16,000 synapses are counted, or one in 256 if that is more: about 1 % of the
+/// time of a network that fires at 1 spike/s.
+fn weight_sampling(
+    record: &Section,
+    network: &NetworkParams,
+    dt: Ms,
+) -> Result<Option<WeightSampling>> {
+    let Some(table) = record.switched("weights_over_time", "record.weights_over_time")? else {
+        return Ok(None);
+    };
+    let nearest = Steps((100.0 / dt.0).round().max(1.0) as i32);
+    let neurons = network.N_E.max(1);
+    let in_degree = match network.edges {
+        Some(_) => network.N_E / 10, // not known yet, nor need it be
+        None => network.K_E,
+    };
+    let synapses = u64::from(network.N_E) * u64::from(in_degree);
+    let one_in = (synapses >> 14).clamp(1, 256).min(neurons.into());
+    let most_trajectories = network.N_E.min(MOST_TRAJECTORIES);
+    let trajectories = most_trajectories.min(100);
+    Ok(Some(WeightSampling {
+        every: table.time("every", nearest.to_ms(dt).0, dt, 1..=MOST_STEPS)?,
+        bins: table.integer("bins", 150, 1..=MOST_BINS)? as u32,
+        max: table.number("max", 150.0, Positive.of("pA"))?,
+        one_in: table.integer("one_in", one_in as i64, 1..=neurons.into())? as u32,
+        trajectories: table.integer(
+            "trajectories",
+            trajectories.into(),
+            0..=most_trajectories.into(),
+        )? as u32,
     }))
 }
 

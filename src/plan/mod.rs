@@ -166,8 +166,18 @@ fn rank_memory(
     }
 }
 
-/// The most that spikes on their way or a block of a snapshot take.
+/// The most that spikes on their way or a block of a snapshot take, and what samples do.
 fn recording(expected: &Expected, share: &Share, leads: bool) -> u64 {
+    let samples = expected.params.record.weights_over_time.as_ref();
+    spikes_or_snapshot(expected, share, leads)
+        + samples.map_or(0, |sampling| share.sampler(expected, sampling))
+        + expected
+            .samples()
+            .filter(|_| leads)
+            .map_or(0, |samples| samples.held_back())
+}
+
+fn spikes_or_snapshot(expected: &Expected, share: &Share, leads: bool) -> u64 {
     let part = share.neurons() as f64 / f64::from(expected.params.network.N);
     let gathered = |all: f64| if leads { all as u64 } else { 0 };
     let [e, i] = expected.recorded_spikes();
@@ -226,10 +236,14 @@ fn chunks(expected: &Expected) -> u64 {
     };
     expected.selected_weights().map_or(spikes, |selected| {
         let weights = sonata::weights::cached_bytes(&selected.content());
-        match selected.snapshots {
-            1 => weights + spikes,
-            _ => weights.max(spikes),
-        }
+        let samples = expected
+            .samples()
+            .map_or(0, |samples| samples.cached_bytes());
+        samples
+            + match selected.snapshots {
+                1 => weights + spikes,
+                _ => weights.max(spikes),
+            }
     })
 }
 
@@ -239,7 +253,8 @@ fn files(expected: &Expected) -> Files {
         false => 0,
     };
     let weights = expected.selected_weights().map_or(0, |selected| {
-        sonata::weights::file_bytes(&selected.content(), selected.snapshots)
+        let samples = expected.samples().map_or(0, |samples| samples.file_bytes());
+        sonata::weights::file_bytes(&selected.content(), selected.snapshots) + samples
     });
     Files {
         spikes,

@@ -5,7 +5,8 @@ use crate::engine::PRUNE_EVERY;
 use crate::memory::{ByStructure, Structure};
 use crate::network::Placement;
 use crate::neuron::{self, Neurons};
-use crate::params::{NeuronModel, Params, Stimulus};
+use crate::params::{NeuronModel, Params, Stimulus, WeightSampling};
+use crate::recording::Sampler;
 use crate::sonata::weights;
 use crate::spikes::{Exchange, TargetTable};
 use crate::stimulus::Input;
@@ -151,6 +152,23 @@ impl<'a> Expected<'a> {
         })
     }
 
+    /// The samples of weights that are written as the run goes, if any are.
+    pub fn samples(&self) -> Option<weights::Samples> {
+        let sampling = self.params.record.weights_over_time.as_ref()?;
+        let simulation = &self.params.simulation;
+        let end = simulation.presim.0 + simulation.T.0;
+        let plastic = self.synapses_of(Structure::PlasticSynapses) > 0;
+        Some(weights::Samples {
+            times: (end / sampling.every.0 + 1) as u64,
+            bins: sampling.bins as usize,
+            followed: if plastic {
+                sampling.trajectories as usize
+            } else {
+                0
+            },
+        })
+    }
+
     /// Delays of the recurrent projections.
     fn delays(&self) -> [Steps; 4] {
         let delays = self.inputs.delays.unwrap_or(self.params.synapse.delay);
@@ -256,6 +274,13 @@ impl Share {
     /// Neurons.
     pub fn neurons(&self) -> u64 {
         self.threads.iter().flatten().sum()
+    }
+
+    /// Bytes of what samples the weights.
+    pub fn sampler(&self, expected: &Expected, sampling: &WeightSampling) -> u64 {
+        let onto = |thread: &[u64; 2]| synapses(expected, thread, E, E);
+        let synapses = self.threads.iter().map(onto).sum();
+        Sampler::bytes(sampling, self.rows[E], synapses, self.threads.len() as u64)
     }
 
     /// Neurons of the larger population on the fullest thread.

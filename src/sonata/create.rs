@@ -9,6 +9,7 @@ use hdf5::dataset::AllocTime;
 use hdf5::plist::group_create::{LinkCreationOrder, LinkPhaseChange};
 use hdf5::types::VarLenUnicode;
 use hdf5::{Dataset, Extents, File, Group, H5Type, Location};
+use ndarray::ArrayView2;
 
 use super::{blocks, cause};
 use crate::error::{Error, Result};
@@ -200,6 +201,17 @@ impl Column {
         Self::create::<u64>(group, name, shape, &[storage.chunk, 2], storage)
     }
 
+    /// A new, empty table with rows of `width` numbers.
+    pub fn rows<T: H5Type>(
+        group: &Group,
+        name: &str,
+        width: usize,
+        storage: Storage,
+    ) -> hdf5::Result<Self> {
+        let shape = (0.., width).into();
+        Self::create::<T>(group, name, shape, &[storage.chunk, width], storage)
+    }
+
     fn create<T: H5Type>(
         group: &Group,
         name: &str,
@@ -229,6 +241,14 @@ impl Column {
     pub fn append_pairs(&mut self, values: &[[u64; 2]]) -> hdf5::Result<()> {
         let rows = self.grow(values.len())?;
         self.dataset.write_slice::<_, u64, _, _>(values, (rows, ..))
+    }
+
+    /// Adds rows of `width` numbers at the end, one after the other in `values`.
+    pub fn append_rows<T: H5Type>(&mut self, values: &[T], width: usize) -> hdf5::Result<()> {
+        let rows = self.grow(values.len() / width)?;
+        let values = ArrayView2::from_shape((rows.len(), width), values);
+        let values = values.map_err(|error| error.to_string())?;
+        self.dataset.write_slice(values, (rows, ..))
     }
 
     /// Adds all numbers of another dataset, block by block.

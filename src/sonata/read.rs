@@ -3,6 +3,7 @@
 //! Files are read in blocks, so memory grows with what the caller keeps. Every fault is one
 //! line that names the file, the dataset, the place, the value found and what is allowed.
 
+mod over_time;
 pub mod results;
 
 use std::fmt::Display;
@@ -17,6 +18,8 @@ use hdf5::{Attribute, Dataset, File, Group, H5Type};
 use super::{blocks, cause};
 use crate::error::{Error, Result};
 use crate::units::{Gid, Ms, Projection, Steps};
+
+pub use over_time::{WeightsOverTime, read_weights_over_time};
 
 /// One connection; ids count from 0 within their population, the weight is in pA.
 #[derive(Clone, Copy, Debug, PartialEq)]

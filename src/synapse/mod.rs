@@ -122,6 +122,20 @@ impl Rows {
         self.index.range(row)
     }
 
+    /// The first synapse of row `row` whose target is `bound` or a later one, else its end.
+    pub fn first_from(&self, row: u32, bound: usize) -> usize {
+        fn below<T: Target>(targets: &[T], bound: usize) -> usize {
+            targets.partition_point(|target| target.index() < bound)
+        }
+        let range = self.range(row);
+        let start = range.start;
+        start
+            + match &self.targets {
+                Targets::Narrow(targets) => below(&targets[range], bound),
+                Targets::Wide(targets) => below(&targets[range], bound),
+            }
+    }
+
     /// How many synapses there are.
     pub fn len(&self) -> usize {
         self.index.synapses()

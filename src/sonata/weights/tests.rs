@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::error::Error;
-use crate::sonata::read::{Edge, Edges, read_edges};
+use crate::sonata::read::{Edge, Edges, read_edges, read_weights_over_time};
 use crate::units::Steps;
 
 const DELAY: Ms = Ms(1.5);
@@ -124,4 +124,130 @@ fn snapshots_that_do_not_fit_are_refused() {
     writer.append(&synapses(1)[..9]).unwrap();
     let why = "9 synapses at 1 ms, but 10 in the first snapshot";
     assert_eq!(writer.end(), refused(why));
+}
+
+fn sampling(followed: Vec<(u32, u32)>) -> Sampling {
+    Sampling {
+        every: Ms(100.0),
+        bins: 3,
+        max: 0.75,
+        one_in: 7,
+        counted: "some",
+        followed,
+    }
+}
+
+/// The i-th sample of two synapses.
+fn sample(i: u32) -> Sample {
+    let n = u64::from(i);
+    Sample {
+        at: Ms(100.0 * f64::from(i)),
+        zeros: n,
+        counts: vec![n + 1, n + 2, n + 3],
+        above: n + 4,
+        weights: vec![f64::from(i) + 0.1, 0.0],
+    }
+}
+
+#[test]
+fn samples_come_back_through_the_reader_all_or_some() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("weights.h5");
+    let mut writer = WeightWriter::create(&path, DELAY, 1).unwrap();
+    writer
+        .begin_samples(&sampling(vec![(3, 4), (5, 0)]))
+        .unwrap();
+    // More than wait for a flush, and more than a chunk of times.
+    for i in 0..5000 {
+        writer.add_sample(sample(i)).unwrap();
+    }
+    assert!(writer.most_held_back() < 100_000);
+    writer.close().unwrap();
+    let all = read_weights_over_time(&path, usize::MAX).unwrap().unwrap();
+    assert_eq!(all.edges, [0.0, 0.25, 0.5, 0.75]);
+    assert_eq!((all.one_in, all.followed), (7, vec![(3, 4), (5, 0)]));
+    assert!(all.samples.into_iter().eq((0..5000).map(sample)));
+    let some = read_weights_over_time(&path, 7).unwrap().unwrap();
+    assert!(
+        some.samples
+            .into_iter()
+            .eq((0..5000).step_by(715).map(sample))
+    );
+}
+
+#[test]
+fn a_file_may_be_without_samples_or_trajectories() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("none.h5");
+    write(&path, &[0.0], 0);
+    assert_eq!(read_weights_over_time(&path, 10), Ok(None));
+    let path = dir.path().join("weights.h5");
+    let mut writer = WeightWriter::create(&path, DELAY, 0).unwrap();
+    writer.begin_samples(&sampling(Vec::new())).unwrap();
+    let one = Sample {
+        weights: Vec::new(),
+        ..sample(1)
+    };
+    writer.add_sample(one.clone()).unwrap();
+    writer.flush().unwrap();
+    let read = read_weights_over_time(&path, 10).unwrap().unwrap();
+    assert_eq!((read.samples, read.followed.len()), (vec![one], 0));
+    assert!(!File::open(&path).unwrap().link_exists(TRAJECTORIES));
+    let file = File::open_rw(&path).unwrap();
+    file.unlink("weight_histogram/counts").unwrap();
+    file.close().unwrap();
+    let missing = read_weights_over_time(&path, 10).unwrap_err();
+    let why = "dataset /weight_histogram/counts is missing";
+    assert_eq!(missing.to_string(), format!("{}: {why}", path.display()));
+}
+
+#[test]
+fn the_size_of_samples_is_foretold() {
+    let dir = tempfile::tempdir().unwrap();
+    for (times, bins, followed) in [
+        (1, 150, 100),
+        (300, 150, 0),
+        (700, 3000, 100),
+        (40, 10, 2000),
+    ] {
+        let size = |samples: bool| {
+            let path = dir.path().join(format!("{times}-{samples}.h5"));
+            let mut writer = WeightWriter::create(&path, DELAY, 0).unwrap();
+            if samples {
+                let followed = (0..followed as u32).map(|id| (id, id)).collect();
+                let sampling = Sampling {
+                    bins,
+                    ..sampling(followed)
+                };
+                writer.begin_samples(&sampling).unwrap();
+                for i in 0..times as u32 {
+                    let weights = vec![0.0; sampling.followed.len()];
+                    let counts = vec![0; bins];
+                    writer
+                        .add_sample(Sample {
+                            counts,
+                            weights,
+                            ..sample(i)
+                        })
+                        .unwrap();
+                }
+            }
+            writer.begin(Ms(0.0)).unwrap();
+            writer.append(&synapses(0)).unwrap();
+            writer.end().unwrap();
+            writer.close().unwrap();
+            std::fs::metadata(&path).unwrap().len()
+        };
+        let taken = size(true) - size(false);
+        let told = Samples {
+            times,
+            bins,
+            followed,
+        }
+        .file_bytes();
+        assert!(
+            taken.abs_diff(told) < 8_000 + told / 200,
+            "{times}: {told} told, {taken} taken"
+        );
+    }
 }

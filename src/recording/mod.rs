@@ -4,6 +4,8 @@
 //! asks for it once a second, any rank as soon as it holds many. A failure of the writer
 //! travels by the same flags, so all ranks end together.
 
+mod over_time;
+
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Mutex;
@@ -16,10 +18,12 @@ use crate::network::Placement;
 use crate::neuron::{Emission, Interval};
 use crate::params::{Params, WeightRecord};
 use crate::sonata::spikes::{HELD_BACK, SpikeWriter};
-use crate::sonata::weights::{Synapse, WeightWriter};
+use crate::sonata::weights::{Sampling, Synapse, WeightWriter};
 use crate::synapse::Sources;
 use crate::units::{Gid, Lid, Ms, Steps};
 use crate::vp::VirtualProcess;
+
+pub use over_time::Sampler;
 
 /// Recorded spikes that a rank holds at most before it asks for a flush: 512 KiB, of which
 /// rank 0 gets as much from every rank.
@@ -46,6 +50,8 @@ pub struct Recorder {
     spikes: Option<SpikeWriter>,
     weights: Option<WeightWriter>,
     selection: Option<WeightRecord>,
+    /// On all ranks, where weights are sampled.
+    sampler: Option<Sampler>,
     failure: Option<Error>,
     digest: Digest,
     counts: [u64; 2],
@@ -92,6 +98,7 @@ impl Recorder {
             spikes,
             weights,
             selection: record.weights.clone(),
+            sampler: None,
             failure: None,
             digest: Digest::default(),
             counts: [0; 2],
@@ -123,7 +130,8 @@ impl Recorder {
 
     /// Whether this rank wants the ranks to gather now.
     pub fn wants_flush(&self) -> bool {
-        let overdue = self.spikes.is_some() && self.flushed.elapsed() > OFTEN;
+        let samples = self.weights.as_ref().is_some_and(WeightWriter::wants_flush);
+        let overdue = (self.spikes.is_some() || samples) && self.flushed.elapsed() > OFTEN;
         self.waiting.len() > MANY || overdue
     }
 
@@ -138,7 +146,7 @@ impl Recorder {
         comm.agree(mine).expect_err("called when a rank has failed")
     }
 
-    /// Brings all waiting spikes to rank 0 and to disk. Collective; a failure is kept until
+    /// Brings all waiting spikes to rank 0, and with the samples there to disk. Collective; a failure is kept until
     /// [`Recorder::close`].
     pub fn flush(&mut self, comm: &Comm) {
         let mut spikes = comm.gather(&self.waiting);
@@ -146,17 +154,74 @@ impl Recorder {
         self.hold(Self::flush_bytes(self.waiting.len() as u64, gathered));
         self.waiting.clear();
         self.flushed = Instant::now();
+        let spikes = self.write_spikes(&mut spikes);
+        let samples = self.weights.as_mut().map_or(Ok(()), WeightWriter::flush);
+        if let Err(error) = spikes.and(samples) {
+            self.failure.get_or_insert(error);
+        }
+    }
+
+    fn write_spikes(&mut self, keys: &mut [u64]) -> Result<()> {
         let Some(writer) = &mut self.spikes else {
+            return Ok(());
+        };
+        keys.sort_unstable();
+        let spike = |&key: &u64| (Steps((key >> 32) as i32), Gid(key as u32));
+        for keys in keys.chunks(PORTION) {
+            let spikes: Vec<(Steps, Gid)> = keys.iter().map(spike).collect();
+            writer.append(&spikes)?;
+        }
+        writer.flush()
+    }
+
+    /// Makes ready to sample the weights as the run goes, where that is asked for. Collective.
+    pub fn begin_samples(
+        &mut self,
+        comm: &Comm,
+        place: &Placement,
+        params: &Params,
+        sources: &Sources,
+        vps: &[Mutex<VirtualProcess>],
+    ) -> Result<()> {
+        let Some(sampling) = &params.record.weights_over_time else {
+            return Ok(());
+        };
+        let (sampler, followed) = Sampler::new(comm, place, params, sampling, sources, vps);
+        self.sampler = Some(sampler);
+        let sampling = Sampling {
+            every: sampling.every.to_ms(self.dt),
+            bins: sampling.bins as usize,
+            max: sampling.max,
+            one_in: sampling.one_in,
+            counted: over_time::COUNTED,
+            followed,
+        };
+        let writer = self.weights.as_mut();
+        comm.agree(writer.map_or(Ok(()), |writer| writer.begin_samples(&sampling)))
+    }
+
+    /// Who samples the weights, if they are sampled.
+    pub fn sampler(&self) -> Option<&Sampler> {
+        self.sampler.as_ref()
+    }
+
+    /// Takes the sample that the threads of this rank bring `parts` of, as that of each of the
+    /// times `at`. Collective; a failure is kept until [`Recorder::close`].
+    pub fn add_sample(&mut self, comm: &Comm, at: &[Steps], parts: Vec<Vec<u64>>) {
+        let mine = parts.into_iter().reduce(|mut sum, part| {
+            sum.iter_mut()
+                .zip(part)
+                .for_each(|(sum, part)| *sum += part);
+            sum
+        });
+        let all = comm.sum_each(&mine.expect("a thread"));
+        let (Some(sampler), Some(writer)) = (&self.sampler, &mut self.weights) else {
             return;
         };
-        spikes.sort_unstable();
-        let spike = |&key: &u64| (Steps((key >> 32) as i32), Gid(key as u32));
-        let written = spikes.chunks(PORTION).try_for_each(|keys| {
-            let spikes: Vec<(Steps, Gid)> = keys.iter().map(spike).collect();
-            writer.append(&spikes)
-        });
-        if let Err(error) = written.and_then(|()| writer.flush()) {
-            self.failure.get_or_insert(error);
+        for &at in at {
+            if let Err(error) = writer.add_sample(sampler.complete(&all, at.to_ms(self.dt))) {
+                self.failure.get_or_insert(error);
+            }
         }
     }
 
@@ -293,7 +358,12 @@ impl Recorder {
 
     /// The most held at once so far.
     pub fn held(&self) -> u64 {
-        self.most_held
+        let sampler = self.sampler.as_ref().map_or(0, Sampler::held);
+        let waiting = self
+            .weights
+            .as_ref()
+            .map_or(0, WeightWriter::most_held_back);
+        self.most_held + sampler + waiting
     }
 
     fn hold(&mut self, bytes: u64) {
