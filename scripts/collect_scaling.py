@@ -31,6 +31,8 @@ FREE = {
     ("record", "n_rec"),
     ("record", "weights", "targets"),
     ("record", "weights", "sources"),
+    ("record", "weights_over_time", "one_in"),
+    ("record", "weights_over_time", "trajectories"),
 }
 
 
