@@ -396,10 +396,7 @@ impl Context<'_> {
         let dt = params.simulation.dt;
         let gids: Vec<Gid> = self.place.gids(thread).collect();
         let excitatory = self.place.count_below(thread, self.place.n_e) as usize;
-        let max_delay = [delays.ee, delays.ei, delays.ie, delays.ii]
-            .into_iter()
-            .max();
-        let slots = max_delay.expect("four delays").0 as usize;
+        let slots = delays.max().0 as usize;
         let channels = neuron::channels(&params.neuron);
         let ring = RingBuffer::new(gids.len(), channels, slots);
         let neurons = match node.initial {

@@ -95,7 +95,8 @@ impl Simulation {
     /// One interval: deliver (received entries → STDP → ring buffers) and update (ring buffers
     /// → neurons → emitted spikes), collate (one entry per spike and listening rank), record,
     /// exchange (MPI_Alltoall; carries every rank's flags), receive (entries into the order of
-    /// delivery). The spikes of the last interval are emitted and recorded, not delivered. `progress` is called after every interval.
+    /// delivery). The spikes of the last interval are emitted and recorded, not delivered.
+    /// `progress` is called after every interval.
     ///
     /// Errors: what the recorder could not write, the same on all ranks.
     pub fn run(

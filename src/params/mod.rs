@@ -218,6 +218,11 @@ impl Delays {
     pub fn min(&self) -> Steps {
         self.ee.min(self.ei).min(self.ie).min(self.ii)
     }
+
+    /// The largest of the recurrent ones.
+    pub fn max(&self) -> Steps {
+        self.ee.max(self.ei).max(self.ie).max(self.ii)
+    }
 }
 
 /// `[synapse]`

@@ -5,7 +5,7 @@ use crate::engine::PRUNE_EVERY;
 use crate::memory::{ByStructure, Structure};
 use crate::network::Placement;
 use crate::neuron::{self, Neurons};
-use crate::params::{NeuronModel, Params, Stimulus, WeightSampling};
+use crate::params::{Delays, NeuronModel, Params, Stimulus, WeightSampling};
 use crate::recording::Sampler;
 use crate::sonata::weights;
 use crate::spikes::{Exchange, TargetTable};
@@ -170,23 +170,18 @@ impl<'a> Expected<'a> {
     }
 
     /// Delays of the recurrent projections.
-    fn delays(&self) -> [Steps; 4] {
-        let delays = self.inputs.delays.unwrap_or(self.params.synapse.delay);
-        [delays.ee, delays.ei, delays.ie, delays.ii]
-    }
-
-    fn min_delay(&self) -> Steps {
-        self.delays().into_iter().min().expect("four delays")
+    fn delays(&self) -> Delays {
+        self.inputs.delays.unwrap_or(self.params.synapse.delay)
     }
 
     /// Bits of an entry, and its words.
     pub fn entry(&self) -> (u32, u64) {
         let rows = self.share(0).rows;
-        Exchange::entry_bits(rows[E] + rows[I], self.min_delay().0 as u32)
+        Exchange::entry_bits(rows[E] + rows[I], self.delays().min().0 as u32)
     }
 
     pub fn volume(&self) -> Volume {
-        let interval = self.min_delay();
+        let interval = self.delays().min();
         let seconds = self.seconds(interval);
         let fire = |which: usize| self.sizes()[which] * self.rate.overall[which] * seconds;
         let listened = |which: usize| self.rows[which] / self.sizes()[which].max(1.0);
@@ -264,7 +259,7 @@ impl<'a> Expected<'a> {
             // The longest of so many exponential gaps.
             NeuronModel::IafPscAlpha => libm::log(self.rows[E].max(1.0)) / rate,
         };
-        let pruning = f64::from(PRUNE_EVERY) * self.seconds(self.min_delay());
+        let pruning = f64::from(PRUNE_EVERY) * self.seconds(self.delays().min());
         let kept = (silence + pruning).min(self.whole_time());
         (rate * kept - 2.0).max(0.0)
     }
@@ -310,7 +305,7 @@ impl Share {
     pub fn structures(&self, expected: &Expected) -> ByStructure<u64> {
         let params = expected.params;
         let read = expected.inputs.edges.is_some();
-        let slots = expected.delays().into_iter().max().expect("four delays").0 as u64;
+        let slots = expected.delays().max().0 as u64;
         let channels = neuron::channels(&params.neuron) as u64;
         let mut bytes = ByStructure::default();
         for thread in &self.threads {

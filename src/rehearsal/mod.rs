@@ -23,6 +23,7 @@ use crate::network::Placement;
 use crate::outcome::{COMMIT, Digests, Phases};
 use crate::params::{NeuronModel, Params};
 use crate::recording::Recorder;
+use crate::spikes::Exchange;
 
 use listeners::Listeners;
 use others::Others;
@@ -169,7 +170,7 @@ pub fn rehearse(
     let simulate = timers.simulate - phases.communicate;
     let built = simulation.construction();
     let exchanges = timers.of(crate::engine::Phase::Communicate).count;
-    let chunk = 4 * (2 + census.exchange.capacity_words as u64);
+    let chunk = Exchange::chunk_bytes(census.exchange.capacity_words as u64);
     let one = interconnect.alltoall_seconds(ranks as u64, chunk);
     let by_structure = simulation.held();
     let staying = by_structure.staying();
