@@ -418,7 +418,7 @@ fn starts(counts: &[i32]) -> Vec<i32> {
 }
 
 /// Minimum, mean and maximum over the ranks.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Spread {
     /// The smallest.
     pub min: f64,

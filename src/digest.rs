@@ -48,6 +48,17 @@ impl serde::Serialize for Digest {
     }
 }
 
+impl<'de> serde::Deserialize<'de> for Digest {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let sum = u64::from_str_radix(&text, 16).map_err(|_| {
+            let expected = "a digest of 16 hexadecimal digits";
+            serde::de::Error::invalid_value(serde::de::Unexpected::Str(&text), &expected)
+        })?;
+        Ok(Digest(sum))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,10 +1,12 @@
 //! Memory: what it is counted by, what a process holds, what its machine has left.
 
+use std::collections::HashMap;
 use std::fs;
 use std::ops::{Index, IndexMut};
 use std::path::{Path, PathBuf};
 
-use serde::{Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, Result};
 
@@ -113,6 +115,18 @@ impl<T> Index<Structure> for ByStructure<T> {
 impl<T> IndexMut<Structure> for ByStructure<T> {
     fn index_mut(&mut self, structure: Structure) -> &mut T {
         &mut self.0[structure as usize]
+    }
+}
+
+impl<'de, T: Copy + Default + Deserialize<'de>> Deserialize<'de> for ByStructure<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let named = HashMap::<String, T>::deserialize(deserializer)?;
+        let mut values = ByStructure::default();
+        for structure in Structure::ALL {
+            let missing = || D::Error::missing_field(structure.name());
+            values[structure] = *named.get(structure.name()).ok_or_else(missing)?;
+        }
+        Ok(values)
     }
 }
 

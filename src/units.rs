@@ -3,7 +3,7 @@
 //! Time is counted in [`Steps`] of `dt` everywhere inside; [`Ms`] appears only where
 //! people and files meet the program.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A time or duration in milliseconds, as people write it.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize)]
@@ -13,7 +13,9 @@ pub struct Ms(pub f64);
 /// A time stamp or duration in whole steps of `dt`.
 ///
 /// A spike found while advancing from step k to k + 1 carries the stamp k + 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Steps(pub i32);
 

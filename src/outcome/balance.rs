@@ -1,13 +1,15 @@
 //! Who waits for whom: every rank's times side by side, and what they say together.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 
 use crate::comm::{Comm, Spread};
 use crate::digest::Digest;
 use crate::engine::{Laps, Phase, Timers};
 
 /// One rank's times, memory, and the digests of what it computed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RankRecord {
     /// Which rank.
     pub rank: usize,
@@ -24,7 +26,7 @@ pub struct RankRecord {
 }
 
 /// Times of one phase on one rank (s).
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct PhaseRecord {
     /// Over the whole run.
     pub total: f64,
@@ -35,7 +37,7 @@ pub struct PhaseRecord {
 }
 
 /// Something for each phase of the loop, by NEST's names where it has one.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Phases<T> {
     /// Synapses.
     pub deliver: T,
@@ -153,7 +155,7 @@ impl RankRecord {
 }
 
 /// What the times of all ranks say together.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Balance {
     /// The rank with most work: all phases but waiting and transfer.
     pub slowest_rank: usize,
@@ -166,7 +168,7 @@ pub struct Balance {
     /// The exchange less that (s).
     pub communicate_transfer: Spread,
     /// What to try.
-    pub advice: &'static str,
+    pub advice: Cow<'static, str>,
 }
 
 impl Balance {
@@ -203,7 +205,7 @@ impl Balance {
             imbalance,
             communicate_wait: comm.spread(wait),
             communicate_transfer: transfer,
-            advice,
+            advice: advice.into(),
         }
     }
 }

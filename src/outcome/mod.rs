@@ -1,12 +1,14 @@
 //! What a run was and how it went: run.json, and the figures of the closing table.
 
 mod balance;
+mod record;
 
+use std::borrow::Cow;
 use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::comm::{Comm, Spread};
 use crate::digest::Digest;
@@ -18,17 +20,18 @@ use crate::recording::Recorder;
 use crate::spikes::ExchangeStatistics;
 
 pub use balance::{Balance, PhaseRecord, Phases, RankRecord};
+pub use record::RunRecord;
 
 /// What the program was built from, as `git describe` has it.
 pub const COMMIT: &str = env!("STDP_HPC_COMMIT");
 
 /// Where a result comes from.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Provenance {
     /// Name and version of the program.
-    pub program: &'static str,
+    pub program: Cow<'static, str>,
     /// Commit it was built from.
-    pub commit: &'static str,
+    pub commit: Cow<'static, str>,
     /// Machine of rank 0.
     pub host: String,
     /// When the run began, UTC.
@@ -38,7 +41,7 @@ pub struct Provenance {
     /// T
     pub threads: usize,
     /// What the hot loops ran on, on rank 0; it does not change the result.
-    pub instruction_set: &'static str,
+    pub instruction_set: Cow<'static, str>,
     /// The command line of rank 0.
     pub command: Vec<String>,
     /// The MPI library, where one is in use.
@@ -50,13 +53,13 @@ impl Provenance {
     pub fn new(comm: &Comm, params: &Params, instruction_set: &'static str) -> Self {
         let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         Provenance {
-            program: concat!("stdp-hpc ", env!("CARGO_PKG_VERSION")),
-            commit: COMMIT,
+            program: concat!("stdp-hpc ", env!("CARGO_PKG_VERSION")).into(),
+            commit: COMMIT.into(),
             host: host.trim().to_owned(),
             date: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
             ranks: comm.size(),
             threads: params.simulation.threads,
-            instruction_set,
+            instruction_set: instruction_set.into(),
             command: std::env::args_os()
                 .map(|word| word.to_string_lossy().into_owned())
                 .collect(),
@@ -66,7 +69,7 @@ impl Provenance {
 }
 
 /// How a finished run went, over all ranks.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Outcome {
     /// Digests of what was computed: the same for every split.
     pub digest: Digests,
@@ -95,7 +98,7 @@ pub struct Outcome {
 }
 
 /// See [`Outcome::digest`].
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Digests {
     /// Of (gid, stamp) of all spikes after the warm-up.
     pub spikes: Digest,
@@ -104,7 +107,7 @@ pub struct Digests {
 }
 
 /// See [`Outcome::counts`].
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(non_snake_case)]
 pub struct Counts {
     /// Neurons.
@@ -122,7 +125,7 @@ pub struct Counts {
 }
 
 /// See [`Outcome::rates`].
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(non_snake_case)]
 pub struct Rates {
     /// Excitatory neurons; null if there are none.
@@ -132,7 +135,7 @@ pub struct Rates {
 }
 
 /// See [`Outcome::weights`].
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Weights {
     /// Mean (pA).
     pub mean: f64,
@@ -143,7 +146,7 @@ pub struct Weights {
 }
 
 /// Seconds by NEST's names, minimum, mean and maximum over the ranks.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct WallTime {
     /// Neurons and buffers.
     pub construction_create: Spread,
@@ -159,7 +162,7 @@ pub struct WallTime {
 }
 
 /// See [`Outcome::memory`].
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Memory {
     /// Resident memory of a rank before construction: the program and its libraries.
     pub before_per_rank: Spread,

@@ -12,7 +12,7 @@ mod tables;
 
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::units::{Ms, Projection, Steps};
@@ -184,7 +184,7 @@ pub enum UnitPsp {
 }
 
 /// One delay per projection, 1 … 2²⁰ steps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delays {
     /// E→E
     #[serde(rename = "E_to_E")]

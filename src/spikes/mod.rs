@@ -157,7 +157,7 @@ pub struct Exchange {
 }
 
 /// How the exchange fared, for run.json.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ExchangeStatistics {
     /// Exchanges, repeated ones not counted.
     pub intervals: u64,

@@ -1,0 +1,110 @@
+//! A run.json, read again.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Outcome, Provenance};
+use crate::error::{Error, Result};
+
+/// What the run.json of a run says.
+#[derive(Clone, Debug)]
+pub struct RunRecord {
+    /// Where it was found.
+    pub directory: PathBuf,
+    /// "running", "failed" or "done"
+    pub status: String,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// Where the result comes from.
+    pub provenance: Provenance,
+    /// All parameters, as [`Params`](crate::params::Params) writes them: times in steps.
+    pub parameters: Value,
+    /// How it went, of a run that is done.
+    pub outcome: Option<Outcome>,
+}
+
+/// What stands in the file of every run.
+#[derive(Deserialize)]
+struct Head {
+    status: String,
+    error: Option<String>,
+    provenance: Provenance,
+    parameters: Value,
+}
+
+impl RunRecord {
+    /// Reads the `run.json` of the result in `directory`.
+    ///
+    /// ```
+    /// # use stdp_hpc::outcome::RunRecord;
+    /// # mod small { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/small_result.rs")); }
+    /// # let (directory, [excitatory, _]) = small::small_result()?;
+    /// # let directory = directory.path();
+    /// let run = RunRecord::read(directory)?;
+    /// assert_eq!(run.parameter(["network", "N"]), 200);
+    /// let outcome = run.outcome.expect("it is done");
+    /// assert_eq!(outcome.counts.spikes_E, excitatory);
+    /// # Ok::<(), stdp_hpc::error::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If it cannot be read or is not what [`write`](super::write) leaves: one line that names
+    /// the file and, where something is wrong in it, the line and the key.
+    pub fn read(directory: &Path) -> Result<Self> {
+        let path = directory.join("run.json");
+        let fault = |what: String| Error::input(format!("{}: {what}", path.display()));
+        let foreign = |error| fault(format!("is not of a run of stdp-hpc: {error}"));
+        let text =
+            fs::read_to_string(&path).map_err(|error| fault(format!("cannot be read: {error}")))?;
+        let head: Head = serde_json::from_str(&text).map_err(foreign)?;
+        let done = head.status == "done";
+        let outcome = done.then(|| serde_json::from_str(&text)).transpose();
+        Ok(Self {
+            directory: directory.to_owned(),
+            status: head.status,
+            error: head.error,
+            provenance: head.provenance,
+            parameters: head.parameters,
+            outcome: outcome.map_err(foreign)?,
+        })
+    }
+
+    /// What `parameters` hold at `path`, such as `["network", "N"]`; null if nothing.
+    pub fn parameter(&self, path: [&str; 2]) -> &Value {
+        &self.parameters[path[0]][path[1]]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<RunRecord> {
+        let directory = tempfile::tempdir().expect("a directory");
+        fs::write(directory.path().join("run.json"), text).expect("written");
+        RunRecord::read(directory.path())
+    }
+
+    #[test]
+    fn what_is_no_run_is_refused_in_one_line() {
+        for (text, what) in [
+            ("", "EOF"),
+            ("{\"status\": \"done\"", "EOF"),
+            ("[]", "invalid"),
+            ("{\"status\": \"done\"}", "missing field `provenance`"),
+        ] {
+            let Err(error) = read(text) else {
+                panic!("{text} was taken")
+            };
+            let message = error.to_string();
+            assert!(message.contains("run.json: is not of a run"), "{message}");
+            assert!(
+                message.contains(what) && !message.contains('\n'),
+                "{message}"
+            );
+        }
+    }
+}
