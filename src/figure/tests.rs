@@ -116,7 +116,7 @@ fn every_shape_leaves_its_mark_in_every_layout() {
             "dots and a line",
             "a rank of a longer name",
             "weight (pA)",
-            "0.001",
+            "0.01",
         ] {
             assert!(svg.text.contains(text), "{text}");
         }
