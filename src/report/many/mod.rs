@@ -16,7 +16,7 @@ mod tests;
 use crate::figure::Figure;
 use crate::outcome::{Outcome, RunRecord};
 
-pub(super) use table::{Table, table};
+pub(super) use table::table;
 
 /// The figures of those of `runs` that are done; none if none is.
 ///
@@ -35,6 +35,11 @@ pub(super) fn figures(runs: &[RunRecord]) -> Vec<Figure> {
     figures.extend(over_cores.into_iter().flatten());
     figures.extend(bars::figures(&runs));
     figures
+}
+
+/// What is wrong with `runs` taken together, a line each; mostly nothing.
+pub(super) fn warnings(runs: &[RunRecord]) -> Vec<String> {
+    series::disagreements(&Run::done(runs))
 }
 
 /// A run that is done.

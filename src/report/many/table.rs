@@ -3,20 +3,9 @@
 use crate::digest::Digest;
 use crate::memory::show_size;
 use crate::outcome::RunRecord;
+use crate::units::grouped;
 
-use super::Run;
-use super::series::disagreements;
-
-/// Runs as rows of text, as for an HTML table.
-#[derive(Debug)]
-pub(in crate::report) struct Table {
-    /// What the columns are, with units.
-    pub(in crate::report) header: [&'static str; COLUMNS],
-    /// A row for each run, in the order given; empty cells where a run is not done.
-    pub(in crate::report) rows: Vec<[String; COLUMNS]>,
-    /// What is wrong with them, a line each; mostly none.
-    pub(in crate::report) warnings: Vec<String>,
-}
+use super::super::page::Rows;
 
 const COLUMNS: usize = 17;
 const HEADER: [&str; COLUMNS] = [
@@ -39,13 +28,12 @@ const HEADER: [&str; COLUMNS] = [
     "digest of weights",
 ];
 
-/// The table of all `runs`, done or not.
-pub(in crate::report) fn table(runs: &[RunRecord]) -> Table {
-    Table {
-        header: HEADER,
-        rows: runs.iter().map(row).collect(),
-        warnings: disagreements(&Run::done(runs)),
-    }
+/// A row for each of `runs`, done or not, under one that names the columns; cells are empty where
+/// a run is not done.
+pub(in crate::report) fn table(runs: &[RunRecord]) -> Rows {
+    let header = HEADER.map(str::to_owned).to_vec();
+    let rows = runs.iter().map(|run| row(run).to_vec());
+    [header].into_iter().chain(rows).collect()
 }
 
 fn row(run: &RunRecord) -> [String; COLUMNS] {
@@ -62,7 +50,9 @@ fn row(run: &RunRecord) -> [String; COLUMNS] {
         run.directory.display().to_string(),
         status,
         model.to_owned(),
-        parameter("network", "N").to_string(),
+        parameter("network", "N")
+            .as_u64()
+            .map_or_else(String::new, grouped),
         synapses,
         format!("{ranks} × {threads}"),
         parameter("simulation", "seed").to_string(),
@@ -88,7 +78,7 @@ fn results(run: &RunRecord) -> [String; 11] {
     let rate = |rate: Option<f64>| rate.map_or("none".into(), |rate| format!("{rate:.3}"));
     let digest = |digest: Digest| digest.to_string()[..8].to_owned();
     [
-        (counts.synapses_plastic + counts.synapses_static).to_string(),
+        grouped(counts.synapses_plastic + counts.synapses_static),
         outcome.model_time_ms.to_string(),
         significant(outcome.wall_time.simulate.max),
         significant(outcome.real_time_factor),

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
-use super::{Table, figures, table};
+use super::{figures, table, warnings};
 use crate::comm::{Comm, Spread};
 use crate::digest::Digest;
 use crate::engine::Simulation;
@@ -237,7 +237,7 @@ fn runs_of_the_program_are_shown_as_they_are() {
     close(&tops, &factors.collect::<Vec<_>>());
     assert_eq!(bars(&figures)[0], "iaf N 100 1×1 seed 1");
     assert_eq!(bars(&figures)[11], "ignore N 200 1×2 seed 1");
-    assert_eq!(table(&runs).warnings, [""; 0]);
+    assert_eq!(warnings(&runs), [""; 0]);
 }
 
 /// Bottoms and tops of the first `count` series of a panel, which stand upon each other.
@@ -527,9 +527,9 @@ fn digests_that_differ_where_they_must_not_are_told() {
         run
     };
     let one = run(1000, (1, 1), 1.0);
-    let warnings = |other: RunRecord| table(&[one.clone(), other]).warnings;
-    assert_eq!(warnings(run(1000, (2, 1), 1.0)), [""; 0]);
-    let told = warnings(wrong(run(1000, (2, 1), 1.0)));
+    let warned = |other: RunRecord| warnings(&[one.clone(), other]);
+    assert_eq!(warned(run(1000, (2, 1), 1.0)), [""; 0]);
+    let told = warned(wrong(run(1000, (2, 1), 1.0)));
     let ours = one.outcome.as_ref().expect("done").digest.weights;
     let expected = format!(
         "digests differ where they must not: of weights {ours} in n1000_r1_t1, \
@@ -539,21 +539,21 @@ fn digests_that_differ_where_they_must_not_are_told() {
     let mut recorded = wrong(run(1000, (2, 1), 1.0));
     set(&mut recorded, "/record/n_rec", json!(7));
     assert_eq!(
-        warnings(recorded).len(),
+        warned(recorded).len(),
         1,
         "what is recorded changes nothing"
     );
-    assert_eq!(warnings(seeded(wrong(one.clone()), 9)), [""; 0]);
-    assert_eq!(warnings(wrong(run(2000, (1, 1), 1.0))), [""; 0]);
+    assert_eq!(warned(seeded(wrong(one.clone()), 9)), [""; 0]);
+    assert_eq!(warned(wrong(run(2000, (1, 1), 1.0))), [""; 0]);
     let mut newer = wrong(one.clone());
     newer.provenance.commit = "other".into();
-    assert_eq!(warnings(newer), [""; 0]);
+    assert_eq!(warned(newer), [""; 0]);
 }
 
-/// The cell of a column in row `nth`.
-fn cell<'a>(table: &'a Table, nth: usize, column: &str) -> &'a str {
-    let place = table.header.iter().position(|name| *name == column);
-    &table.rows[nth][place.unwrap_or_else(|| panic!("no column {column}"))]
+/// The cell of a column in the row of run `nth`.
+fn cell<'a>(table: &'a [Vec<String>], nth: usize, column: &str) -> &'a str {
+    let place = table[0].iter().position(|name| name == column);
+    &table[nth + 1][place.unwrap_or_else(|| panic!("no column {column}"))]
 }
 
 #[test]
@@ -571,7 +571,7 @@ fn runs_that_are_not_done_are_in_the_table_only() {
     let statuses = [0, 1, 2].map(|nth| cell(&table, nth, "status"));
     assert_eq!(statuses, ["failed: out of memory", "done", "running"]);
     assert_eq!(cell(&table, 0, "result"), "n3000_r2_t4");
-    assert_eq!(cell(&table, 0, "neurons"), "3000");
+    assert_eq!(cell(&table, 0, "neurons"), "3,000");
     assert_eq!(cell(&table, 0, "ranks × threads"), "2 × 4");
     assert_eq!(cell(&table, 0, "simulate (s)"), "");
 }
