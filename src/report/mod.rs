@@ -45,7 +45,7 @@ pub fn write(
         .collect::<Result<_>>()?;
     let (html, figures) = match &runs[..] {
         [run] => page_of_one(run)?,
-        runs => page_of_many(runs)?,
+        runs => page_of_many(runs),
     };
     if let Some(directory) = png {
         write_images(directory, &figures, force)?;
@@ -117,25 +117,26 @@ fn page_of_one(run: &RunRecord) -> Result<(String, Vec<Figure>)> {
     Ok((page.html(&title), figures))
 }
 
-fn page_of_many(runs: &[RunRecord]) -> Result<(String, Vec<Figure>)> {
-    let figures = many::figures(runs)?;
+fn page_of_many(runs: &[RunRecord]) -> (String, Vec<Figure>) {
+    let figures = many::figures(runs);
     let title = format!("{} runs", runs.len());
     let mut page = Page::new(
         &title,
         "The runs side by side; times and memory are measured.",
     );
-    for warning in many::warnings(runs) {
-        page.warn(&warning);
+    let table = many::table(runs);
+    for warning in &table.warnings {
+        page.warn(warning);
     }
     for figure in &figures {
         page.figure(figure, false);
     }
-    page.table("runs", &many::table(runs));
+    page.table("runs", &table.header, &table.rows);
     for run in runs {
         let title = format!("Parameters of {}", name(&run.directory));
         page.folded("", &title, &run.parameters);
     }
-    Ok((page.html(&title), figures))
+    (page.html(&title), figures)
 }
 
 /// The last part of the path that is a name.
