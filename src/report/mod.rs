@@ -124,13 +124,14 @@ fn page_of_many(runs: &[RunRecord]) -> (String, Vec<Figure>) {
         &title,
         "The runs side by side; times and memory are measured.",
     );
-    for warning in many::warnings(runs) {
-        page.warn(&warning);
+    let table = many::table(runs);
+    for warning in &table.warnings {
+        page.warn(warning);
     }
     for figure in &figures {
         page.figure(figure, false);
     }
-    page.table("runs", &many::table(runs));
+    page.table("runs", &table.header, &table.rows);
     for run in runs {
         let title = format!("Parameters of {}", name(&run.directory));
         page.folded("", &title, &run.parameters);

@@ -24,9 +24,6 @@ pub(super) struct Fact {
     pub(super) shown: String,
 }
 
-/// A table; the first row names the columns.
-pub(super) type Rows = Vec<Vec<String>>;
-
 impl Page {
     /// An empty page.
     pub(super) fn new(title: &str, subtitle: &str) -> Self {
@@ -62,8 +59,8 @@ impl Page {
     }
 
     /// A table in view.
-    pub(super) fn table(&mut self, id: &str, rows: &Rows) {
-        let table = table(id, rows);
+    pub(super) fn table(&mut self, id: &str, header: &[&str], rows: &[impl AsRef<[String]>]) {
+        let table = table(id, header, rows);
         self.add(&format!(
             "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{id}\">{table}</div>"
         ));
@@ -102,9 +99,9 @@ impl Page {
     /// All of `value`, a line a leaf, folded away.
     pub(super) fn folded(&mut self, id: &str, title: &str, value: &impl Serialize) {
         let value = serde_json::to_value(value).expect("plain data");
-        let mut rows = vec![vec!["key".to_owned(), "value".to_owned()]];
+        let mut rows = Vec::new();
         leaves(&value, "", &mut rows);
-        let (title, table) = (escape(title), table("", &rows));
+        let (title, table) = (escape(title), table("", &["key", "value"], &rows));
         self.add(&format!(
             "<details id=\"{id}\">\n<summary>{title}</summary>\n<div class=\"scroll\">{table}</div>\n</details>"
         ));
@@ -126,7 +123,7 @@ impl Page {
 }
 
 /// The leaves of nested objects as rows: keys joined with dots, and the value.
-fn leaves(value: &Value, path: &str, rows: &mut Rows) {
+fn leaves(value: &Value, path: &str, rows: &mut Vec<[String; 2]>) {
     match value {
         Value::Object(map) if !map.is_empty() => {
             for (key, inner) in map {
@@ -134,25 +131,24 @@ fn leaves(value: &Value, path: &str, rows: &mut Rows) {
                 leaves(inner, &format!("{path}{dot}{key}"), rows);
             }
         }
-        Value::String(text) => rows.push(vec![path.to_owned(), text.clone()]),
-        other => rows.push(vec![path.to_owned(), other.to_string()]),
+        Value::String(text) => rows.push([path.to_owned(), text.clone()]),
+        other => rows.push([path.to_owned(), other.to_string()]),
     }
 }
 
-fn table(id: &str, rows: &Rows) -> String {
-    let row = |(k, cells): (usize, &Vec<String>)| {
-        let tag = if k == 0 { "th" } else { "td" };
-        let cell = |cell: &String| format!("<{tag}>{}</{tag}>", escape(cell));
+fn table(id: &str, header: &[&str], rows: &[impl AsRef<[String]>]) -> String {
+    fn row(tag: &str, cells: &[impl AsRef<str>]) -> String {
+        let cell = |cell: &_| format!("<{tag}>{}</{tag}>", escape(AsRef::<str>::as_ref(cell)));
         let cells: String = cells.iter().map(cell).collect();
         format!("<tr>{cells}</tr>\n")
+    }
+    let mut html = row("th", header);
+    html.extend(rows.iter().map(|cells| row("td", cells.as_ref())));
+    let id = match id {
+        "" => String::new(),
+        id => format!(" id=\"{id}\""),
     };
-    let rows: String = rows.iter().enumerate().map(row).collect();
-    let id = if id.is_empty() {
-        String::new()
-    } else {
-        format!(" id=\"{id}\"")
-    };
-    format!("<table{id}>\n{rows}</table>")
+    format!("<table{id}>\n{html}</table>")
 }
 
 /// Text that cannot be taken for markup.
