@@ -37,11 +37,6 @@ pub(super) fn figures(runs: &[RunRecord]) -> Vec<Figure> {
     figures
 }
 
-/// What is wrong with `runs` taken together, a line each; mostly nothing.
-pub(super) fn warnings(runs: &[RunRecord]) -> Vec<String> {
-    series::disagreements(&Run::done(runs))
-}
-
 /// A run that is done.
 #[derive(Clone, Copy, Debug)]
 struct Run<'a> {

@@ -5,7 +5,19 @@ use crate::memory::show_size;
 use crate::outcome::RunRecord;
 use crate::units::grouped;
 
-use super::super::page::Rows;
+use super::Run;
+use super::series::disagreements;
+
+/// Runs as rows of text, as for an HTML table.
+#[derive(Debug)]
+pub(in crate::report) struct Table {
+    /// What the columns are, with units.
+    pub(in crate::report) header: [&'static str; COLUMNS],
+    /// A row for each run, in the order given; empty cells where a run is not done.
+    pub(in crate::report) rows: Vec<[String; COLUMNS]>,
+    /// What is wrong with them, a line each; mostly none.
+    pub(in crate::report) warnings: Vec<String>,
+}
 
 const COLUMNS: usize = 17;
 const HEADER: [&str; COLUMNS] = [
@@ -28,12 +40,13 @@ const HEADER: [&str; COLUMNS] = [
     "digest of weights",
 ];
 
-/// A row for each of `runs`, done or not, under one that names the columns; cells are empty where
-/// a run is not done.
-pub(in crate::report) fn table(runs: &[RunRecord]) -> Rows {
-    let header = HEADER.map(str::to_owned).to_vec();
-    let rows = runs.iter().map(|run| row(run).to_vec());
-    [header].into_iter().chain(rows).collect()
+/// The table of all `runs`, done or not.
+pub(in crate::report) fn table(runs: &[RunRecord]) -> Table {
+    Table {
+        header: HEADER,
+        rows: runs.iter().map(row).collect(),
+        warnings: disagreements(&Run::done(runs)),
+    }
 }
 
 fn row(run: &RunRecord) -> [String; COLUMNS] {
