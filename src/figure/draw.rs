@@ -185,7 +185,7 @@ fn draw_panel<B: DrawingBackend>(area: &Area<B>, panel: &Panel, pen: Pen) -> Dra
     let mut chart = ChartBuilder::on(&body)
         .margin_left(pen.px(6))
         .margin_bottom(pen.px(6))
-        .margin_right(pen.px(14))
+        .margin_right(pen.px(22))
         .margin_top(pen.px(if scale.is_some() { 24 } else { 6 }))
         .x_label_area_size(pen.px(if names.room > 0 { names.room } else { 38 }))
         .y_label_area_size(pen.px(60))
