@@ -160,10 +160,15 @@ pub(super) fn over_size(series: &[Vec<Run>]) -> Option<Figure> {
     let lines = Lines::of(series.to_vec(), &SIZE);
     let of_one_split = lines.runs.iter().flat_map(|runs| of_one_split(runs));
     let timed = Lines::of(of_one_split.collect(), &SIZE);
+    let one_size = if timed.runs.concat().len() < lines.runs.concat().len() {
+        " Times are only of ranks × threads that ran several sizes."
+    } else {
+        ""
+    };
     let time = timed.curves(|run| run.neurons(), |run| run.simulate());
     let caption = format!(
         "The time is that of the slowest rank, the rate that of all neurons; weights are those of \
-         all plastic synapses at the end.{}{}{}{}",
+         all plastic synapses at the end.{one_size}{}{}{}{}",
         repeats(&time),
         followers(&lines.runs),
         lines.left_out,

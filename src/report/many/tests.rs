@@ -377,11 +377,13 @@ fn splits_of_one_size_have_no_line_beside_those_of_several() {
     let time = panel(&figures, "scaling", 0);
     assert_eq!(legend(time), [IAF]);
     close(line(time, IAF).1, &[1.0, 2.0]);
+    assert!(named(&figures, "scaling").caption.contains("only of ranks"));
     runs.remove(1);
     runs.push(run(2000, (1, 2), 3.0));
     let figures = drawn(&runs);
     let all = legend(panel(&figures, "scaling", 0));
     assert_eq!(all, ["1×1", "1×2", "2×1"], "dots where there is no line");
+    assert!(!named(&figures, "scaling").caption.contains("only of ranks"));
 }
 
 #[test]
