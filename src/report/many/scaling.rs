@@ -356,7 +356,10 @@ fn lines<'a>(runs: &[Run<'a>]) -> Vec<Vec<Run<'a>>> {
 
 fn cores_axis(curves: &[Curve]) -> Axis {
     let cores = curves.iter().flat_map(|curve| curve.x.iter().copied());
-    axis("cores (ranks × threads)", cores, true)
+    let (low, high) = cores.fold((f64::MAX, 1.0), |(low, high), cores| {
+        (cores.min(low), cores.max(high))
+    });
+    Axis::doubling("cores (ranks × threads)", low / 1.08, high * 1.08)
 }
 
 fn time_panel(lines: &Lines, times: &[Curve], kind: Kind) -> Panel {

@@ -93,7 +93,7 @@ fn drawn(runs: &[RunRecord]) -> Vec<Figure> {
         for panel in figure.rows.iter().flatten() {
             let (low, high) = panel.x.range;
             assert!(low < high && panel.y.range.0 < panel.y.range.1, "{panel:?}");
-            assert!(panel.x.scale != Scale::Log || low > 0.0, "{panel:?}");
+            assert!(panel.x.scale != Scale::Doubling || low > 0.0, "{panel:?}");
             assert!(!panel.series.is_empty());
             for series in &panel.series {
                 let (x, ys) = values(&series.shape);
@@ -269,7 +269,10 @@ fn more_cores_for_one_network_scale_strongly() {
     let all = ["strong_scaling", "real_time_factor", "memory"];
     assert_eq!(names(&figures), all, "one size, so nothing else");
     let time = panel(&figures, "strong_scaling", 0);
-    assert_eq!((&time.x.scale, &time.y.scale), (&Scale::Log, &Scale::Log));
+    assert_eq!(
+        (&time.x.scale, &time.y.scale),
+        (&Scale::Doubling, &Scale::Log)
+    );
     close(line(time, IAF).0, &[1.0, 2.0, 4.0]);
     close(line(time, IAF).1, &[8.0, 5.0, 2.5]);
     close(line(time, "ideal").1, &[8.0, 4.0, 2.0]);
