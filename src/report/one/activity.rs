@@ -369,3 +369,20 @@ fn distributions<'a>(
     panel.y.range.1 = end_above(most);
     panel
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_too_many_spikes_the_end_is_looked_at() {
+        let all = Window {
+            after: Steps(800),
+            until: Steps(80_800),
+        };
+        assert_eq!(stretch(all, MOST_SPIKES), all);
+        let fourfold = stretch(all, 4 * SPIKES_OF_A_STRETCH);
+        assert_eq!((fourfold.after, fourfold.until), (Steps(60_800), all.until));
+        assert_eq!(stretch(all, usize::MAX).after, Steps(80_799));
+    }
+}
