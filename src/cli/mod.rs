@@ -5,6 +5,7 @@ mod dry_run;
 mod export;
 mod output;
 mod plan;
+mod report;
 mod run;
 
 use std::fs;
@@ -22,6 +23,7 @@ use comm_bench::CommBench;
 use dry_run::DryRun;
 use export::Export;
 use plan::Plan;
+use report::Report;
 use run::Run;
 
 /// Simulates the scalable two-population STDP network model.
@@ -49,6 +51,7 @@ enum Verb {
     DryRun(DryRun),
     CommBench(CommBench),
     Export(Export),
+    Report(Report),
 }
 
 /// The config, and what is said otherwise.
@@ -91,6 +94,7 @@ pub fn main() -> u8 {
         Some(Verb::DryRun(dry_run)) => dry_run::run(&comm, dry_run),
         Some(Verb::CommBench(bench)) => comm_bench::run(&comm, bench),
         Some(Verb::Export(export)) => export::run(&comm, export),
+        Some(Verb::Report(report)) => report::run(&comm, report),
     };
     match done {
         Ok(()) => 0,
