@@ -232,7 +232,8 @@ fn draw_mesh<B: DrawingBackend>(
         .draw()
 }
 
-/// Title and legend; returns what is left below.
+/// Title and legend, which tells neighbours of one name and colour once; returns what is left
+/// below.
 fn draw_head<'a, B: DrawingBackend>(
     area: &Area<'a, B>,
     panel: &Panel,
@@ -245,7 +246,8 @@ fn draw_head<'a, B: DrawingBackend>(
         y += pen.px(20);
     }
     let legend = panel.series.iter().filter(|series| !series.name.is_empty());
-    let legend: Vec<_> = legend.collect();
+    let mut legend: Vec<_> = legend.collect();
+    legend.dedup_by_key(|series| (&series.name, series.colour));
     if !legend.is_empty() && panel.cells().is_none() {
         y = draw_legend(area, &legend, y, pen)?;
     }

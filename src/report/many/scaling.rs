@@ -191,18 +191,23 @@ fn weight_panel(lines: &Lines) -> Panel {
     let weights = |run: &Run| [run.outcome.weights.mean, run.outcome.weights.sd];
     let mean = lines.curves(|run| run.neurons(), |run| weights(run)[0]);
     let upper = lines.curves(|run| run.neurons(), |run| weights(run).iter().sum());
-    let panel = over_neurons("weight E→E (pA)", &upper);
+    let panel = over_neurons("plastic weight (pA)", &upper);
     let panel = lines.draw(panel, &mean, ", mean");
     lines.draw(panel, &upper, ", mean + SD")
 }
 
-/// Lines of one split each where a size was run on several; else `runs` as they are.
+/// Lines of one split each where a size was run on several, without those of one size unless
+/// that leaves none; else `runs` as they are.
 fn of_one_split<'a>(runs: &[Run<'a>]) -> Vec<Vec<Run<'a>>> {
     if determines(runs, Run::neurons, Run::split) {
-        vec![runs.to_vec()]
-    } else {
-        grouped(runs, Run::split)
+        return vec![runs.to_vec()];
     }
+    let mut lines = grouped(runs, Run::split);
+    let several = |line: &Vec<Run>| variety(line, Run::neurons) > 1;
+    if lines.iter().any(several) {
+        lines.retain(several);
+    }
+    lines
 }
 
 /// A sentence on what varies along with N.
@@ -358,13 +363,13 @@ fn time_panel(lines: &Lines, times: &[Curve], kind: Kind) -> Panel {
     let values = times.iter().flat_map(bounds).chain(ideals.concat());
     let y = axis("simulation time (s)", values, kind == Kind::Strong);
     let mut panel = Panel::new(cores_axis(times), y);
-    for ((curve, name), ideal) in times.iter().zip(&lines.names).zip(ideals) {
+    for (curve, ideal) in times.iter().zip(ideals) {
         let shape = Shape::Line {
             x: curve.x.clone(),
             y: ideal,
             band: (Vec::new(), Vec::new()),
         };
-        panel = panel.with(format!("{name}, ideal"), Colour::Reference, shape);
+        panel = panel.with("ideal", Colour::Reference, shape);
     }
     lines.draw(panel, times, "")
 }
@@ -373,12 +378,16 @@ fn efficiency_panel(lines: &Lines, times: &[Curve], kind: Kind) -> Panel {
     let curves: Vec<_> = times.iter().map(|curve| curve.efficiency(kind)).collect();
     let greatest = curves.iter().flat_map(|curve| curve.greatest.iter());
     let high = greatest.copied().fold(1.1, f64::max);
-    let x = cores_axis(times);
+    let cores = || curves.iter().flat_map(|curve| curve.x.iter().copied());
     let ideal = Shape::Line {
-        x: vec![x.range.0, x.range.1],
+        x: vec![
+            cores().fold(f64::INFINITY, f64::min),
+            cores().fold(0.0, f64::max),
+        ],
         y: vec![1.0; 2],
         band: (Vec::new(), Vec::new()),
     };
+    let x = cores_axis(times);
     let y = Axis::linear("efficiency", 0.0, high);
     let panel = Panel::new(x, y).with("ideal", Colour::Reference, ideal);
     lines.draw(panel, &curves, "")
