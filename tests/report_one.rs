@@ -269,7 +269,7 @@ fn weights_are_those_of_the_snapshots() {
         let mut largest = 0.0_f64;
         for (series, dataset) in [
             ("at 0 ms", "syn_weight_at_0ms"),
-            ("at 1100 ms", "syn_weight"),
+            ("at 1,100 ms", "syn_weight"),
         ] {
             let all: Vec<f64> = result
                 .weights_named(dataset)
@@ -420,7 +420,7 @@ fn weights_over_time_are_those_of_the_file() {
         let synapse = nth * followed / Colour::MANY;
         let (x, y) = line(
             panel,
-            &format!("{} → {}", sources[synapse], targets[synapse]),
+            &format!("{} to {}", sources[synapse], targets[synapse]),
         );
         assert_close(x, &seconds);
         let column = weights.iter().skip(synapse).step_by(followed);
@@ -535,7 +535,7 @@ fn one_population_or_one_snapshot_will_do() {
     for (name, series) in [
         ("activity", "excitatory"),
         ("rates", "excitatory"),
-        ("weights", "at 1100 ms"),
+        ("weights", "at 1,100 ms"),
     ] {
         let panel = &find(&figures, name).rows[0][0];
         let names: Vec<_> = panel.series.iter().map(|series| &series.name[..]).collect();
