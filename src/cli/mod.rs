@@ -6,6 +6,7 @@ mod export;
 mod output;
 mod plan;
 mod run;
+mod study;
 
 use std::fs;
 use std::io::{Write, stderr};
@@ -23,6 +24,7 @@ use dry_run::DryRun;
 use export::Export;
 use plan::Plan;
 use run::Run;
+use study::StudyArguments;
 
 /// Simulates the scalable two-population STDP network model.
 ///
@@ -49,6 +51,7 @@ enum Verb {
     DryRun(DryRun),
     CommBench(CommBench),
     Export(Export),
+    Study(StudyArguments),
 }
 
 /// The config, and what is said otherwise.
@@ -91,6 +94,7 @@ pub fn main() -> u8 {
         Some(Verb::DryRun(dry_run)) => dry_run::run(&comm, dry_run),
         Some(Verb::CommBench(bench)) => comm_bench::run(&comm, bench),
         Some(Verb::Export(export)) => export::run(&comm, export),
+        Some(Verb::Study(study)) => study::run(&comm, study),
     };
     match done {
         Ok(()) => 0,
