@@ -11,6 +11,7 @@ use crate::comm::{Comm, Spread};
 use crate::engine::Progress;
 use crate::outcome::{Outcome, Provenance};
 use crate::params::{Params, Stimulus};
+use crate::units::grouped;
 
 /// How much is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -124,8 +125,8 @@ pub fn announce(provenance: &Provenance, params: &Params) {
     let dt = params.simulation.dt;
     eprintln!(
         "build: {} E and {} I neurons ({}) on {} rank(s) x {} thread(s), {}, {}",
-        grouped(network.N_E.into()),
-        grouped(network.N_I.into()),
+        grouped(network.N_E),
+        grouped(network.N_I),
         params.neuron.model.name(),
         provenance.ranks,
         provenance.threads,
@@ -280,19 +281,6 @@ fn balance(outcome: &Outcome) -> String {
     )
 }
 
-/// `1234567` as `1,234,567`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// One number where the ranks agree on it as printed, else minimum, mean and maximum.
 fn spread(spread: Spread, unit: &str, digits: usize) -> String {
     let [min, mean, max] =
@@ -324,10 +312,6 @@ mod tests {
 
     #[test]
     fn numbers_for_people() {
-        assert_eq!(
-            ["0", "999", "1,000", "12,345,678"],
-            [0, 999, 1000, 12_345_678].map(grouped)[..]
-        );
         assert_eq!(
             seconds(Spread {
                 min: 1.0,

@@ -76,6 +76,7 @@ pub mod digest;
 pub mod engine;
 pub mod error;
 pub mod figure;
+pub mod files;
 pub mod interconnect;
 pub mod math;
 pub mod memory;

@@ -3,6 +3,8 @@
 //! Time is counted in [`Steps`] of `dt` everywhere inside; [`Ms`] appears only where
 //! people and files meet the program.
 
+use std::fmt::Display;
+
 use serde::{Deserialize, Serialize};
 
 /// A time or duration in milliseconds, as people write it.
@@ -97,9 +99,30 @@ impl Steps {
     }
 }
 
+/// A decimal number with the digits before the point in groups of three: 1234567 as `1,234,567`.
+pub fn grouped(number: impl Display) -> String {
+    let text = number.to_string();
+    let whole = text.find('.').unwrap_or(text.len());
+    let first = usize::from(text.starts_with('-'));
+    let mut out = String::new();
+    for (k, digit) in text.char_indices() {
+        if k > first && k < whole && (whole - k).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn digits_are_grouped() {
+        let grouped = ["0", "999", "1000", "-1234567.12345"].map(grouped);
+        assert_eq!(grouped, ["0", "999", "1,000", "-1,234,567.12345"]);
+    }
 
     #[test]
     fn decimal_times_are_whole_steps() {

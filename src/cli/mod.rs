@@ -5,6 +5,7 @@ mod dry_run;
 mod export;
 mod output;
 mod plan;
+mod report;
 mod run;
 mod study;
 
@@ -23,6 +24,7 @@ use comm_bench::CommBench;
 use dry_run::DryRun;
 use export::Export;
 use plan::Plan;
+use report::Report;
 use run::Run;
 use study::StudyArguments;
 
@@ -51,6 +53,7 @@ enum Verb {
     DryRun(DryRun),
     CommBench(CommBench),
     Export(Export),
+    Report(Report),
     Study(StudyArguments),
 }
 
@@ -94,6 +97,7 @@ pub fn main() -> u8 {
         Some(Verb::DryRun(dry_run)) => dry_run::run(&comm, dry_run),
         Some(Verb::CommBench(bench)) => comm_bench::run(&comm, bench),
         Some(Verb::Export(export)) => export::run(&comm, export),
+        Some(Verb::Report(report)) => report::run(&comm, report),
         Some(Verb::Study(study)) => study::run(&comm, study),
     };
     match done {

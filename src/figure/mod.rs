@@ -2,22 +2,39 @@
 //!
 //! A [`Figure`] says what there is to see and nothing of how it is drawn: the numbers that are
 //! drawn are the numbers that stand beside it for the reader's pointer.
+//!
+//! [`Figure::svg`] and [`Figure::png`] draw it; as JSON (`serde`) it is what a script needs.
+
+mod axis;
+mod bitmap;
+mod draw;
+mod palette;
+mod shapes;
+#[cfg(test)]
+mod tests;
+
+use serde::{Serialize, Serializer};
+
+pub use draw::{Layout, Svg};
+pub use palette::dark_rules;
 
 /// A figure of one or more panels.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Figure {
     /// Its id on a page and the name of its file: lower case and underscores.
     pub name: &'static str,
     /// What it shows, in a few words.
     pub title: String,
     /// What to know to read it: what was counted, sampled, left out.
+    #[serde(skip)]
     pub caption: String,
     /// Rows of panels side by side; where there is little room all panels stand in one column.
+    #[serde(rename = "panels", serialize_with = "in_order")]
     pub rows: Vec<Vec<Panel>>,
 }
 
 /// A pair of axes and what is drawn between them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Panel {
     /// Above it, where the figure has several.
     pub title: String,
@@ -28,11 +45,12 @@ pub struct Panel {
     /// Later ones are drawn over earlier ones.
     pub series: Vec<Series>,
     /// Its height in a row, compared with other rows' 1.
+    #[serde(skip)]
     pub height: f64,
 }
 
 /// An axis.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Axis {
     /// What it shows, with its unit.
     pub label: String,
@@ -43,24 +61,28 @@ pub struct Axis {
 }
 
 /// How values are spread over an axis.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Scale {
     /// Evenly.
     Linear,
     /// By their logarithm.
     Log,
     /// Value k, 0 …, has a name; the axis reaches from −0.5 to their number − 0.5.
+    #[serde(untagged)]
     Names(Vec<String>),
 }
 
 /// Numbers that belong together.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Series {
     /// In the legend, where a panel has several, and by the pointer.
     pub name: String,
     /// Its colour.
+    #[serde(skip)]
     pub colour: Colour,
     /// What they are.
+    #[serde(flatten)]
     pub shape: Shape,
 }
 
@@ -79,7 +101,8 @@ pub enum Colour {
 
 /// How the numbers of a series are drawn. Values that are not finite, and on a logarithmic
 /// axis those not positive, are left out.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "shape", rename_all = "lowercase")]
 pub enum Shape {
     /// A dot a pair.
     Dots {
@@ -137,6 +160,11 @@ pub enum Shape {
         /// How they are spread over the colours: `Linear` or `Log`.
         scale: Scale,
     },
+}
+
+/// The panels of all rows, one after the other.
+fn in_order<S: Serializer>(rows: &[Vec<Panel>], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(rows.iter().flatten())
 }
 
 impl Colour {

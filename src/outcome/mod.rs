@@ -14,6 +14,7 @@ use crate::comm::{Comm, Spread};
 use crate::digest::Digest;
 use crate::engine::{Simulation, Timers};
 use crate::error::{Error, Result};
+use crate::files;
 use crate::memory::{ByStructure, Structure, resident};
 use crate::params::{Delays, Params};
 use crate::recording::Recorder;
@@ -327,9 +328,5 @@ pub fn write(
         outcome,
     };
     let text = serde_json::to_string_pretty(&report).expect("plain data");
-    let path = directory.join("run.json");
-    let draft = directory.join("run.json.new");
-    fs::write(&draft, text + "\n")
-        .and_then(|()| fs::rename(&draft, &path))
-        .map_err(|error| Error::run(format!("{}: cannot write: {error}", path.display())))
+    files::replace(&directory.join("run.json"), (text + "\n").as_bytes())
 }

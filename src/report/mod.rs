@@ -1,4 +1,273 @@
-//! A page that shows what runs did: figures and numbers, one HTML file and nothing beside it.
+//! A page that shows what runs did: figures and numbers, one HTML file that needs nothing else.
+//!
+//! Of one run it has the activity, the weights and the times; of several what they show side
+//! by side. All numbers come from run.json and, through `analysis`, from the HDF5 files.
 
 mod many;
 mod one;
+mod page;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::analysis::Results;
+use crate::error::{Error, Result};
+use crate::figure::Figure;
+use crate::files;
+use crate::memory::show_size;
+use crate::outcome::{Outcome, RunRecord};
+use crate::units::grouped;
+
+use page::{Fact, Page};
+
+/// Writes the page of the runs whose results lie in `directories`, or anywhere in them, to
+/// `output`, and its figures as PNG files to the directory `png`.
+///
+/// Cost: each file is read once, in blocks; of spikes and weights beyond some 10⁸ a sample is.
+///
+/// # Errors
+/// If there is no result, one cannot be read, or a file cannot be written; if one is there
+/// already, unless `force`.
+pub fn write(
+    directories: &[PathBuf],
+    output: &Path,
+    png: Option<&Path>,
+    force: bool,
+) -> Result<()> {
+    files::refuse_existing("-o", output, force)?;
+    let mut found = Vec::new();
+    for directory in directories {
+        find(directory, &mut found)?;
+    }
+    let runs: Vec<RunRecord> = found
+        .iter()
+        .map(|run| RunRecord::read(run))
+        .collect::<Result<_>>()?;
+    let (html, figures) = match &runs[..] {
+        [run] => page_of_one(run)?,
+        runs => page_of_many(runs),
+    };
+    if let Some(directory) = png {
+        write_images(directory, &figures, force)?;
+    }
+    files::replace(output, html.as_bytes())
+}
+
+/// Adds the results in `directory`: itself, or those that it holds at any depth.
+fn find(directory: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
+    let fault = |what: String| Error::input(format!("{}: {what}", directory.display()));
+    if directory.join("run.json").exists() {
+        found.push(directory.to_owned());
+        return Ok(());
+    }
+    let before = found.len();
+    let entries =
+        fs::read_dir(directory).map_err(|error| fault(format!("cannot be read: {error}")))?;
+    let mut inner: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.is_dir())
+        .collect();
+    inner.sort();
+    for path in inner {
+        // That one of many holds none is no fault.
+        let _ = find(&path, found);
+    }
+    match found.len() > before {
+        true => Ok(()),
+        false => Err(fault(
+            "holds no result of stdp-hpc: there is no run.json".to_owned(),
+        )),
+    }
+}
+
+/// Figures that are of use to few, folded away.
+const FOLDED: [&str; 1] = ["weights_full"];
+
+fn page_of_one(run: &RunRecord) -> Result<(String, Vec<Figure>)> {
+    let figures = one::figures(run, &Results::open(&run.directory)?)?;
+    let title = name(&run.directory);
+    let provenance = &run.provenance;
+    let mut page = Page::new(
+        &title,
+        &format!(
+            "{}, {} rank(s) × {} thread(s) on {}, {}",
+            run.parameter(["neuron", "model"]).as_str().unwrap_or("?"),
+            provenance.ranks,
+            provenance.threads,
+            provenance.host,
+            provenance.date
+        ),
+    );
+    match (&run.outcome, &run.error) {
+        (Some(outcome), _) => page.headline(&headline(outcome)),
+        (None, Some(error)) => page.warn(&format!("This run has failed: {error}")),
+        (None, None) => page.warn(&format!(
+            "This run is {}: the figures show what its files hold.",
+            run.status
+        )),
+    }
+    for figure in &figures {
+        page.figure(figure, FOLDED.contains(&figure.name));
+    }
+    page.folded("parameters", "All parameters", &run.parameters);
+    page.folded("provenance", "Where this comes from", provenance);
+    if let Some(outcome) = &run.outcome {
+        page.folded("outcome", "All measured numbers", outcome);
+    }
+    Ok((page.html(&title), figures))
+}
+
+fn page_of_many(runs: &[RunRecord]) -> (String, Vec<Figure>) {
+    let figures = many::figures(runs);
+    let title = format!("{} runs", runs.len());
+    let mut page = Page::new(
+        &title,
+        "The runs side by side; times and memory are measured.",
+    );
+    let table = many::table(runs);
+    for warning in &table.warnings {
+        page.warn(warning);
+    }
+    for figure in &figures {
+        page.figure(figure, false);
+    }
+    page.table("runs", &table.header, &table.rows);
+    for run in runs {
+        let title = format!("Parameters of {}", name(&run.directory));
+        page.folded("", &title, &run.parameters);
+    }
+    (page.html(&title), figures)
+}
+
+/// The last part of the path that is a name.
+fn name(directory: &Path) -> String {
+    let whole = fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
+    whole
+        .file_name()
+        .unwrap_or(whole.as_os_str())
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// The numbers that matter most.
+fn headline(outcome: &Outcome) -> Vec<Fact> {
+    let mut facts = Vec::new();
+    let mut add = |key, name, value: String, shown: String| {
+        facts.push(Fact {
+            key,
+            name,
+            value,
+            shown,
+        });
+    };
+    let counts = &outcome.counts;
+    for (key, name, count) in [
+        ("counts.neurons", "neurons", counts.neurons),
+        (
+            "counts.synapses_plastic",
+            "plastic synapses",
+            counts.synapses_plastic,
+        ),
+        (
+            "counts.synapses_static",
+            "static synapses",
+            counts.synapses_static,
+        ),
+        ("counts.spikes_E", "spikes of E", counts.spikes_E),
+        ("counts.spikes_I", "spikes of I", counts.spikes_I),
+    ] {
+        add(key, name, count.to_string(), grouped(count));
+    }
+    for (key, name, rate) in [
+        ("rates.E", "rate of E", outcome.rates.E),
+        ("rates.I", "rate of I", outcome.rates.I),
+    ] {
+        if let Some(rate) = rate {
+            add(key, name, rate.to_string(), format!("{rate:.3} spikes/s"));
+        }
+    }
+    let weights = &outcome.weights;
+    add(
+        "weights.mean",
+        "mean weight",
+        weights.mean.to_string(),
+        format!("{:.3} pA", weights.mean),
+    );
+    add(
+        "weights.sd",
+        "SD of weights",
+        weights.sd.to_string(),
+        format!("{:.3} pA", weights.sd),
+    );
+    let zeros = weights.zero_fraction;
+    add(
+        "weights.zero_fraction",
+        "weights at exactly 0",
+        zeros.to_string(),
+        format!("{:.2} %", 100.0 * zeros),
+    );
+    let simulate = outcome.wall_time.simulate.max;
+    add(
+        "wall_time.simulate.max",
+        "time of the loop",
+        simulate.to_string(),
+        format!("{simulate:.3} s"),
+    );
+    let factor = outcome.real_time_factor;
+    add(
+        "real_time_factor",
+        "real-time factor",
+        factor.to_string(),
+        format!("{factor:.4}"),
+    );
+    let peak = outcome.memory.peak_per_rank.max;
+    add(
+        "memory.peak_per_rank.max",
+        "peak memory of a rank",
+        peak.to_string(),
+        show_size(peak as u64),
+    );
+    if let Some(bytes) = outcome.memory.per_synapse {
+        add(
+            "memory.per_synapse",
+            "memory per synapse",
+            bytes.to_string(),
+            format!("{bytes:.1} bytes"),
+        );
+    }
+    let digest = &outcome.digest;
+    add(
+        "digest.spikes",
+        "digest of spikes",
+        digest.spikes.to_string(),
+        digest.spikes.to_string(),
+    );
+    add(
+        "digest.weights",
+        "digest of weights",
+        digest.weights.to_string(),
+        digest.weights.to_string(),
+    );
+    facts
+}
+
+/// Writes each figure to `directory`.
+fn write_images(directory: &Path, figures: &[Figure], force: bool) -> Result<()> {
+    let paths: Vec<PathBuf> = figures
+        .iter()
+        .map(|figure| directory.join(format!("{}.png", figure.name)))
+        .collect();
+    for path in &paths {
+        files::refuse_existing("--png", path, force)?;
+    }
+    fs::create_dir_all(directory).map_err(|error| {
+        Error::run(format!(
+            "--png {}: cannot create the directory: {error}",
+            directory.display()
+        ))
+    })?;
+    for (figure, path) in figures.iter().zip(&paths) {
+        files::replace(path, &figure.png(path)?)?;
+    }
+    Ok(())
+}

@@ -18,7 +18,9 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
+use crate::files;
 use crate::outcome::RunRecord;
+use crate::report;
 
 use runs::Run;
 use slurm::Queue;
@@ -163,8 +165,9 @@ impl Study {
         if finished.is_empty() {
             return Ok(None);
         }
-        let path = self.out.join("study.csv");
-        write(&path, &table::csv(&finished))?;
+        write(&self.out.join("study.csv"), &table::csv(&finished))?;
+        let directories: Vec<PathBuf> = finished.iter().map(|of| self.directory(of.run)).collect();
+        report::write(&directories, &self.out.join("report.html"), None, true)?;
         Ok(Some(table::table(&finished)))
     }
 
@@ -236,8 +239,8 @@ impl Study {
 fn write(path: &Path, text: &str) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new(""));
     fs::create_dir_all(folder)
-        .and_then(|()| fs::write(path, text))
-        .map_err(|error| Error::run(format!("{}: cannot be written: {error}", path.display())))
+        .map_err(|error| Error::run(format!("{}: cannot create: {error}", folder.display())))?;
+    files::replace(path, text.as_bytes())
 }
 
 /// Why a run failed, by what stands in its log: the program's own message, else the last line.

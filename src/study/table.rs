@@ -12,7 +12,7 @@ use super::Run;
 
 /// A run that is done.
 pub(super) struct Finished<'a> {
-    run: &'a Run,
+    pub(super) run: &'a Run,
     provenance: Provenance,
     parameters: Value,
     outcome: Outcome,

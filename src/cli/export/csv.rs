@@ -10,6 +10,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use crate::error::{Error, Result};
+use crate::files;
 
 /// Bytes gathered before they are written.
 const BUFFER: usize = 1 << 16;
@@ -67,12 +68,7 @@ impl Destination {
             let must = "must end in .csv or .csv.gz";
             return Err(Error::input(format!("-o {}: {must}", path.display())));
         }
-        if !force && path.exists() {
-            return Err(Error::input(format!(
-                "-o {}: exists: name another file, or --force to overwrite it",
-                path.display()
-            )));
-        }
+        files::refuse_existing("-o", path, force)?;
         Ok(Destination::File {
             path: path.to_owned(),
             compressed,

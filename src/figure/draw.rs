@@ -1,0 +1,350 @@
+//! Figures drawn, as SVG or as a bitmap.
+
+use plotters::chart::ChartBuilder;
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::{FontTransform, register_font};
+
+use super::axis::{Places, Tick};
+use super::palette::{AXIS, GRID, INK};
+use super::shapes::{self, Chart};
+use super::{Axis, Figure, Panel, Scale, Shape};
+
+/// How panels are arranged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// Rows as the figure has them, 920 CSS pixels wide.
+    Wide,
+    /// One column, 360 CSS pixels wide.
+    Narrow,
+}
+
+/// A figure as SVG.
+pub struct Svg {
+    /// The whole element.
+    pub text: String,
+    /// Where the panels' values lie, in order: left, top, width, height in units of the view box.
+    pub boxes: Vec<[i32; 4]>,
+}
+
+/// The colours of cells: `value` of 0 … 1.
+pub(super) fn colour_of(value: f64) -> RGBColor {
+    // In steps that the eye does not see, so that neighbours can be drawn as one.
+    let value = (value.clamp(0.0, 1.0) * 63.0).round() / 63.0;
+    ViridisRGB.get_color(value as f32)
+}
+
+type Area<'a, B> = DrawingArea<B, Shift>;
+type Drawn<B, T> = Result<T, DrawingAreaErrorKind<<B as DrawingBackend>::ErrorType>>;
+
+/// Sizes in CSS pixels, of `scale` units each.
+#[derive(Clone, Copy)]
+pub(super) struct Pen {
+    scale: f64,
+}
+
+impl Pen {
+    pub(super) fn px(self, size: i32) -> i32 {
+        (f64::from(size) * self.scale).round() as i32
+    }
+
+    pub(super) fn line(self, width: f64) -> u32 {
+        (width * self.scale).round().max(1.0) as u32
+    }
+
+    /// Text of `size` CSS pixels.
+    fn text(self, size: f64, colour: RGBColor) -> TextStyle<'static> {
+        // The library counts the height of a line, not of the letter m.
+        let size = size * self.scale * 1.24;
+        let mut style = TextStyle::from(("sans-serif", size));
+        style.color = colour.to_backend_color();
+        style
+    }
+
+    fn label(self) -> TextStyle<'static> {
+        self.text(11.5, AXIS.light)
+    }
+}
+
+/// A node of a cluster may have no font, so the program brings one.
+fn with_font() {
+    let font = epaint_default_fonts::UBUNTU_LIGHT;
+    for style in [FontStyle::Normal, FontStyle::Bold] {
+        assert!(register_font("sans-serif", style, font).is_ok(), "a font");
+    }
+}
+
+impl Figure {
+    /// The panels as rows for a layout.
+    fn arranged(&self, layout: Layout) -> Vec<Vec<&Panel>> {
+        match layout {
+            Layout::Wide => self.rows.iter().map(|row| row.iter().collect()).collect(),
+            Layout::Narrow => self
+                .rows
+                .iter()
+                .flatten()
+                .map(|panel| vec![panel])
+                .collect(),
+        }
+    }
+
+    /// Width and height in CSS pixels.
+    fn size(&self, layout: Layout) -> (u32, u32) {
+        let (width, row) = match layout {
+            Layout::Wide => (920, 330.0),
+            Layout::Narrow => (360, 280.0),
+        };
+        let height: f64 = self
+            .arranged(layout)
+            .iter()
+            .map(|row_of| height(row_of) * row)
+            .sum();
+        (width, height as u32)
+    }
+
+    /// Draws it as SVG that scales with its place. Text is in the page's own font.
+    pub fn svg(&self, layout: Layout) -> Svg {
+        with_font();
+        let mut text = String::new();
+        // The library rounds to whole units: half a pixel each keeps lines smooth.
+        let scale = 2.0;
+        let (width, height) = self.size(layout);
+        let backend = SVGBackend::with_string(&mut text, (2 * width, 2 * height));
+        let root = backend.into_drawing_area();
+        let boxes = self.draw(&root, layout, Pen { scale });
+        let boxes = boxes.expect("nothing can fail that draws into memory");
+        drop(root);
+        Svg { text, boxes }
+    }
+
+    /// Draws it as a bitmap, white below, `scale` pixels a CSS pixel: width, height and the colours
+    /// of all pixels, three bytes each.
+    pub(super) fn bitmap(&self, scale: f64) -> (u32, u32, Vec<u8>) {
+        with_font();
+        let (width, height) = self.size(Layout::Wide);
+        let size = [width, height].map(|pixels| (f64::from(pixels) * scale) as u32);
+        let mut pixels = vec![0xff; (size[0] * size[1] * 3) as usize];
+        let backend = BitMapBackend::with_buffer(&mut pixels, (size[0], size[1]));
+        let root = backend.into_drawing_area();
+        let drawn = self.draw(&root, Layout::Wide, Pen { scale });
+        drawn.expect("nothing can fail that draws into memory");
+        drop(root);
+        (size[0], size[1], pixels)
+    }
+
+    fn draw<B: DrawingBackend>(
+        &self,
+        root: &Area<B>,
+        layout: Layout,
+        pen: Pen,
+    ) -> Drawn<B, Vec<[i32; 4]>> {
+        let rows = self.arranged(layout);
+        let total: f64 = rows.iter().map(|row| height(row)).sum();
+        let whole = f64::from(root.dim_in_pixel().1);
+        let mut boxes = Vec::new();
+        let mut rest = root.clone();
+        for row in rows {
+            let (upper, lower) =
+                rest.split_vertically((whole * height(&row) / total).round() as i32);
+            rest = lower;
+            for (area, panel) in upper.split_evenly((1, row.len())).iter().zip(row) {
+                boxes.push(draw_panel(area, panel, pen)?);
+            }
+        }
+        root.present()?;
+        Ok(boxes)
+    }
+}
+
+/// The height of a row: that of its highest panel.
+fn height(row: &[&Panel]) -> f64 {
+    row.iter().map(|panel| panel.height).fold(0.0, f64::max)
+}
+
+/// Draws `panel` and tells where its values lie.
+fn draw_panel<B: DrawingBackend>(area: &Area<B>, panel: &Panel, pen: Pen) -> Drawn<B, [i32; 4]> {
+    let body = draw_head(area, panel, pen)?;
+    let (body, scale) = match panel.cells() {
+        Some(cells) => {
+            let width = body.dim_in_pixel().0 as i32;
+            let (body, right) = body.split_horizontally(width - pen.px(66));
+            (body, Some((right, cells)))
+        }
+        None => (body, None),
+    };
+    let (width, height) = body.dim_in_pixel();
+    let pixels = |units: u32| f64::from(units) / pen.scale;
+    let x_ticks = panel.x.ticks((pixels(width) / 80.0).max(3.0) as usize);
+    let y_ticks = panel.y.ticks((pixels(height) / 45.0).max(3.0) as usize);
+    let names = Names::of(&panel.x, &x_ticks, pixels(width) - 90.0);
+    let mut chart = ChartBuilder::on(&body)
+        .margin_left(pen.px(6))
+        .margin_bottom(pen.px(6))
+        .margin_right(pen.px(14))
+        .margin_top(pen.px(if scale.is_some() { 24 } else { 6 }))
+        .x_label_area_size(pen.px(if names.room > 0 { names.room } else { 38 }))
+        .y_label_area_size(pen.px(60))
+        .build_cartesian_2d(
+            Places::new(
+                &panel.x,
+                if names.apart {
+                    Vec::new()
+                } else {
+                    x_ticks.clone()
+                },
+            ),
+            Places::new(&panel.y, y_ticks),
+        )?;
+    draw_mesh(&mut chart, panel, &names, pen)?;
+    for series in &panel.series {
+        shapes::draw(&mut chart, panel, series, pen)?;
+    }
+    let (x, y) = chart.plotting_area().get_pixel_range();
+    names.draw(&body, &x_ticks, [x.start, x.end], y.end, pen)?;
+    if let Some((right, cells)) = scale {
+        shapes::draw_scale(&right, cells, [y.start, y.end], &pen.label(), pen)?;
+    }
+    Ok([x.start, y.start, x.end - x.start, y.end - y.start])
+}
+
+/// Axes, grid and labels.
+fn draw_mesh<B: DrawingBackend>(
+    chart: &mut Chart<B>,
+    panel: &Panel,
+    names: &Names,
+    pen: Pen,
+) -> Drawn<B, ()> {
+    chart
+        .configure_mesh()
+        .x_desc(if names.room > 0 { "" } else { &panel.x.label })
+        .y_desc(&panel.y.label)
+        .label_style(pen.label())
+        .axis_desc_style(pen.text(12.0, INK.light))
+        .axis_style(AXIS.light)
+        .bold_line_style(GRID.light)
+        .light_line_style(TRANSPARENT)
+        .set_all_tick_mark_size(pen.px(4))
+        .draw()
+}
+
+/// Title and legend; returns what is left below.
+fn draw_head<'a, B: DrawingBackend>(
+    area: &Area<'a, B>,
+    panel: &Panel,
+    pen: Pen,
+) -> Drawn<B, Area<'a, B>> {
+    let mut y = pen.px(4);
+    if !panel.title.is_empty() {
+        let style = pen.text(13.0, INK.light);
+        area.draw_text(&panel.title, &style, (pen.px(66), y))?;
+        y += pen.px(20);
+    }
+    let legend = panel.series.iter().filter(|series| !series.name.is_empty());
+    let legend: Vec<_> = legend.collect();
+    if !legend.is_empty() && panel.cells().is_none() {
+        y = draw_legend(area, &legend, y, pen)?;
+    }
+    Ok(area.split_vertically(y).1)
+}
+
+/// Names of series beside their colours, in as many lines as they need; returns where it ends.
+fn draw_legend<B: DrawingBackend>(
+    area: &Area<B>,
+    legend: &[&super::Series],
+    mut y: i32,
+    pen: Pen,
+) -> Drawn<B, i32> {
+    let style = pen.text(11.5, INK.light);
+    let style = style.pos(Pos::new(HPos::Left, VPos::Center));
+    let (left, end) = (pen.px(66), area.dim_in_pixel().0 as i32);
+    let (square, line) = (pen.px(10), pen.px(17));
+    let mut x = left;
+    for series in legend {
+        let width = area.estimate_text_size(&series.name, &style)?.0 as i32;
+        let needed = square + pen.px(5) + width;
+        if x > left && x + needed > end {
+            (x, y) = (left, y + line);
+        }
+        let top = y + pen.px(2);
+        let colour = series.colour.pair().light;
+        let corner = (x + square, top + square);
+        area.draw(&Rectangle::new([(x, top), corner], colour.filled()))?;
+        let middle = (x + square + pen.px(5), top + square / 2);
+        area.draw_text(&series.name, &style, middle)?;
+        x += needed + pen.px(16);
+    }
+    Ok(y + line)
+}
+
+/// The names below an axis of names, where they are drawn apart from the axis.
+struct Names {
+    apart: bool,
+    /// Pixels below the axis that they take, where they stand upright.
+    room: i32,
+    /// Every so-manieth is written.
+    stride: usize,
+}
+
+impl Names {
+    /// `width`: what the axis has, in pixels.
+    fn of(axis: &Axis, ticks: &[Tick], width: f64) -> Self {
+        let Scale::Names(names) = &axis.scale else {
+            let (apart, room, stride) = (false, 0, 1);
+            return Names {
+                apart,
+                room,
+                stride,
+            };
+        };
+        let longest = names.iter().map(|name| name.chars().count()).max();
+        let longest = longest.unwrap_or(0) as f64 * 6.2;
+        let each = width / ticks.len().max(1) as f64;
+        let (room, needed) = if longest + 6.0 <= each {
+            (0, longest)
+        } else {
+            (longest as i32 + 14, 14.0)
+        };
+        Names {
+            apart: true,
+            room,
+            stride: (needed / each).ceil().max(1.0) as usize,
+        }
+    }
+
+    /// Writes them below `y`, between the ends `x` of the axis.
+    fn draw<B: DrawingBackend>(
+        &self,
+        area: &Area<B>,
+        ticks: &[Tick],
+        x: [i32; 2],
+        y: i32,
+        pen: Pen,
+    ) -> Drawn<B, ()> {
+        if !self.apart {
+            return Ok(());
+        }
+        let (left, top) = area.get_base_pixel();
+        let style = match self.room {
+            0 => pen.label().pos(Pos::new(HPos::Center, VPos::Top)),
+            _ => pen
+                .label()
+                .transform(FontTransform::Rotate270)
+                .pos(Pos::new(HPos::Right, VPos::Center)),
+        };
+        let each = f64::from(x[1] - x[0]) / ticks.len() as f64;
+        for (k, tick) in ticks.iter().enumerate().step_by(self.stride) {
+            let middle = f64::from(x[0] - left) + (k as f64 + 0.5) * each;
+            area.draw_text(&tick.label, &style, (middle as i32, y - top + pen.px(7)))?;
+        }
+        Ok(())
+    }
+}
+
+impl Panel {
+    /// Its cells, if it shows any.
+    pub(super) fn cells(&self) -> Option<&Shape> {
+        let mut shapes = self.series.iter().map(|series| &series.shape);
+        shapes.find(|shape| matches!(shape, Shape::Cells { .. }))
+    }
+}

@@ -1,0 +1,65 @@
+//! Colours, by day and by night.
+
+use plotters::style::RGBColor;
+
+use super::Colour;
+
+/// A colour on white and what takes its place on black.
+pub(super) struct Pair {
+    pub(super) light: RGBColor,
+    dark: &'static str,
+}
+
+const fn pair(light: (u8, u8, u8), dark: &'static str) -> Pair {
+    let (red, green, blue) = light;
+    Pair {
+        light: RGBColor(red, green, blue),
+        dark,
+    }
+}
+
+/// Text.
+pub(super) const INK: Pair = pair((0x1c, 0x20, 0x26), "#e6e9ee");
+/// Axes and what is of less weight.
+pub(super) const AXIS: Pair = pair((0x55, 0x5e, 0x6b), "#aab3c0");
+/// Grid lines.
+pub(super) const GRID: Pair = pair((0xdc, 0xe0, 0xe6), "#343b46");
+
+const EXCITATORY: Pair = pair((0x1f, 0x6f, 0xb5), "#6db3f2");
+const INHIBITORY: Pair = pair((0xc2, 0x41, 0x2d), "#ff8a73");
+const REFERENCE: Pair = pair((0x83, 0x8b, 0x97), "#8d97a5");
+
+/// To be told apart with any kind of colour vision: after Okabe & Ito (2008).
+const NTH: [Pair; Colour::MANY] = [
+    pair((0x00, 0x72, 0xb2), "#56a9e0"),
+    pair((0xd9, 0x8e, 0x04), "#f0b541"),
+    pair((0x00, 0x8f, 0x6b), "#2fc79c"),
+    pair((0xc2, 0x66, 0x9a), "#e39bc6"),
+    pair((0x4b, 0xa3, 0xd6), "#8fd0f5"),
+    pair((0xc8, 0x55, 0x0a), "#f58a4b"),
+    pair((0x6b, 0x4c, 0xa8), "#ab93e0"),
+    pair((0x8a, 0x7a, 0x1a), "#d1c04f"),
+];
+
+impl Colour {
+    /// What it is on white, and on black.
+    pub(super) fn pair(self) -> &'static Pair {
+        match self {
+            Colour::Excitatory => &EXCITATORY,
+            Colour::Inhibitory => &INHIBITORY,
+            Colour::Reference => &REFERENCE,
+            Colour::Nth(n) => &NTH[n % Colour::MANY],
+        }
+    }
+}
+
+/// Rules of a style sheet that give the parts of an SVG their colours on black.
+pub fn dark_rules() -> String {
+    let fixed = [&INK, &AXIS, &GRID, &EXCITATORY, &INHIBITORY, &REFERENCE];
+    let rule = |pair: &Pair| {
+        let RGBColor(red, green, blue) = pair.light;
+        let (light, dark) = (format!("#{red:02X}{green:02X}{blue:02X}"), pair.dark);
+        format!("svg [fill=\"{light}\"]{{fill:{dark}}}svg [stroke=\"{light}\"]{{stroke:{dark}}}\n")
+    };
+    fixed.into_iter().chain(&NTH).map(rule).collect()
+}

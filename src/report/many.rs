@@ -1,1 +1,0 @@
-//! Figures of several runs beside each other.

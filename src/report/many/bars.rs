@@ -1,0 +1,210 @@
+//! What time and memory went to, a bar a run.
+
+use crate::figure::{Axis, Colour, Figure, Panel, Shape};
+use crate::memory::Structure;
+use crate::outcome::Phases;
+
+use super::Run;
+use super::naming::names;
+use super::series::repeats;
+
+/// Bars that can still be told apart.
+const MOST: usize = 40;
+/// Room above the tallest bar, as a factor.
+const ROOM: f64 = 1.05;
+const MIB: f64 = (1u64 << 20) as f64;
+
+/// Runs for each bar, and a sentence on how they were chosen.
+struct Bars<'a> {
+    groups: Vec<Vec<Run<'a>>>,
+    names: Vec<String>,
+    said: String,
+}
+
+impl<'a> Bars<'a> {
+    /// A bar for each run; of very many runs a bar for those that differ in nothing but their
+    /// seeds, and of very many of those only the first.
+    fn of(runs: &[Run<'a>]) -> Self {
+        let mut groups: Vec<_> = runs.iter().map(|run| vec![*run]).collect();
+        let mut said = String::new();
+        if groups.len() > MOST {
+            groups = repeats(runs);
+            said += " A bar is the mean of runs that differ in nothing but their seeds.";
+        }
+        let names = names(&groups, &[])
+            .into_iter()
+            .take(MOST)
+            .map(|name| short(&name))
+            .collect();
+        if groups.len() > MOST {
+            said += &format!(" The first {MOST} of {} are shown.", groups.len());
+            groups.truncate(MOST);
+        }
+        Bars {
+            groups,
+            names,
+            said,
+        }
+    }
+
+    /// The mean of `of` in each bar.
+    fn mean(&self, of: impl Fn(&Run) -> f64) -> Vec<f64> {
+        let groups = self.groups.iter();
+        let mean = |runs: &Vec<Run>| runs.iter().map(&of).sum::<f64>() / runs.len() as f64;
+        groups.map(mean).collect()
+    }
+
+    /// `parts` on top of each other, the last ones on top; `of` gives those of a run.
+    fn stacked<const N: usize>(
+        &self,
+        label: &str,
+        parts: [(&str, Colour); N],
+        of: impl Fn(&Run) -> [f64; N],
+    ) -> Panel {
+        let mut below = vec![0.0; self.groups.len()];
+        let x = Axis::names("run", self.names.clone());
+        let mut panel = Panel::new(x, Axis::linear(label, 0.0, 1.0));
+        for (nth, (name, colour)) in parts.into_iter().enumerate() {
+            let values = self.mean(|run| of(run)[nth]);
+            let above = below.iter().zip(values).map(|(below, value)| below + value);
+            let above: Vec<f64> = above.collect();
+            let bars = Shape::Bars {
+                at: self.places(),
+                low: std::mem::replace(&mut below, above.clone()),
+                high: above,
+            };
+            panel = panel.with(name, colour, bars);
+        }
+        panel.y = Axis::linear(label, 0.0, ROOM * greatest(&below));
+        panel
+    }
+
+    /// Where the bars stand.
+    fn places(&self) -> Vec<f64> {
+        (0..self.groups.len()).map(|place| place as f64).collect()
+    }
+}
+
+/// Names that have to fit beside each other.
+fn short(name: &str) -> String {
+    name.replace("iaf_psc_alpha", "iaf")
+        .replace("ignore_and_fire", "ignore")
+}
+
+fn greatest(values: &[f64]) -> f64 {
+    values.iter().copied().fold(0.0, f64::max)
+}
+
+/// `real_time_factor` and `memory` of at least one run.
+pub(super) fn figures(runs: &[Run]) -> [Figure; 2] {
+    let bars = Bars::of(runs);
+    [real_time_factor(&bars), memory(&bars)]
+}
+
+/// Stacked, from the bottom; a phase has the colour of its place.
+const PHASES: [(&str, Colour); 8] = [
+    ("update", Colour::Nth(0)),
+    ("deliver", Colour::Nth(1)),
+    ("synchronize", Colour::Nth(2)),
+    ("collocate", Colour::Nth(3)),
+    ("communicate", Colour::Nth(4)),
+    ("receive", Colour::Nth(5)),
+    ("record", Colour::Nth(6)),
+    ("rest", Colour::Reference),
+];
+
+fn real_time_factor(bars: &Bars) -> Figure {
+    let panel = bars.stacked("wall time / model time", PHASES, |run| {
+        let &Phases {
+            update,
+            deliver,
+            synchronize,
+            collocate,
+            communicate,
+            receive,
+            record,
+        } = &run.outcome.wall_time.phases;
+        let phases = [
+            update,
+            deliver,
+            synchronize,
+            collocate,
+            communicate,
+            receive,
+            record,
+        ]
+        .map(|seconds| seconds.mean * 1000.0 / run.outcome.model_time_ms);
+        let rest = run.outcome.real_time_factor - phases.iter().sum::<f64>();
+        let [a, b, c, d, e, f, g] = phases;
+        [a, b, c, d, e, f, g, rest.max(0.0)]
+    });
+    Figure {
+        name: "real_time_factor",
+        title: "Real-time factor by phase".into(),
+        caption: format!(
+            "A bar is as high as the real-time factor, which the slowest rank sets; phases are \
+             means over the ranks, and the rest is what these leave of it.{}",
+            bars.said
+        ),
+        rows: vec![vec![panel]],
+    }
+}
+
+/// Stacked, from the bottom.
+const STRUCTURES: [(&str, Colour); 9] = [
+    ("program", Colour::Reference),
+    ("plastic synapses", Colour::Nth(0)),
+    ("static synapses", Colour::Nth(1)),
+    ("rows, sources, targets", Colour::Nth(2)),
+    ("neurons, spike history", Colour::Nth(3)),
+    ("ring buffers", Colour::Nth(4)),
+    ("external input", Colour::Nth(5)),
+    ("exchange, recording", Colour::Nth(6)),
+    ("construction", Colour::Nth(7)),
+];
+
+/// Where in [`STRUCTURES`] a structure is counted.
+fn place(structure: Structure) -> usize {
+    match structure {
+        Structure::PlasticSynapses => 1,
+        Structure::StaticSynapses => 2,
+        Structure::RowIndex | Structure::Sources | Structure::TargetTable => 3,
+        Structure::Neurons | Structure::SpikeHistory => 4,
+        Structure::RingBuffers => 5,
+        Structure::ExternalInput => 6,
+        Structure::Exchange | Structure::Recording => 7,
+        Structure::Construction => 8,
+    }
+}
+
+fn memory(bars: &Bars) -> Figure {
+    let mut panel = bars.stacked("memory of a rank (MiB)", STRUCTURES, |run| {
+        let memory = &run.outcome.memory;
+        let mut held = [0.0; STRUCTURES.len()];
+        held[0] = memory.before_per_rank.mean / MIB;
+        for (structure, bytes) in memory.by_structure.iter() {
+            held[place(structure)] += bytes.mean / MIB;
+        }
+        held
+    });
+    let peak = |run: &Run| run.outcome.memory.peak_per_rank;
+    let high = bars.mean(|run| peak(run).max / MIB);
+    panel.y.range.1 = panel.y.range.1.max(ROOM * greatest(&high));
+    let peaks = Shape::Spreads {
+        at: bars.places(),
+        low: bars.mean(|run| peak(run).min / MIB),
+        middle: bars.mean(|run| peak(run).mean / MIB),
+        high,
+    };
+    Figure {
+        name: "memory",
+        title: "Memory of a rank".into(),
+        caption: format!(
+            "Bars are means over the ranks of what structures hold, construction and recording at \
+             their largest, on top of the program before construction; marks are the peak of \
+             resident memory, mean, minimum and maximum over the ranks.{}",
+            bars.said
+        ),
+        rows: vec![vec![panel.with("peak", Colour::Inhibitory, peaks)]],
+    }
+}

@@ -1,0 +1,157 @@
+//! Which runs belong together.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use serde_json::Value;
+
+use super::Run;
+
+/// What the runs of a series may differ in: size, split and seed, what follows from them, and
+/// what a run ignores.
+pub(super) const FREE: [&str; 15] = [
+    "/network/N",
+    "/network/N_E",
+    "/network/N_I",
+    "/network/N_per_rank",
+    "/network/K",
+    "/network/K_E",
+    "/network/K_I",
+    "/simulation/threads",
+    "/simulation/seed",
+    "/record/n_rec",
+    "/record/weights/targets",
+    "/record/weights/sources",
+    "/record/weights_over_time/one_in",
+    "/record/weights_over_time/trajectories",
+    "/interconnect",
+];
+
+/// Those of [`FREE`] that may follow the size, and what they are of where they are all.
+const FOLLOWERS: [(&str, &str); 5] = [
+    ("/network/K", ""),
+    ("/record/n_rec", "/network/N"),
+    ("/record/weights/targets", "/network/N_E"),
+    ("/record/weights/sources", "/network/N_E"),
+    ("/record/weights_over_time/trajectories", "/network/N_E"),
+];
+
+/// What does not change what is computed.
+const WITHOUT_EFFECT: [&str; 4] = [
+    "/network/N_per_rank",
+    "/simulation/threads",
+    "/record",
+    "/interconnect",
+];
+
+/// Series of `runs`, as their first runs come.
+///
+/// A series is of one commit and of one configuration, but for what is free. In-degree and what
+/// is recorded may differ along with N, if at each N they are the same in all its runs.
+pub(super) fn series<'a>(runs: &[Run<'a>]) -> Vec<Vec<Run<'a>>> {
+    let alike = grouped(runs, |run| without(run, &FREE));
+    let alike = alike.into_iter();
+    alike
+        .flat_map(|runs| told_apart(runs, &FOLLOWERS))
+        .collect()
+}
+
+/// `runs` told apart by as few of `followers` as make the others functions of N.
+fn told_apart<'a>(runs: Vec<Run<'a>>, followers: &[(&str, &str)]) -> Vec<Vec<Run<'a>>> {
+    let all = |run: &Run| -> Vec<String> {
+        let values = followers.iter().map(|pair| follower(run, *pair));
+        values.collect()
+    };
+    match followers.split_first() {
+        Some((first, others)) if !determines(&runs, Run::neurons, all) => {
+            let groups = grouped(&runs, |run| follower(run, *first)).into_iter();
+            groups.flat_map(|runs| told_apart(runs, others)).collect()
+        }
+        _ => vec![runs],
+    }
+}
+
+/// A parameter, "all" where it equals what it is a part of.
+fn follower(run: &Run, (path, whole): (&str, &str)) -> String {
+    let parameters = &run.record.parameters;
+    let value = parameters.pointer(path);
+    if value.is_some() && !whole.is_empty() && value == parameters.pointer(whole) {
+        "all".into()
+    } else {
+        value.map(Value::to_string).unwrap_or_default()
+    }
+}
+
+/// Commit and parameters of `run`, without those at `paths`.
+fn without(run: &Run, paths: &[&str]) -> String {
+    let mut parameters = run.record.parameters.clone();
+    for path in paths {
+        let (table, key) = path.rsplit_once('/').expect("paths begin with a slash");
+        let table = parameters.pointer_mut(table);
+        if let Some(table) = table.and_then(Value::as_object_mut) {
+            table.remove(key);
+        }
+    }
+    format!("{} {parameters}", run.record.provenance.commit)
+}
+
+/// `runs` that are the same but for their seeds, together.
+pub(super) fn repeats<'a>(runs: &[Run<'a>]) -> Vec<Vec<Run<'a>>> {
+    grouped(runs, |run| {
+        let same = without(run, &["/simulation/seed", "/interconnect"]);
+        (run.split(), same)
+    })
+}
+
+/// A line for every set of runs that computed the same and whose digests are not.
+pub(super) fn disagreements(runs: &[Run]) -> Vec<String> {
+    let same = grouped(runs, |run| without(run, &WITHOUT_EFFECT));
+    let lines = same.iter().filter_map(|runs| {
+        let first = &runs[0];
+        runs.iter().find_map(|run| {
+            let [here, there] = [first, run].map(|run| &run.outcome.digest);
+            let pairs = [
+                ("spikes", here.spikes, there.spikes),
+                ("weights", here.weights, there.weights),
+            ];
+            let (of, here, there) = pairs.into_iter().find(|(_, here, there)| here != there)?;
+            Some(format!(
+                "digests differ where they must not: of {of} {here} in {}, {there} in {}",
+                first.record.directory.display(),
+                run.record.directory.display(),
+            ))
+        })
+    });
+    lines.collect()
+}
+
+/// Groups of `runs` with the same `key`, in the order in which the keys come.
+pub(super) fn grouped<'a, K: Eq + Hash>(
+    runs: &[Run<'a>],
+    key: impl Fn(&Run<'a>) -> K,
+) -> Vec<Vec<Run<'a>>> {
+    let mut places = HashMap::new();
+    let mut groups: Vec<Vec<Run>> = Vec::new();
+    for run in runs {
+        let place = *places.entry(key(run)).or_insert(groups.len());
+        if place == groups.len() {
+            groups.push(Vec::new());
+        }
+        groups[place].push(*run);
+    }
+    groups
+}
+
+/// How many values `of` takes among `runs`.
+pub(super) fn variety<'a, K: Eq + Hash>(runs: &[Run<'a>], of: impl Fn(&Run<'a>) -> K) -> usize {
+    grouped(runs, of).len()
+}
+
+/// Whether runs with the same `one` have the same `other`.
+pub(super) fn determines<'a, K: Eq + Hash, L: Eq + Hash>(
+    runs: &[Run<'a>],
+    one: impl Fn(&Run<'a>) -> K,
+    other: impl Fn(&Run<'a>) -> L,
+) -> bool {
+    variety(runs, |run| (one(run), other(run))) == variety(runs, one)
+}

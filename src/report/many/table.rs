@@ -1,0 +1,114 @@
+//! The numbers of all runs, a row a run.
+
+use crate::digest::Digest;
+use crate::memory::show_size;
+use crate::outcome::RunRecord;
+
+use super::Run;
+use super::series::disagreements;
+
+/// Runs as rows of text, as for an HTML table.
+#[derive(Debug)]
+pub(in crate::report) struct Table {
+    /// What the columns are, with units.
+    pub(in crate::report) header: [&'static str; COLUMNS],
+    /// A row for each run, in the order given; empty cells where a run is not done.
+    pub(in crate::report) rows: Vec<[String; COLUMNS]>,
+    /// What is wrong with them, a line each; mostly none.
+    pub(in crate::report) warnings: Vec<String>,
+}
+
+const COLUMNS: usize = 17;
+const HEADER: [&str; COLUMNS] = [
+    "result",
+    "status",
+    "model",
+    "neurons",
+    "synapses",
+    "ranks × threads",
+    "seed",
+    "model time (ms)",
+    "simulate (s)",
+    "real-time factor",
+    "rate E (spikes/s)",
+    "rate I (spikes/s)",
+    "weight mean (pA)",
+    "weight SD (pA)",
+    "peak memory per rank",
+    "digest of spikes",
+    "digest of weights",
+];
+
+/// The table of all `runs`, done or not.
+pub(in crate::report) fn table(runs: &[RunRecord]) -> Table {
+    Table {
+        header: HEADER,
+        rows: runs.iter().map(row).collect(),
+        warnings: disagreements(&Run::done(runs)),
+    }
+}
+
+fn row(run: &RunRecord) -> [String; COLUMNS] {
+    let parameter = |table, key| run.parameter([table, key]);
+    let status = match &run.error {
+        Some(error) => format!("{}: {error}", run.status),
+        None => run.status.clone(),
+    };
+    let model = parameter("neuron", "model").as_str().unwrap_or_default();
+    let (ranks, threads) = (run.provenance.ranks, run.provenance.threads);
+    let [synapses, model_time, results @ ..] = results(run);
+    let [simulate, factor, e, i, mean, sd, memory, spikes, weights] = results;
+    [
+        run.directory.display().to_string(),
+        status,
+        model.to_owned(),
+        parameter("network", "N").to_string(),
+        synapses,
+        format!("{ranks} × {threads}"),
+        parameter("simulation", "seed").to_string(),
+        model_time,
+        simulate,
+        factor,
+        e,
+        i,
+        mean,
+        sd,
+        memory,
+        spikes,
+        weights,
+    ]
+}
+
+/// What only a run that is done has: synapses, model time and what stands to their right.
+fn results(run: &RunRecord) -> [String; 11] {
+    let Some(outcome) = &run.outcome else {
+        return Default::default();
+    };
+    let counts = &outcome.counts;
+    let rate = |rate: Option<f64>| rate.map_or("none".into(), |rate| format!("{rate:.3}"));
+    let digest = |digest: Digest| digest.to_string()[..8].to_owned();
+    [
+        (counts.synapses_plastic + counts.synapses_static).to_string(),
+        outcome.model_time_ms.to_string(),
+        significant(outcome.wall_time.simulate.max),
+        significant(outcome.real_time_factor),
+        rate(outcome.rates.E),
+        rate(outcome.rates.I),
+        significant(outcome.weights.mean),
+        significant(outcome.weights.sd),
+        show_size(outcome.memory.peak_per_rank.mean as u64),
+        digest(outcome.digest.spikes),
+        digest(outcome.digest.weights),
+    ]
+}
+
+/// At least four digits that count, and all before the point.
+fn significant(value: f64) -> String {
+    let before = if value == 0.0 {
+        0
+    } else {
+        value.abs().log10().floor() as i32
+    };
+    let after = (3 - before).clamp(0, 12) as usize;
+    format!("{value:.after$}")
+}
