@@ -1,15 +1,22 @@
-//! The plastic connections: as a list, a matrix, a histogram of their weights.
+//! The plastic connections: as a list, a matrix, a histogram of their weights; their weights over
+//! time.
 
+use std::iter::StepBy;
 use std::ops::Range;
 
+use super::histogram::Histogram;
 use super::run::Results;
 use super::spikes::next_block;
 use crate::error::{Error, Result};
 use crate::sonata::read::results::{Connection, WeightTable, snapshots};
+use crate::sonata::read::{WeightsOverTime, read_weights_over_time};
 use crate::units::Ms;
 
-/// Entries that a matrix may have: 1 GiB.
+/// Entries that a matrix may have: 1.5 GiB.
 pub const LARGEST_MATRIX: u64 = 1 << 27;
+
+/// Rows that [`Weights::values`] takes or leaves together, at most: 512 KiB.
+const STRETCH: usize = 1 << 16;
 
 /// The recorded weights of all plastic synapses at the time of one snapshot.
 pub struct Weights {
@@ -20,10 +27,11 @@ pub struct Weights {
 }
 
 impl Results {
-    /// The times of the snapshots of the weights, ascending.
+    /// The times of the snapshots of the weights, ascending; none of a run that has not come to
+    /// the first.
     ///
     /// # Errors
-    /// If `weights.h5` cannot be read, is not of stdp-hpc, or holds no snapshot.
+    /// If `weights.h5` cannot be read or is not of stdp-hpc.
     pub fn snapshots(&self) -> Result<Vec<Ms>> {
         snapshots(&self.file("weights.h5"))
     }
@@ -43,7 +51,7 @@ impl Results {
     /// ```
     ///
     /// # Errors
-    /// Those of [`snapshots`](Self::snapshots), and if there is none of this time.
+    /// Those of [`snapshots`](Self::snapshots), and if there is none, or none of this time.
     pub fn weights(&self, at: Option<Ms>) -> Result<Weights> {
         let (sources, targets) = self.recorded_weights();
         let n_e = self.neurons(super::Population::E);
@@ -54,6 +62,35 @@ impl Results {
             sources,
             targets,
         })
+    }
+
+    /// The samples of the weights that the run took on its way, at most `most` of them, evenly
+    /// spaced from the first on; `None` where it took none.
+    ///
+    /// ```
+    /// # use stdp_hpc::{analysis::Results, units::Ms};
+    /// # mod small { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/small_result.rs")); }
+    /// # let (directory, _) = small::small_result()?;
+    /// # let directory = directory.path();
+    /// let results = Results::open(directory)?;
+    /// let over_time = results.weights_over_time(200)?.expect("it is the default");
+    /// assert_eq!(over_time.edges.len(), 151); // bins of 1 pA
+    /// for sample in &over_time.samples {
+    ///     println!("{} ms: {} at 0", sample.at.0, sample.zeros);
+    ///     assert_eq!(sample.weights.len(), over_time.followed.len());
+    /// }
+    /// # Ok::<(), stdp_hpc::error::Error>(())
+    /// ```
+    ///
+    /// Cost: O(samples read), in time and memory.
+    ///
+    /// # Errors
+    /// If `weights.h5` cannot be read, is not of stdp-hpc, or lacks a dataset.
+    ///
+    /// # Panics
+    /// If `most` is 0.
+    pub fn weights_over_time(&self, most: usize) -> Result<Option<WeightsOverTime>> {
+        read_weights_over_time(&self.file("weights.h5"), most)
     }
 }
 
@@ -71,6 +108,47 @@ impl Weights {
     /// The targets that were recorded, indices in E.
     pub fn targets(&self) -> Range<u32> {
         0..self.targets
+    }
+
+    /// How many synapses were recorded.
+    pub fn synapses(&self) -> usize {
+        self.table.synapses()
+    }
+
+    /// The weights of all recorded synapses (pA), by source, then target, or of a sample: where
+    /// there are more than `most`, one of so many stretches of at most 65,536, evenly spaced.
+    ///
+    /// ```
+    /// # use stdp_hpc::analysis::Results;
+    /// # mod small { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/small_result.rs")); }
+    /// # let (directory, _) = small::small_result()?;
+    /// # let directory = directory.path();
+    /// let weights = Results::open(directory)?.weights(None)?;
+    /// let values = weights.values(100_000_000);
+    /// assert_eq!(values.one_in(), 1); // there are 2,560
+    /// let all: Vec<f64> = values.collect::<Result<_, _>>()?;
+    /// println!("the largest is {} pA", all.iter().copied().fold(0.0, f64::max));
+    /// assert_eq!(all.len(), weights.synapses());
+    /// # Ok::<(), stdp_hpc::error::Error>(())
+    /// ```
+    ///
+    /// Cost: reads 8 bytes a synapse taken; memory a stretch.
+    ///
+    /// # Errors
+    /// The stream ends with an error where the file cannot be read or a weight is not finite.
+    ///
+    /// # Panics
+    /// If `most` is 0.
+    pub fn values(&self, most: usize) -> Values<'_> {
+        let (rows, stretch) = (self.table.synapses(), STRETCH.min(most));
+        let one_in = rows.div_ceil(most).max(1);
+        Values {
+            table: &self.table,
+            one_in,
+            length: stretch,
+            starts: (0..rows).step_by(stretch).step_by(one_in),
+            stretch: Vec::new().into_iter(),
+        }
     }
 
     /// The synapses from `sources` to `targets`, by source, then target; each multapse by itself.
@@ -116,11 +194,13 @@ impl Weights {
     /// let weights = Results::open(directory)?.weights(None)?;
     /// let matrix = weights.matrix(0..100, 0..50)?; // the first of E
     /// assert_eq!(matrix.values().len(), 100 * 50);
-    /// println!("{} pA from 3 to 7", matrix.get(3, 7));
+    /// if matrix.synapses(3, 7) > 0 {
+    ///     println!("{} pA from 3 to 7", matrix.get(3, 7));
+    /// }
     /// # Ok::<(), stdp_hpc::error::Error>(())
     /// ```
     ///
-    /// Cost: that of [`connections`](Self::connections), and 8 bytes a pair.
+    /// Cost: that of [`connections`](Self::connections), and 12 bytes a pair.
     ///
     /// # Errors
     /// Those of [`connections`](Self::connections), and if there were more than
@@ -135,6 +215,7 @@ impl Weights {
         let connections = self.connections(sources.clone(), targets.clone())?;
         let mut matrix = Matrix {
             values: vec![0.0; (n * m) as usize],
+            synapses: vec![0; (n * m) as usize],
             sources,
             targets,
         };
@@ -142,6 +223,7 @@ impl Weights {
             let connection = connection?;
             let place = matrix.place(connection.source, connection.target);
             matrix.values[place] += connection.weight;
+            matrix.synapses[place] += 1;
         }
         Ok(matrix)
     }
@@ -163,7 +245,8 @@ impl Weights {
     /// # Ok::<(), stdp_hpc::error::Error>(())
     /// ```
     ///
-    /// Cost: that of [`connections`](Self::connections); memory a bin and a block.
+    /// Cost: that of [`connections`](Self::connections), of all recorded sources and targets that
+    /// of [`values`](Self::values); memory a bin and a block.
     ///
     /// # Errors
     /// Those of [`connections`](Self::connections), and if there is no bin or `range` is empty
@@ -176,6 +259,12 @@ impl Weights {
         range: Range<f64>,
     ) -> Result<Histogram> {
         let mut histogram = Histogram::new(bins, range)?;
+        if sources == self.sources() && targets == self.targets() {
+            for weight in self.values(usize::MAX) {
+                histogram.add(weight?);
+            }
+            return Ok(histogram);
+        }
         for connection in self.connections(sources, targets)? {
             histogram.add(connection?.weight);
         }
@@ -222,12 +311,50 @@ impl Iterator for Connections<'_> {
     }
 }
 
+/// Weights as a stream; see [`Weights::values`].
+pub struct Values<'a> {
+    table: &'a WeightTable,
+    one_in: usize,
+    length: usize,
+    starts: StepBy<StepBy<Range<usize>>>,
+    stretch: std::vec::IntoIter<f64>,
+}
+
+impl Values<'_> {
+    /// One in so many stretches is read.
+    pub fn one_in(&self) -> usize {
+        self.one_in
+    }
+}
+
+impl Iterator for Values<'_> {
+    type Item = Result<f64>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(weight) = self.stretch.next() {
+                return Some(Ok(weight));
+            }
+            let start = self.starts.next()?;
+            let end = self.table.synapses().min(start + self.length);
+            match self.table.weights(start..end) {
+                Ok(stretch) => self.stretch = stretch.into_iter(),
+                Err(error) => {
+                    self.starts = (0..0).step_by(1).step_by(1);
+                    return Some(Err(error));
+                }
+            }
+        }
+    }
+}
+
 /// Summed weights of pairs of neurons, dense; see [`Weights::matrix`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Matrix {
     sources: Range<u32>,
     targets: Range<u32>,
     values: Vec<f64>,
+    synapses: Vec<u32>,
 }
 
 impl Matrix {
@@ -264,133 +391,17 @@ impl Matrix {
         self.values[self.place(source, target)]
     }
 
+    /// How many synapses a pair has.
+    ///
+    /// # Panics
+    /// If it is not in the matrix.
+    pub fn synapses(&self, source: u32, target: u32) -> u32 {
+        assert!(self.targets.contains(&target), "target {target}");
+        self.synapses[self.place(source, target)]
+    }
+
     fn place(&self, source: u32, target: u32) -> usize {
         let (row, column) = (source - self.sources.start, target - self.targets.start);
         row as usize * self.targets.len() + column as usize
-    }
-}
-
-/// How weights are distributed; see [`Weights::histogram`].
-#[derive(Clone, Debug, PartialEq)]
-pub struct Histogram {
-    range: Range<f64>,
-    /// Weights in each bin, its lower end included, but for those of exactly 0.
-    pub counts: Vec<u64>,
-    /// Weights of exactly 0: synapses that will never change again.
-    pub zeros: u64,
-    /// Weights below the range, not 0.
-    pub below: u64,
-    /// Weights above it, or at its upper end.
-    pub above: u64,
-}
-
-impl Histogram {
-    fn new(bins: usize, range: Range<f64>) -> Result<Self> {
-        let Range { start, end } = range;
-        if !(start.is_finite() && end.is_finite() && start < end) {
-            return Err(Error::input(format!(
-                "weights from {start} to {end} pA: must be finite, ascending bounds"
-            )));
-        }
-        if !(1..=1 << 24).contains(&bins) {
-            return Err(Error::input(format!("bins {bins}: must be 1 … 16777216")));
-        }
-        Ok(Self {
-            range,
-            counts: vec![0; bins],
-            zeros: 0,
-            below: 0,
-            above: 0,
-        })
-    }
-
-    fn add(&mut self, weight: f64) {
-        if weight == 0.0 {
-            self.zeros += 1;
-        } else if weight < self.range.start {
-            self.below += 1;
-        } else if weight >= self.range.end {
-            self.above += 1;
-        } else {
-            let share = (weight - self.range.start) / (self.range.end - self.range.start);
-            let last = self.counts.len() - 1;
-            let mut bin = ((share * self.counts.len() as f64) as usize).min(last);
-            // The bounds decide where rounding went beyond one.
-            if weight < self.bin(bin).start {
-                bin -= 1;
-            } else if weight >= self.bin(bin).end {
-                bin += 1;
-            }
-            self.counts[bin] += 1;
-        }
-    }
-
-    /// The bounds of bin `bin` (pA), the upper one exclusive.
-    pub fn bin(&self, bin: usize) -> Range<f64> {
-        let Range { start, end } = self.range;
-        let bins = self.counts.len();
-        let bound = |i: usize| match i {
-            i if i == bins => end,
-            i => start + (end - start) * i as f64 / bins as f64,
-        };
-        bound(bin)..bound(bin + 1)
-    }
-
-    /// All weights, wherever they lie.
-    pub fn total(&self) -> u64 {
-        self.counts.iter().sum::<u64>() + self.zeros + self.below + self.above
-    }
-
-    /// Density in bin `bin` (1/pA): its share of *all* weights by its width; `None` without
-    /// weights. With the shares of zeros, below and above it comes to 1.
-    pub fn density(&self, bin: usize) -> Option<f64> {
-        let Range { start, end } = self.bin(bin);
-        Some(self.fraction(self.counts[bin])? / (end - start))
-    }
-
-    /// The share of weights that are exactly 0; `None` without weights.
-    pub fn zero_fraction(&self) -> Option<f64> {
-        self.fraction(self.zeros)
-    }
-
-    /// `count` as a share of all weights.
-    pub fn fraction(&self, count: u64) -> Option<f64> {
-        let total = self.total();
-        (total > 0).then(|| count as f64 / total as f64)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_weight_falls_into_the_bin_whose_bounds_say_so() {
-        let mut histogram = Histogram::new(7, 0.1..0.8).unwrap();
-        let bounds: Vec<f64> = (0..7).map(|bin| histogram.bin(bin).start).collect();
-        for (bin, &bound) in bounds.iter().enumerate() {
-            let before = histogram.counts.clone();
-            histogram.add(bound);
-            assert_eq!(histogram.counts[bin], before[bin] + 1, "at {bound}");
-            histogram.add(bound.next_down());
-            let below = if bin == 0 {
-                histogram.below
-            } else {
-                histogram.counts[bin - 1]
-            };
-            assert_eq!(below, if bin == 0 { 1 } else { 2 }, "below {bound}");
-        }
-        [0.0, 0.8, 0.9]
-            .into_iter()
-            .for_each(|weight| histogram.add(weight));
-        assert_eq!((histogram.zeros, histogram.above), (1, 2));
-        assert_eq!(histogram.total(), 17);
-    }
-
-    #[test]
-    fn bad_bins_are_refused() {
-        for (bins, range) in [(0, 0.0..1.0), (3, 1.0..1.0), (3, 0.0..f64::INFINITY)] {
-            assert!(Histogram::new(bins, range).is_err());
-        }
     }
 }

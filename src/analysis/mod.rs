@@ -5,7 +5,8 @@
 //! stretch of time, [rates and irregularity](Results::activity), the
 //! [rate over time](Results::population_rate), and of the plastic [weights](Results::weights) at
 //! any snapshot the [connections](Weights::connections) of sub-populations, their
-//! [matrix](Weights::matrix) and [histogram](Weights::histogram).
+//! [matrix](Weights::matrix) and [histogram](Weights::histogram). The samples that a run took on
+//! its way are its [weights over time](Results::weights_over_time).
 //!
 //! Files are read block by block, 8 MiB a column, so memory grows with what is asked for and
 //! never with the file: a count takes a few words a neuron, a list what it holds.
@@ -41,12 +42,16 @@
 
 mod activity;
 mod connectivity;
+mod histogram;
 mod run;
 mod spikes;
 
 pub use activity::{Activity, Rate};
-pub use connectivity::{Connections, Histogram, LARGEST_MATRIX, Matrix, Weights};
+pub use connectivity::{Connections, LARGEST_MATRIX, Matrix, Values, Weights};
+pub use histogram::Histogram;
 pub use run::{Population, Results, Window};
 pub use spikes::Spikes;
 
+pub use crate::sonata::read::WeightsOverTime;
 pub use crate::sonata::read::results::{Connection, Spike};
+pub use crate::sonata::weights::Sample;

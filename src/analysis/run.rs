@@ -170,7 +170,13 @@ impl Results {
     /// If a time is no whole number of steps or not recorded, or `to` is not after `from`; of
     /// a run without end, if `spikes.h5` cannot be read or holds no spike.
     pub fn window(&self, from: Option<Ms>, to: Option<Ms>) -> Result<Window> {
-        let all = self.recorded_window()?;
+        let all = self.recorded_time()?.ok_or_else(|| {
+            let (path, status) = (self.file("spikes.h5"), &self.run.status);
+            Error::input(format!(
+                "{}: holds no spike yet (the run is {status})",
+                path.display()
+            ))
+        })?;
         let (first, last) = (all.after.to_ms(self.dt()).0, all.until.to_ms(self.dt()).0);
         let steps = |name: &str, time: Option<Ms>, default: Steps| {
             let Some(time) = time else {
@@ -200,29 +206,28 @@ impl Results {
         )))
     }
 
-    fn recorded_window(&self) -> Result<Window> {
+    /// All of the recorded time, as [`window`](Self::window) has it; `None` of a run without end
+    /// and without a spike.
+    ///
+    /// # Errors
+    /// Of a run without end, if `spikes.h5` cannot be read.
+    pub fn recorded_time(&self) -> Result<Option<Window>> {
         let simulation = &self.run.parameters.simulation;
         let after = Steps(simulation.presim);
         let until = match self.done() {
-            true => Steps(simulation.presim + simulation.T),
+            true => Some(Steps(simulation.presim + simulation.T)),
             false => self.last_spike()?,
         };
-        Ok(Window { after, until })
+        Ok(until.map(|until| Window { after, until }))
     }
 
     /// The time of the last spike in the file.
-    fn last_spike(&self) -> Result<Steps> {
+    fn last_spike(&self) -> Result<Option<Steps>> {
         let mut last = None;
         for population in Population::ALL {
             last = last.max(self.spike_table(population)?.last()?);
         }
-        last.ok_or_else(|| {
-            let (path, status) = (self.file("spikes.h5"), &self.run.status);
-            Error::input(format!(
-                "{}: holds no spike yet (the run is {status})",
-                path.display()
-            ))
-        })
+        Ok(last)
     }
 
     /// The file `name` of the result.

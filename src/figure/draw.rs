@@ -32,7 +32,8 @@ pub struct Svg {
 pub(super) fn colour_of(value: f64) -> RGBColor {
     // In steps that the eye does not see, so that neighbours can be drawn as one.
     let value = (value.clamp(0.0, 1.0) * 63.0).round() / 63.0;
-    ViridisRGB.get_color(value as f32)
+    // Without its darkest part, which is lost on black.
+    ViridisRGB.get_color((0.2 + 0.8 * value) as f32)
 }
 
 type Area<'a, B> = DrawingArea<B, Shift>;
@@ -115,6 +116,9 @@ impl Figure {
         let boxes = self.draw(&root, layout, Pen { scale });
         let boxes = boxes.expect("nothing can fail that draws into memory");
         drop(root);
+        // What holds anyway need not be said: a third of a large figure.
+        let text = text.replace(" opacity=\"1\"", "");
+        let text = text.replace(" stroke=\"none\"", "");
         Svg { text, boxes }
     }
 

@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
-use super::{Table, figures, table};
+use super::figures;
+use super::table::{Table, table};
 use crate::comm::{Comm, Spread};
 use crate::digest::Digest;
 use crate::engine::Simulation;

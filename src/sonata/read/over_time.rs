@@ -29,12 +29,12 @@ pub struct WeightsOverTime {
 /// on or was killed it reads those that are complete.
 ///
 /// # Errors
-/// If the file cannot be read, or lacks a dataset or has one of another shape.
+/// If the file cannot be read, is not of stdp-hpc, or lacks a dataset or has one of another shape.
 ///
 /// # Panics
 /// If `most` is 0.
 pub fn read_weights_over_time(path: &Path, most: usize) -> Result<Option<WeightsOverTime>> {
-    let input = Input::open(path)?;
+    let input = Input::of_a_run(path)?;
     if !input.file.link_exists(HISTOGRAM) {
         return Ok(None);
     }

@@ -136,7 +136,8 @@ impl WeightTable {
     /// If the file cannot be read, is not of stdp-hpc, lacks a dataset, or has no such snapshot.
     pub fn open(path: &Path, n_e: u32, dt: Ms, at: Option<Ms>) -> Result<Self> {
         let input = Input::of_a_run(path)?;
-        let population = population_of(&input)?;
+        let population = population_of(&input)?
+            .ok_or_else(|| input.fault("holds no snapshot of the weights yet".to_owned()))?;
         let group = input.group(&population, "0")?;
         let snapshots = snapshots_in(&input, &group)?;
         let chosen = match at {
@@ -171,6 +172,19 @@ impl WeightTable {
     /// The time of the snapshot.
     pub fn at(&self) -> Steps {
         self.at
+    }
+
+    /// How many synapses there are.
+    pub fn synapses(&self) -> usize {
+        self.weights.len
+    }
+
+    /// The weights of `rows` (pA), without anything else of the synapses.
+    ///
+    /// # Errors
+    /// If the file cannot be read or a weight is not finite.
+    pub fn weights(&self, rows: Range<usize>) -> Result<Vec<f64>> {
+        self.weights.finite(rows)
     }
 
     /// The rows of the synapses from `sources`.
@@ -218,24 +232,27 @@ impl WeightTable {
     }
 }
 
-/// The times of the snapshots in a `weights.h5`, ascending.
+/// The times of the snapshots in a `weights.h5`, ascending; none before the first.
 ///
 /// # Errors
-/// If the file cannot be read, is not of stdp-hpc, or has no snapshot.
+/// If the file cannot be read or is not of stdp-hpc.
 pub fn snapshots(path: &Path) -> Result<Vec<Ms>> {
     let input = Input::of_a_run(path)?;
-    let group = input.group(&population_of(&input)?, "0")?;
+    let Some(population) = population_of(&input)? else {
+        return Ok(Vec::new());
+    };
+    let group = input.group(&population, "0")?;
     let snapshots = snapshots_in(&input, &group)?;
     Ok(snapshots.into_iter().map(|(at, _)| at).collect())
 }
 
 /// The plastic projection, which stands there with its first snapshot.
-fn population_of(input: &Input) -> Result<Group> {
+fn population_of(input: &Input) -> Result<Option<Group>> {
     let edges = input.group(&input.file, "edges")?;
-    if !edges.link_exists(Projection::EE.name()) {
-        return Err(input.fault("holds no snapshot of the weights yet".to_owned()));
-    }
-    input.group(&edges, Projection::EE.name())
+    let exists = edges.link_exists(Projection::EE.name());
+    exists
+        .then(|| input.group(&edges, Projection::EE.name()))
+        .transpose()
 }
 
 /// Times and names of the snapshots, by time.
@@ -267,7 +284,7 @@ fn bisect(len: usize, before: impl Fn(usize) -> Result<bool>) -> Result<usize> {
 
 impl Input {
     /// Opens a file that a run of this program wrote, or is writing.
-    fn of_a_run(path: &Path) -> Result<Self> {
+    pub(super) fn of_a_run(path: &Path) -> Result<Self> {
         let input = Self::open(path).map_err(|error| match error {
             Error::Input(what) if what.ends_with(LOCKED) => Error::Input(what + WHILE_IT_RUNS),
             other => other,

@@ -1,0 +1,100 @@
+//! Where the wall time went.
+
+use super::numbers::{decades, end_above, evenly};
+use crate::comm::Spread;
+use crate::figure::{Axis, Colour, Figure, Panel, Shape};
+use crate::outcome::{Outcome, Phases, RunRecord, WallTime};
+
+/// Ranks shown one by one, at most.
+const RANKS: usize = 32;
+
+/// The phases in the order in which they are stacked …
+const PHASES: [&str; 7] = [
+    "update",
+    "deliver",
+    "synchronize",
+    "collocate",
+    "communicate",
+    "receive",
+    "record",
+];
+
+/// … and something of each.
+fn in_order<T>(phases: Phases<T>) -> [T; 7] {
+    [
+        phases.update,
+        phases.deliver,
+        phases.synchronize,
+        phases.collocate,
+        phases.communicate,
+        phases.receive,
+        phases.record,
+    ]
+}
+
+/// Wall time by phase: of single ranks, and how it is spread over all of them.
+pub(super) fn phases(record: &RunRecord) -> Option<Figure> {
+    let outcome = record.outcome.as_ref()?;
+    let ranks = record.provenance.ranks;
+    let (stacks, shown) = stacks(outcome);
+    let which = match ranks {
+        1 => "the one rank".to_owned(),
+        _ if shown == ranks => format!("all {ranks} ranks"),
+        _ => format!("{shown} of {ranks} ranks, evenly spaced"),
+    };
+    Some(Figure {
+        name: "phases",
+        title: "Wall time by phase".to_owned(),
+        caption: format!(
+            "Stacked are the phases of the loop after the warm-up, of {which}. Beneath them \
+             stand minimum, mean and maximum over all ranks, of construction, of the loop \
+             (simulate) and of its phases; what took no time has no place on that axis."
+        ),
+        rows: vec![vec![stacks], vec![spreads(&outcome.wall_time)]],
+    })
+}
+
+/// A bar a rank, a piece a phase, and how many ranks that are.
+fn stacks(outcome: &Outcome) -> (Panel, usize) {
+    let ranks = evenly(outcome.ranks.len(), RANKS);
+    let ranks: Vec<_> = ranks.into_iter().map(|rank| &outcome.ranks[rank]).collect();
+    let names = ranks.iter().map(|rank| rank.rank.to_string()).collect();
+    let time = Axis::linear("wall time (s)", 0.0, 1.0);
+    let mut panel = Panel::new(Axis::names("rank", names), time).titled("Ranks");
+    let mut low = vec![0.0; ranks.len()];
+    for (nth, name) in PHASES.into_iter().enumerate() {
+        let took = ranks.iter().map(|rank| in_order(rank.phases)[nth].total);
+        let high: Vec<f64> = low.iter().zip(took).map(|(low, took)| low + took).collect();
+        let at = (0..ranks.len()).map(|place| place as f64).collect();
+        let next = high.clone();
+        panel = panel.with(name, Colour::Nth(nth), Shape::Bars { at, low, high });
+        low = next;
+    }
+    panel.y.range.1 = end_above(low.into_iter().fold(0.0, f64::max));
+    (panel, ranks.len())
+}
+
+/// Minimum, mean and maximum of construction and of the phases.
+fn spreads(wall_time: &WallTime) -> Panel {
+    let mut all: Vec<(&str, Spread)> = vec![
+        ("create", wall_time.construction_create),
+        ("connect", wall_time.construction_connect),
+        ("prepare", wall_time.communicate_prepare),
+        ("simulate", wall_time.simulate),
+    ];
+    all.extend(PHASES.into_iter().zip(in_order(wall_time.phases)));
+    let of = |part: fn(&Spread) -> f64| all.iter().map(|(_, spread)| part(spread)).collect();
+    let shape = Shape::Spreads {
+        at: (0..all.len()).map(|place| place as f64).collect(),
+        low: of(|spread| spread.min),
+        middle: of(|spread| spread.mean),
+        high: of(|spread| spread.max),
+    };
+    let ends = all.iter().flat_map(|(_, spread)| [spread.min, spread.max]);
+    let (low, high) = decades(ends);
+    let names = all.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let time = Axis::log("wall time (s)", low, high);
+    Panel::new(Axis::names("phase", names), time)
+        .titled("Phases")
+        .with("mean, minimum to maximum", Colour::Excitatory, shape)
+}
