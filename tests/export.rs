@@ -618,7 +618,7 @@ fn values_that_cannot_be_are_named() {
     );
     spoilt(
         "weights.h5",
-        "histogram",
+        "matrix",
         &|file| put(file, "edges/E_to_E/source_node_id", &falling),
         &format!(
             "/edges/E_to_E/source_node_id[10] = {after}: must not be less than the one before"

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::error::{Error, Result};
 
-/// How weights are distributed; see [`Weights::histogram`].
+/// How weights are distributed; see [`Weights::histogram`](super::Weights::histogram).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Histogram {
     range: Range<f64>,

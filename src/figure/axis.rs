@@ -20,7 +20,7 @@ impl Axis {
     /// Where `value` lies: itself or its logarithm. Not finite where it cannot be shown.
     pub(super) fn place(&self, value: f64) -> f64 {
         match self.scale {
-            Scale::Log => value.log10(),
+            Scale::Log | Scale::Doubling => value.log10(),
             _ => value,
         }
     }
@@ -48,6 +48,7 @@ impl Axis {
         match &self.scale {
             Scale::Linear => self.linear_ticks(most),
             Scale::Log => self.log_ticks(most),
+            Scale::Doubling => self.doubling_ticks(most),
             Scale::Names(names) => {
                 let tick = |(k, name): (usize, &String)| Tick {
                     place: k as f64,
@@ -74,6 +75,21 @@ impl Axis {
             }
         };
         (first..=last).map(tick).collect()
+    }
+
+    /// At powers of two, every so many.
+    fn doubling_ticks(&self, most: usize) -> Vec<Tick> {
+        let (low, high) = self.range;
+        let powers = (low.log2() - 1e-9).ceil() as i32..=(high.log2() + 1e-9).floor() as i32;
+        let stride = powers.clone().count().div_ceil(most).max(1);
+        let tick = |power: i32| {
+            let value = 2f64.powi(power);
+            Tick {
+                place: value.log10(),
+                label: label(value, value.min(1.0)),
+            }
+        };
+        powers.step_by(stride).map(tick).collect()
     }
 
     /// At powers of ten, every so many; at 1, 2 and 5 times those where there are few.
@@ -213,6 +229,17 @@ mod tests {
         assert_eq!(of(2.2, 3.0), ["2.2", "2.4", "2.6", "2.8", "3.0"]);
         let tick = &Axis::log("", 2.2, 3.0).ticks(6)[0];
         assert!((tick.place - 2.2f64.log10()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn cores_are_marked_at_powers_of_two() {
+        let of = |low, high| labels(&Axis::doubling("", low, high), 6);
+        assert_eq!(of(0.9, 8.9), ["1", "2", "4", "8"]);
+        assert_eq!(
+            of(1.0, 65_536.0),
+            ["1", "8", "64", "512", "4,096", "32,768"]
+        );
+        assert_eq!(of(4.0, 4.0), ["4", "8"]);
     }
 
     #[test]

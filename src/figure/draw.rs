@@ -185,7 +185,7 @@ fn draw_panel<B: DrawingBackend>(area: &Area<B>, panel: &Panel, pen: Pen) -> Dra
     let mut chart = ChartBuilder::on(&body)
         .margin_left(pen.px(6))
         .margin_bottom(pen.px(6))
-        .margin_right(pen.px(14))
+        .margin_right(pen.px(22))
         .margin_top(pen.px(if scale.is_some() { 24 } else { 6 }))
         .x_label_area_size(pen.px(if names.room > 0 { names.room } else { 38 }))
         .y_label_area_size(pen.px(60))
@@ -232,7 +232,8 @@ fn draw_mesh<B: DrawingBackend>(
         .draw()
 }
 
-/// Title and legend; returns what is left below.
+/// Title and legend, which tells neighbours of one name and colour once; returns what is left
+/// below.
 fn draw_head<'a, B: DrawingBackend>(
     area: &Area<'a, B>,
     panel: &Panel,
@@ -245,7 +246,8 @@ fn draw_head<'a, B: DrawingBackend>(
         y += pen.px(20);
     }
     let legend = panel.series.iter().filter(|series| !series.name.is_empty());
-    let legend: Vec<_> = legend.collect();
+    let mut legend: Vec<_> = legend.collect();
+    legend.dedup_by_key(|series| (&series.name, series.colour));
     if !legend.is_empty() && panel.cells().is_none() {
         y = draw_legend(area, &legend, y, pen)?;
     }

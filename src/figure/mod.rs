@@ -68,6 +68,9 @@ pub enum Scale {
     Linear,
     /// By their logarithm.
     Log,
+    /// The same, marked at powers of two: counts of cores.
+    #[serde(rename = "log")]
+    Doubling,
     /// Value k, 0 …, has a name; the axis reaches from −0.5 to their number − 0.5.
     #[serde(untagged)]
     Names(Vec<String>),
@@ -190,6 +193,14 @@ impl Axis {
             label: label.into(),
             range: (low, high),
             scale: Scale::Log,
+        }
+    }
+
+    /// A logarithmic axis from `low` > 0 to `high`, of what goes in powers of two.
+    pub fn doubling(label: impl Into<String>, low: f64, high: f64) -> Self {
+        Axis {
+            scale: Scale::Doubling,
+            ..Axis::log(label, low, if high > low { high } else { 2.0 * low })
         }
     }
 

@@ -12,6 +12,8 @@ use super::series::repeats;
 const MOST: usize = 40;
 /// Room above the tallest bar, as a factor.
 const ROOM: f64 = 1.05;
+/// What a letter of a name that stands upright takes of a panel's height.
+const NAME_HEIGHT: f64 = 0.02;
 const MIB: f64 = (1u64 << 20) as f64;
 
 /// Runs for each bar, and a sentence on how they were chosen.
@@ -76,6 +78,8 @@ impl<'a> Bars<'a> {
             panel = panel.with(name, colour, bars);
         }
         panel.y = Axis::linear(label, 0.0, ROOM * greatest(&below));
+        let longest = self.names.iter().map(|name| name.chars().count()).max();
+        panel.height += NAME_HEIGHT * longest.unwrap_or(0) as f64;
         panel
     }
 

@@ -25,6 +25,9 @@ const DERIVED: [&str; 7] = [
     "/stimulus/poisson/mean_per_step",
 ];
 
+/// What N and the ranks say already.
+const SAID: &str = "/network/N_per_rank";
+
 /// Parameters in steps.
 const STEPS: [&str; 10] = [
     "T", "presim", "t_ref", "every", "at", "E_to_E", "E_to_I", "I_to_E", "I_to_I", "X_to_all",
@@ -36,18 +39,24 @@ pub(super) fn names(groups: &[Vec<Run>], on_axis: &[&str]) -> Vec<String> {
     let common: Vec<Attributes> = groups.iter().map(|runs| common(runs)).collect();
     let keys: BTreeSet<_> = common.iter().flat_map(|group| group.keys()).collect();
     let mut names = vec![String::new(); groups.len()];
+    // Groups without the word that told others apart: the next one that they have is theirs.
+    let mut wordless = vec![false; groups.len()];
     for key in keys {
         let words: Vec<_> = common.iter().map(|group| group.get(key)).collect();
         if on_axis.contains(&&key.1[..]) || different(&words) == 1 {
             continue;
         }
-        let longer = names.iter().zip(words).map(|(name, word)| match word {
+        let longer = names.iter().zip(&words).map(|(name, word)| match word {
             Some(word) => format!("{name} {word}").trim().to_owned(),
             None => name.clone(),
         });
         let longer: Vec<String> = longer.collect();
-        let nameless = |names: &[String]| names.iter().filter(|name| name.is_empty()).count();
-        if different(&longer) > different(&names) || nameless(&longer) < nameless(&names) {
+        let tells = different(&longer) > different(&names);
+        let mut both = wordless.iter().zip(&words);
+        if tells || both.any(|(wordless, word)| *wordless && word.is_some()) {
+            for (wordless, word) in wordless.iter_mut().zip(words) {
+                *wordless = word.is_none() && (tells || *wordless);
+            }
             names = longer;
         }
     }
@@ -118,6 +127,9 @@ fn attributes(run: &Run) -> Attributes {
 
 /// Adds the parameters that `value`, which stands at `path`, holds.
 fn add(all: &mut Attributes, path: &str, value: &Value) {
+    if path == SAID {
+        return;
+    }
     if let Value::Object(table) = value {
         for (key, inner) in table {
             add(all, &format!("{path}/{key}"), inner);

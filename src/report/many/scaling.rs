@@ -160,10 +160,15 @@ pub(super) fn over_size(series: &[Vec<Run>]) -> Option<Figure> {
     let lines = Lines::of(series.to_vec(), &SIZE);
     let of_one_split = lines.runs.iter().flat_map(|runs| of_one_split(runs));
     let timed = Lines::of(of_one_split.collect(), &SIZE);
+    let one_size = if timed.runs.concat().len() < lines.runs.concat().len() {
+        " Times are only of ranks × threads that ran several sizes."
+    } else {
+        ""
+    };
     let time = timed.curves(|run| run.neurons(), |run| run.simulate());
     let caption = format!(
         "The time is that of the slowest rank, the rate that of all neurons; weights are those of \
-         all plastic synapses at the end.{}{}{}{}",
+         all plastic synapses at the end.{one_size}{}{}{}{}",
         repeats(&time),
         followers(&lines.runs),
         lines.left_out,
@@ -191,18 +196,23 @@ fn weight_panel(lines: &Lines) -> Panel {
     let weights = |run: &Run| [run.outcome.weights.mean, run.outcome.weights.sd];
     let mean = lines.curves(|run| run.neurons(), |run| weights(run)[0]);
     let upper = lines.curves(|run| run.neurons(), |run| weights(run).iter().sum());
-    let panel = over_neurons("weight E→E (pA)", &upper);
+    let panel = over_neurons("plastic weight (pA)", &upper);
     let panel = lines.draw(panel, &mean, ", mean");
     lines.draw(panel, &upper, ", mean + SD")
 }
 
-/// Lines of one split each where a size was run on several; else `runs` as they are.
+/// Lines of one split each where a size was run on several, without those of one size unless
+/// that leaves none; else `runs` as they are.
 fn of_one_split<'a>(runs: &[Run<'a>]) -> Vec<Vec<Run<'a>>> {
     if determines(runs, Run::neurons, Run::split) {
-        vec![runs.to_vec()]
-    } else {
-        grouped(runs, Run::split)
+        return vec![runs.to_vec()];
     }
+    let mut lines = grouped(runs, Run::split);
+    let several = |line: &Vec<Run>| variety(line, Run::neurons) > 1;
+    if lines.iter().any(several) {
+        lines.retain(several);
+    }
+    lines
 }
 
 /// A sentence on what varies along with N.
@@ -346,7 +356,10 @@ fn lines<'a>(runs: &[Run<'a>]) -> Vec<Vec<Run<'a>>> {
 
 fn cores_axis(curves: &[Curve]) -> Axis {
     let cores = curves.iter().flat_map(|curve| curve.x.iter().copied());
-    axis("cores (ranks × threads)", cores, true)
+    let (low, high) = cores.fold((f64::MAX, 1.0), |(low, high), cores| {
+        (cores.min(low), cores.max(high))
+    });
+    Axis::doubling("cores (ranks × threads)", low / 1.08, high * 1.08)
 }
 
 fn time_panel(lines: &Lines, times: &[Curve], kind: Kind) -> Panel {
@@ -358,13 +371,13 @@ fn time_panel(lines: &Lines, times: &[Curve], kind: Kind) -> Panel {
     let values = times.iter().flat_map(bounds).chain(ideals.concat());
     let y = axis("simulation time (s)", values, kind == Kind::Strong);
     let mut panel = Panel::new(cores_axis(times), y);
-    for ((curve, name), ideal) in times.iter().zip(&lines.names).zip(ideals) {
+    for (curve, ideal) in times.iter().zip(ideals) {
         let shape = Shape::Line {
             x: curve.x.clone(),
             y: ideal,
             band: (Vec::new(), Vec::new()),
         };
-        panel = panel.with(format!("{name}, ideal"), Colour::Reference, shape);
+        panel = panel.with("ideal", Colour::Reference, shape);
     }
     lines.draw(panel, times, "")
 }
@@ -373,12 +386,16 @@ fn efficiency_panel(lines: &Lines, times: &[Curve], kind: Kind) -> Panel {
     let curves: Vec<_> = times.iter().map(|curve| curve.efficiency(kind)).collect();
     let greatest = curves.iter().flat_map(|curve| curve.greatest.iter());
     let high = greatest.copied().fold(1.1, f64::max);
-    let x = cores_axis(times);
+    let cores = || curves.iter().flat_map(|curve| curve.x.iter().copied());
     let ideal = Shape::Line {
-        x: vec![x.range.0, x.range.1],
+        x: vec![
+            cores().fold(f64::INFINITY, f64::min),
+            cores().fold(0.0, f64::max),
+        ],
         y: vec![1.0; 2],
         band: (Vec::new(), Vec::new()),
     };
+    let x = cores_axis(times);
     let y = Axis::linear("efficiency", 0.0, high);
     let panel = Panel::new(x, y).with("ideal", Colour::Reference, ideal);
     lines.draw(panel, &curves, "")

@@ -98,8 +98,8 @@ fn without(run: &Run, paths: &[&str]) -> String {
 /// `runs` that are the same but for their seeds, together.
 pub(super) fn repeats<'a>(runs: &[Run<'a>]) -> Vec<Vec<Run<'a>>> {
     grouped(runs, |run| {
-        let same = without(run, &["/simulation/seed", "/interconnect"]);
-        (run.split(), same)
+        let free = ["/simulation/seed", "/network/N_per_rank", "/interconnect"];
+        (run.split(), without(run, &free))
     })
 }
 

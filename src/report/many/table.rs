@@ -3,6 +3,7 @@
 use crate::digest::Digest;
 use crate::memory::show_size;
 use crate::outcome::RunRecord;
+use crate::units::grouped;
 
 use super::Run;
 use super::series::disagreements;
@@ -62,7 +63,9 @@ fn row(run: &RunRecord) -> [String; COLUMNS] {
         run.directory.display().to_string(),
         status,
         model.to_owned(),
-        parameter("network", "N").to_string(),
+        parameter("network", "N")
+            .as_u64()
+            .map_or_else(String::new, grouped),
         synapses,
         format!("{ranks} × {threads}"),
         parameter("simulation", "seed").to_string(),
@@ -88,7 +91,7 @@ fn results(run: &RunRecord) -> [String; 11] {
     let rate = |rate: Option<f64>| rate.map_or("none".into(), |rate| format!("{rate:.3}"));
     let digest = |digest: Digest| digest.to_string()[..8].to_owned();
     [
-        (counts.synapses_plastic + counts.synapses_static).to_string(),
+        grouped(counts.synapses_plastic + counts.synapses_static),
         outcome.model_time_ms.to_string(),
         significant(outcome.wall_time.simulate.max),
         significant(outcome.real_time_factor),

@@ -93,7 +93,7 @@ fn drawn(runs: &[RunRecord]) -> Vec<Figure> {
         for panel in figure.rows.iter().flatten() {
             let (low, high) = panel.x.range;
             assert!(low < high && panel.y.range.0 < panel.y.range.1, "{panel:?}");
-            assert!(panel.x.scale != Scale::Log || low > 0.0, "{panel:?}");
+            assert!(panel.x.scale != Scale::Doubling || low > 0.0, "{panel:?}");
             assert!(!panel.series.is_empty());
             for series in &panel.series {
                 let (x, ys) = values(&series.shape);
@@ -269,10 +269,13 @@ fn more_cores_for_one_network_scale_strongly() {
     let all = ["strong_scaling", "real_time_factor", "memory"];
     assert_eq!(names(&figures), all, "one size, so nothing else");
     let time = panel(&figures, "strong_scaling", 0);
-    assert_eq!((&time.x.scale, &time.y.scale), (&Scale::Log, &Scale::Log));
+    assert_eq!(
+        (&time.x.scale, &time.y.scale),
+        (&Scale::Doubling, &Scale::Log)
+    );
     close(line(time, IAF).0, &[1.0, 2.0, 4.0]);
     close(line(time, IAF).1, &[8.0, 5.0, 2.5]);
-    close(line(time, "iaf_psc_alpha, ideal").1, &[8.0, 4.0, 2.0]);
+    close(line(time, "ideal").1, &[8.0, 4.0, 2.0]);
     let (_, heights) = values(series(time, IAF));
     close(heights[0], &[8.0, 4.0, 2.5]);
     close(heights[2], &[8.0, 6.0, 2.5]);
@@ -301,7 +304,7 @@ fn a_network_that_grows_with_the_cores_scales_weakly() {
     assert_eq!(names(&figures), all);
     let time = panel(&figures, "weak_scaling", 0);
     close(line(time, IAF).0, &[2.0, 4.0, 8.0]);
-    close(line(time, "iaf_psc_alpha, ideal").1, &[4.0; 3]);
+    close(line(time, "ideal").1, &[4.0; 3]);
     assert_eq!(time.series[0].colour, Colour::Reference);
     close(
         line(panel(&figures, "weak_scaling", 1), IAF).1,
@@ -339,7 +342,7 @@ fn cores_that_were_had_in_several_ways_make_several_lines() {
     let runs = splits.map(|split| run(1000, split, 10.0 / (split.0 * split.1) as f64));
     let figures = drawn(&runs);
     let time = panel(&figures, "strong_scaling", 0);
-    let lines = ["R×1, ideal", "1×T, ideal", "R×1", "1×T"];
+    let lines = ["ideal", "ideal", "R×1", "1×T"];
     assert_eq!(legend(time), lines);
     for name in ["R×1", "1×T"] {
         close(line(time, name).0, &[1.0, 2.0, 4.0]);
@@ -367,6 +370,23 @@ fn sizes_on_several_splits_have_a_line_of_time_for_each() {
     assert_eq!(strong, ["ideal", "N 1000", "N 2000"]);
     // 1000 neurons a core, on one core and on two.
     close(line(panel(&figures, "weak_scaling", 1), IAF).1, &[1.0, 1.0]);
+}
+
+#[test]
+fn splits_of_one_size_have_no_line_beside_those_of_several() {
+    let mut runs = vec![run(1000, (1, 1), 1.0), run(2000, (1, 1), 2.0)];
+    runs.push(run(2000, (2, 1), 1.0));
+    let figures = drawn(&runs);
+    let time = panel(&figures, "scaling", 0);
+    assert_eq!(legend(time), [IAF]);
+    close(line(time, IAF).1, &[1.0, 2.0]);
+    assert!(named(&figures, "scaling").caption.contains("only of ranks"));
+    runs.remove(1);
+    runs.push(run(2000, (1, 2), 3.0));
+    let figures = drawn(&runs);
+    let all = legend(panel(&figures, "scaling", 0));
+    assert_eq!(all, ["1×1", "1×2", "2×1"], "dots where there is no line");
+    assert!(!named(&figures, "scaling").caption.contains("only of ranks"));
 }
 
 #[test]
@@ -430,6 +450,9 @@ fn runs_that_are_alike_in_all_are_told_apart_by_number() {
     let figures = drawn(&runs);
     assert_eq!(names(&figures), ["real_time_factor", "memory"]);
     assert_eq!(bars(&figures), ["iaf #1", "iaf #2"]);
+    let mut per_rank = runs.clone();
+    set(&mut per_rank[0], "/network/N_per_rank", json!(1000));
+    assert_eq!(bars(&drawn(&per_rank)), ["iaf #1", "iaf #2"]);
 }
 
 #[test]
@@ -528,9 +551,9 @@ fn digests_that_differ_where_they_must_not_are_told() {
         run
     };
     let one = run(1000, (1, 1), 1.0);
-    let warnings = |other: RunRecord| table(&[one.clone(), other]).warnings;
-    assert_eq!(warnings(run(1000, (2, 1), 1.0)), [""; 0]);
-    let told = warnings(wrong(run(1000, (2, 1), 1.0)));
+    let warned = |other: RunRecord| table(&[one.clone(), other]).warnings;
+    assert_eq!(warned(run(1000, (2, 1), 1.0)), [""; 0]);
+    let told = warned(wrong(run(1000, (2, 1), 1.0)));
     let ours = one.outcome.as_ref().expect("done").digest.weights;
     let expected = format!(
         "digests differ where they must not: of weights {ours} in n1000_r1_t1, \
@@ -540,18 +563,18 @@ fn digests_that_differ_where_they_must_not_are_told() {
     let mut recorded = wrong(run(1000, (2, 1), 1.0));
     set(&mut recorded, "/record/n_rec", json!(7));
     assert_eq!(
-        warnings(recorded).len(),
+        warned(recorded).len(),
         1,
         "what is recorded changes nothing"
     );
-    assert_eq!(warnings(seeded(wrong(one.clone()), 9)), [""; 0]);
-    assert_eq!(warnings(wrong(run(2000, (1, 1), 1.0))), [""; 0]);
+    assert_eq!(warned(seeded(wrong(one.clone()), 9)), [""; 0]);
+    assert_eq!(warned(wrong(run(2000, (1, 1), 1.0))), [""; 0]);
     let mut newer = wrong(one.clone());
     newer.provenance.commit = "other".into();
-    assert_eq!(warnings(newer), [""; 0]);
+    assert_eq!(warned(newer), [""; 0]);
 }
 
-/// The cell of a column in row `nth`.
+/// The cell of a column in the row of run `nth`.
 fn cell<'a>(table: &'a Table, nth: usize, column: &str) -> &'a str {
     let place = table.header.iter().position(|name| *name == column);
     &table.rows[nth][place.unwrap_or_else(|| panic!("no column {column}"))]
@@ -572,7 +595,7 @@ fn runs_that_are_not_done_are_in_the_table_only() {
     let statuses = [0, 1, 2].map(|nth| cell(&table, nth, "status"));
     assert_eq!(statuses, ["failed: out of memory", "done", "running"]);
     assert_eq!(cell(&table, 0, "result"), "n3000_r2_t4");
-    assert_eq!(cell(&table, 0, "neurons"), "3000");
+    assert_eq!(cell(&table, 0, "neurons"), "3,000");
     assert_eq!(cell(&table, 0, "ranks × threads"), "2 × 4");
     assert_eq!(cell(&table, 0, "simulate (s)"), "");
 }

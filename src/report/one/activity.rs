@@ -1,14 +1,12 @@
 //! Who spiked when: raster and population rate, rates and irregularity of single neurons.
 
-use indicatif::HumanCount;
-
 use super::numbers::{edges, end_above, evenly, fractions, nice, short};
 use super::{begun, check_count};
 use crate::analysis::{Activity, Population, Results, Window};
 use crate::error::Result;
 use crate::figure::{Axis, Colour, Figure, Panel, Shape};
 use crate::outcome::RunRecord;
-use crate::units::{Ms, Steps};
+use crate::units::{Ms, Steps, grouped};
 
 /// Where the spikes are.
 const FILE: &str = "spikes.h5";
@@ -139,20 +137,19 @@ fn stretch(all: Window, spikes: usize) -> Window {
 /// What the distributions over neurons are taken from.
 fn note(seen: &[Seen], window: Window, all: Window, dt: Ms, spikes: usize) -> String {
     let neurons = seen.iter().map(|seen| {
-        let recorded = seen.activity.neurons() as u64;
-        let all = u64::from(seen.neurons);
-        let which = match recorded == all {
+        let (recorded, all) = (seen.activity.neurons(), seen.neurons);
+        let which = match recorded == all as usize {
             true => "all".to_owned(),
-            false => format!("the first {} of", HumanCount(recorded)),
+            false => format!("the first {} of", grouped(recorded)),
         };
-        format!("{which} {} {}", HumanCount(all), seen.name())
+        format!("{which} {} {}", grouped(all), seen.name())
     });
     let length = short(window.length(dt).0 / 1000.0);
     let time = match window == all {
         true => format!("over all {length} s that were recorded"),
         false => format!(
             "over the last {length} s, for there are {} spikes in all",
-            HumanCount(spikes as u64)
+            grouped(spikes)
         ),
     };
     format!("Counted are {} neurons, {time}.", listed(neurons))
@@ -183,7 +180,7 @@ fn activity(results: &Results, seen: &[Seen], within: Window) -> Result<Figure> 
             "The raster shows {} spikes of {} neurons from {} to {} ms, a row a neuron, the \
              excitatory ones lowest; they are evenly spaced among those recorded. Beneath it \
              stands the mean rate of all recorded neurons in bins of {} ms.",
-            HumanCount(dots.iter().map(Vec::len).sum::<usize>() as u64),
+            grouped(dots.iter().map(Vec::len).sum::<usize>()),
             listed(rows),
             short(from),
             short(to),
@@ -328,8 +325,8 @@ fn cvs(seen: &[Seen], note: &str) -> Option<Figure> {
         .reduce(f64::max)?;
     let width = nice(most.max(1.0) / BINS);
     let have = all.iter().map(|(seen, cvs)| {
-        let neurons = seen.activity.neurons() as u64;
-        let (have, neurons) = (HumanCount(cvs.len() as u64), HumanCount(neurons));
+        let neurons = seen.activity.neurons();
+        let (have, neurons) = (grouped(cvs.len()), grouped(neurons));
         format!("{have} of {neurons} {} ones", seen.name())
     });
     let caption = format!(
@@ -368,4 +365,21 @@ fn distributions<'a>(
     }
     panel.y.range.1 = end_above(most);
     panel
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_too_many_spikes_the_end_is_looked_at() {
+        let all = Window {
+            after: Steps(800),
+            until: Steps(80_800),
+        };
+        assert_eq!(stretch(all, MOST_SPIKES), all);
+        let fourfold = stretch(all, 4 * SPIKES_OF_A_STRETCH);
+        assert_eq!((fourfold.after, fourfold.until), (Steps(60_800), all.until));
+        assert_eq!(stretch(all, usize::MAX).after, Steps(80_799));
+    }
 }

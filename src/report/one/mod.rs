@@ -5,12 +5,11 @@ mod numbers;
 mod timing;
 mod weights;
 
-use indicatif::HumanCount;
-
 use crate::analysis::Results;
 use crate::error::{Error, Result};
 use crate::figure::Figure;
 use crate::outcome::RunRecord;
+use crate::units::grouped;
 
 /// All figures that there are data for, in the order of a page.
 ///
@@ -36,7 +35,7 @@ fn check_count(record: &RunRecord, file: &str, what: &str, found: u64, had: u64)
     Err(Error::input(format!(
         "{}: holds {} {what}: must be {}, as run.json beside it says; are both of one run?",
         record.directory.join(file).display(),
-        HumanCount(found),
-        HumanCount(had)
+        grouped(found),
+        grouped(had)
     )))
 }

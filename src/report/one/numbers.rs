@@ -1,5 +1,7 @@
 //! Round numbers for axes and bins, and numbers in words.
 
+use crate::units::grouped;
+
 /// The smallest of 1, 2 and 5 times a power of ten that is not below `x` > 0.
 pub(super) fn nice(x: f64) -> f64 {
     let power = 10_f64.powi(x.log10().floor() as i32);
@@ -24,7 +26,7 @@ fn multiple(k: f64, round: f64) -> f64 {
     }
 }
 
-/// The powers of ten about all positive ones of `values`, but six of them at most, from the
+/// The powers of ten about all positive ones of `values`, but twelve of them at most, from the
 /// largest down; 0.1 and 1 if there are none.
 pub(super) fn decades(values: impl Iterator<Item = f64>) -> (f64, f64) {
     let positive = values.filter(|value| *value > 0.0);
@@ -35,7 +37,7 @@ pub(super) fn decades(values: impl Iterator<Item = f64>) -> (f64, f64) {
         return (0.1, 1.0);
     }
     let top = high.log10().ceil();
-    let bottom = low.log10().floor().clamp(top - 6.0, top - 1.0);
+    let bottom = low.log10().floor().clamp(top - 12.0, top - 1.0);
     (10_f64.powf(bottom), 10_f64.powf(top))
 }
 
@@ -70,7 +72,7 @@ pub(super) fn short(x: f64) -> String {
         0.0 | 0.001.. => {
             let text = format!("{x:.4}");
             let text = text.trim_end_matches('0').trim_end_matches('.');
-            text.to_owned()
+            grouped(text)
         }
         _ => format!("{x:.2e}"),
     }
@@ -101,7 +103,7 @@ mod tests {
     #[test]
     fn decades_enclose_what_is_positive() {
         assert_eq!(decades([0.0, 0.02, 30.0].into_iter()), (0.01, 100.0));
-        assert_eq!(decades([1e-12, 1.0].into_iter()), (1e-6, 1.0));
+        assert_eq!(decades([1e-20, 1.0].into_iter()), (1e-12, 1.0));
         assert_eq!(decades([1.0].into_iter()), (0.1, 1.0));
         assert_eq!(decades([0.0].into_iter()), (0.1, 1.0));
     }
@@ -122,7 +124,7 @@ mod tests {
 
     #[test]
     fn numbers_are_short() {
-        let texts = [0.0, 12.0, 0.79290001, 0.00002].map(short);
-        assert_eq!(texts, ["0", "12", "0.7929", "2.00e-5"]);
+        let texts = [0.0, 12000.0, 0.79290001, 0.00002].map(short);
+        assert_eq!(texts, ["0", "12,000", "0.7929", "2.00e-5"]);
     }
 }

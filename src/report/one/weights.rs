@@ -1,13 +1,12 @@
 //! The plastic weights: their distribution, between whom they are, and how they went.
 
-use indicatif::HumanCount;
-
 use super::numbers::{decades, end_above, evenly, nice, short};
 use super::{begun, check_count};
 use crate::analysis::{Histogram, Population, Results, Sample, Weights, WeightsOverTime};
 use crate::error::Result;
 use crate::figure::{Axis, Colour, Figure, Panel, Scale, Shape};
 use crate::outcome::RunRecord;
+use crate::units::grouped;
 
 /// Where the weights are.
 const FILE: &str = "weights.h5";
@@ -131,7 +130,7 @@ fn distributions(snapshots: &[Snapshot], most: usize) -> Result<[Figure; 2]> {
             "Plastic weights, the whole range",
             format!(
                 "{counted} The largest is {} pA. Bins are {} pA wide.",
-                short(largest),
+                grouped(format!("{largest:.1}")),
                 short(width)
             ),
             &whole,
@@ -163,7 +162,7 @@ fn histograms(
 
 /// Which weights were looked at.
 fn counted(weights: &Weights, most: usize) -> String {
-    let all = HumanCount(weights.synapses() as u64);
+    let all = grouped(weights.synapses());
     match weights.values(most).one_in() {
         1 => format!("Counted are all {all} synapses that were recorded."),
         one_in => format!(
@@ -271,7 +270,7 @@ fn matrix(snapshot: &Snapshot) -> Result<(Panel, String)> {
         "the first {} to the first {} excitatory neurons, {} pairs of which are joined",
         sources.end,
         targets.end,
-        HumanCount(joined.into())
+        grouped(joined)
     );
     Ok((panel, words))
 }
@@ -324,7 +323,7 @@ fn histograms_over_time(over_time: &WeightsOverTime) -> Option<Figure> {
             "The colours show the density of {} weights ({counted}) in bins of {} pA, at {} \
              times from {} to {} s; they are blank where there are none. Beneath them stand the \
              fractions that no bin holds.",
-            HumanCount(total(last)),
+            grouped(total(last)),
             short(edges[1] - edges[0]),
             samples.len(),
             short(seconds[0]),
@@ -381,16 +380,16 @@ fn trajectories(over_time: &WeightsOverTime) -> Option<Figure> {
             y: weight_of(synapse).collect(),
             band: Default::default(),
         };
-        panel = panel.with(format!("{source} → {target}"), Colour::Nth(nth), shape);
+        panel = panel.with(format!("{source} to {target}"), Colour::Nth(nth), shape);
     }
     Some(Figure {
         name: "trajectories",
         title: "Weights of single synapses".to_owned(),
         caption: format!(
-            "The lines are {} of the {} synapses that were followed, evenly spaced and named \
-             source → target, at {} times.",
+            "The lines are {} of the {} synapses that were followed, evenly spaced and named by \
+             source and target, at {} times.",
             chosen.len(),
-            HumanCount(followed.len() as u64),
+            grouped(followed.len()),
             samples.len()
         ),
         rows: vec![vec![panel]],
