@@ -347,6 +347,10 @@ fn runs_get_what_the_study_says_and_leave_it_in_table_and_csv() {
         let log = fs::read_to_string(log).expect("log");
         assert!(log.starts_with("$ ") && log.contains("digest "), "{log}");
     }
+    let page = fs::read_to_string(room.at("results/study/report.html")).expect("a page");
+    for row in &rows {
+        assert!(page.contains(&row["run"]) && page.contains(&row["digest_spikes"]));
+    }
     for pair in rows.chunks(2) {
         assert_eq!(pair[0]["digest_weights"], pair[1]["digest_weights"]);
         assert_eq!((&*pair[0]["ranks"], &*pair[1]["ranks"]), ("1", "2"));
