@@ -50,12 +50,15 @@ program=$target/release/stdp-hpc
 # In the repository, for cargo and rustup take their settings from the directory they are called in.
 (cd "$root" && CARGO_TARGET_DIR=$target cargo build --release --locked --quiet)
 
+# shellcheck source=scripts/mpi-env.sh
+source "$root/scripts/mpi-env.sh"
+# A batch system has counted out the cores: more ranks than those is a mistake to be told of.
+[[ -n ${SLURM_JOB_ID-}${PBS_JOBID-}${LSB_JOBID-} ]] || mpi_env_allow_crowding
+
+# A study starts mpirun itself.
 if [[ -z $ranks ]]; then
   exec "$program" "$@"
 fi
-
-# shellcheck source=scripts/mpi-env.sh
-source "$root/scripts/mpi-env.sh"
 
 # Threads of a rank: the last --threads, else the configuration's, else 1. Only to see
 # whether there are more than cores: the program reads its arguments itself.
@@ -75,7 +78,5 @@ threads() {
   echo "$count"
 }
 
-# A batch system has counted out the cores: more ranks than those is a mistake to be told of.
-[[ -n ${SLURM_JOB_ID-}${PBS_JOBID-}${LSB_JOBID-} ]] || mpi_env_allow_crowding
 [[ $((ranks * $(threads "$@"))) -le $(nproc) ]] || mpi_env_yield
 exec "$MPIRUN" -n "$ranks" "$program" "$@"

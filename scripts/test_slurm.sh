@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# slurm/*.sbatch on a real Slurm: starts a cluster of four small nodes on this machine, hands it
-# the three scripts from submission to the collected table, and takes it down again.
+# slurm/*.sbatch and a study on a real Slurm: starts a cluster of four small nodes on this machine,
+# hands it the three scripts and the jobs of a study, from submission to the collected table, and
+# takes it down again.
 # As root on Debian it installs Slurm where it is missing; elsewhere it is skipped, with a line
 # that says so. Ports, sockets and files are the test's own: any number may run at once, and a
 # Slurm that is there already is not touched. Nothing is left running; were this script killed
@@ -288,6 +289,41 @@ strong() {
     "| 1 | 1 | 800 |" "| 2 | 1 | 800 |" "| 4 | 1 | 800 |" "| 8 | 1 | 800 |"
 }
 
+# Whether jobs of the study are in the queue no more.
+study_ended() { [[ -z $(squeue --noheader --me --format=%A) ]]; }
+
+study() {
+  cat >study.toml <<TOML
+[study]
+config = "net.toml"
+
+[axes]
+ranks = [1, 3]
+
+[slurm]
+ranks_per_node = 2
+options = ["--time=2"]
+TOML
+  mkdir -p results/study/runs/ranks1/run.json.new
+  "$program" study study.toml --slurm >study.log 2>&1 || true
+  job=$(cat results/study/jobs/ranks3.id)
+  scontrol -o show job "$job" >job.log
+  check "study: nodes, and options that win over site.sh" told job.log "NumNodes=2" \
+    "TimeLimit=00:02:00" "Partition=batch"
+  wait_for 60 "end of the study's jobs" study_ended
+  check "study: the run on two nodes has the digests of a run without Slurm" \
+    same_digests results/study/runs/ranks3
+  rmdir results/study/runs/ranks1/run.json.new
+  "$program" study study.toml --slurm >study.log 2>&1 || true
+  check "study: what failed is submitted again, and why" told study.log "1 done, 0 queued, 1 to do" \
+    "failed before: --out results/study/runs/ranks1: cannot overwrite run.json.new"
+  wait_for 60 "end of the study's jobs" study_ended
+  "$program" study study.toml --slurm >study.log 2>&1 || true
+  check "study: collected" told study.log "2 done, 0 queued, 0 to do" "ranks1 " "ranks3 "
+  check "study: every run has the digests of a run without Slurm" \
+    same_digests results/study/runs/ranks{1,3}
+}
+
 mpirun_as_launcher() {
   sed -i 's/^site_launcher=.*/site_launcher=mpirun/' slurm/site.sh
   submit mpirun.log --nodes=2 --ntasks-per-node=2 --cpus-per-task=1 slurm/single.sbatch net.toml \
@@ -335,6 +371,7 @@ bring_up
 single
 weak
 strong
+study
 mpirun_as_launcher
 binding
 if [[ $failed -gt 0 ]]; then

@@ -94,6 +94,7 @@ pub mod simd;
 pub mod sonata;
 pub mod spikes;
 pub mod stimulus;
+pub mod study;
 pub mod synapse;
 pub mod units;
 pub mod vp;

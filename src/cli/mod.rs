@@ -7,6 +7,7 @@ mod output;
 mod plan;
 mod report;
 mod run;
+mod study;
 
 use std::fs;
 use std::io::{Write, stderr};
@@ -25,6 +26,7 @@ use export::Export;
 use plan::Plan;
 use report::Report;
 use run::Run;
+use study::StudyArguments;
 
 /// Simulates the scalable two-population STDP network model.
 ///
@@ -52,6 +54,7 @@ enum Verb {
     CommBench(CommBench),
     Export(Export),
     Report(Report),
+    Study(StudyArguments),
 }
 
 /// The config, and what is said otherwise.
@@ -95,6 +98,7 @@ pub fn main() -> u8 {
         Some(Verb::CommBench(bench)) => comm_bench::run(&comm, bench),
         Some(Verb::Export(export)) => export::run(&comm, export),
         Some(Verb::Report(report)) => report::run(&comm, report),
+        Some(Verb::Study(study)) => study::run(&comm, study),
     };
     match done {
         Ok(()) => 0,

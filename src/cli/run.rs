@@ -36,13 +36,13 @@ pub(super) struct Run {
     #[arg(long)]
     force: bool,
     /// Memory a rank may take, such as 64GB [default: its share]
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", hide_short_help = true)]
     memory_per_rank: Option<String>,
     /// Say nothing but errors.
     #[arg(short, long, conflicts_with = "verbose")]
     quiet: bool,
     /// Say more.
-    #[arg(short, long)]
+    #[arg(short, long, hide_short_help = true)]
     verbose: bool,
 }
 

@@ -37,6 +37,8 @@ pub struct Provenance {
     pub host: String,
     /// When the run began, UTC.
     pub date: String,
+    /// Machines that the ranks are on.
+    pub nodes: usize,
     /// R
     pub ranks: usize,
     /// T
@@ -50,7 +52,7 @@ pub struct Provenance {
 }
 
 impl Provenance {
-    /// Of this run.
+    /// Of this run. Collective.
     pub fn new(comm: &Comm, params: &Params, instruction_set: &'static str) -> Self {
         let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         Provenance {
@@ -58,6 +60,7 @@ impl Provenance {
             commit: COMMIT.into(),
             host: host.trim().to_owned(),
             date: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+            nodes: comm.sum(u64::from(comm.node().rank() == 0)) as usize,
             ranks: comm.size(),
             threads: params.simulation.threads,
             instruction_set: instruction_set.into(),

@@ -7,7 +7,7 @@
 
 mod derive;
 mod overrides;
-mod reading;
+pub(crate) mod reading;
 mod tables;
 
 use std::path::{Path, PathBuf};
@@ -56,7 +56,7 @@ impl Params {
         threads: Option<usize>,
         ranks: usize,
     ) -> Result<Params> {
-        let document = reading::Document::parse(path, text, overrides)?;
+        let document = reading::Document::parse(path, text, overrides, reading::CONFIG)?;
         tables::params(&document, threads, ranks)
     }
 

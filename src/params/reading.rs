@@ -14,8 +14,12 @@ use crate::units::{Ms, Steps};
 
 use super::overrides;
 
-/// Every table and its keys; "" is the file itself.
-const TABLES: [(&str, &str); 14] = [
+/// Tables by their dotted paths, each with its keys between blanks; "" is the file itself. What
+/// a table that is not among them holds is free.
+pub(crate) type Tables = &'static [(&'static str, &'static str)];
+
+/// Those of a config.
+pub(crate) const CONFIG: Tables = &[
     (
         "",
         "network neuron synapse stdp stimulus simulation record interconnect",
@@ -57,8 +61,10 @@ const NEAR: f64 = 0.75;
 /// The longest excerpt of a value that a message quotes (characters).
 const QUOTED: usize = 60;
 
-/// A config with its overrides merged in; all names in it are known ones.
-pub(super) struct Document {
+/// A file with its overrides merged in; all names in it are known ones.
+pub(crate) struct Document {
+    /// The names.
+    tables: Tables,
     /// The file's name, for messages.
     file: String,
     /// Where relative paths in the file start.
@@ -70,14 +76,21 @@ pub(super) struct Document {
 }
 
 impl Document {
-    /// Parses `text`, merges `overrides` (`table.key=value`) into it and checks all names.
-    pub(super) fn parse(path: &Path, text: &str, overrides: &[String]) -> Result<Self> {
+    /// Parses `text`, merges `overrides` (`table.key=value`) into it and checks all names
+    /// against those in `tables`.
+    pub(crate) fn parse(
+        path: &Path,
+        text: &str,
+        overrides: &[String],
+        tables: Tables,
+    ) -> Result<Self> {
         let file = path.display().to_string();
         let mut root: Table = text
             .parse()
             .map_err(|e| Error::input(syntax_error(&file, text, &e)))?;
         let set = overrides::apply(&mut root, overrides)?;
         let document = Document {
+            tables,
             file,
             dir: path.parent().unwrap_or(Path::new("")).to_path_buf(),
             root,
@@ -88,7 +101,7 @@ impl Document {
     }
 
     /// The table at `path`, empty where the config has none.
-    pub(super) fn section(&self, path: &'static str) -> Result<Section<'_>> {
+    pub(crate) fn section(&self, path: &'static str) -> Result<Section<'_>> {
         let value = path.split('.').try_fold(None, |at: Option<&Value>, key| {
             let table = at.map_or(Some(&self.root), Value::as_table)?;
             Some(table.get(key))
@@ -112,7 +125,7 @@ impl Document {
 
     /// Refuses tables and keys that do not exist, in `table` at `path` and below it.
     fn check_names(&self, path: &str, table: &Table) -> Result<()> {
-        let Some((_, known)) = TABLES.iter().find(|(known, _)| *known == path) else {
+        let Some((_, known)) = self.tables.iter().find(|(known, _)| *known == path) else {
             return Ok(());
         };
         let known: Vec<&str> = known.split(' ').collect();
@@ -124,7 +137,8 @@ impl Document {
                     ("", _) => format!("key {key:?} outside any table"),
                     _ => format!("[{path}] unknown key {key:?}"),
                 };
-                let (origin, hint) = (self.origin(&inner), hint(path, key, &known));
+                let hint = hint(self.tables, path, key, &known);
+                let origin = self.origin(&inner);
                 return Err(Error::input(format!("{origin}: {what}, {hint}")));
             }
             if let Value::Table(inside) = value {
@@ -207,7 +221,7 @@ impl fmt::Display for Quantity {
 }
 
 /// One table of a [`Document`].
-pub(super) struct Section<'a> {
+pub(crate) struct Section<'a> {
     document: &'a Document,
     path: &'static str,
     table: Option<&'a Table>,
@@ -222,7 +236,11 @@ impl<'a> Section<'a> {
             None | Some(Value::Boolean(true)) => None,
             Some(Value::Table(table)) => Some(table),
             Some(_) => {
-                let known = TABLES.iter().find(|(known, _)| *known == path);
+                let known = self
+                    .document
+                    .tables
+                    .iter()
+                    .find(|(known, _)| *known == path);
                 let keys = known.map_or("", |(_, keys)| keys).replace(' ', ", ");
                 let what = format!("must be true, false or a table {{ {keys} }}");
                 return Err(self.fault(key, "", what));
@@ -237,12 +255,17 @@ impl<'a> Section<'a> {
     }
 
     /// The value of `key` as written, if it was.
-    pub(super) fn get(&self, key: &str) -> Option<&'a Value> {
+    pub(crate) fn get(&self, key: &str) -> Option<&'a Value> {
         self.table?.get(key)
     }
 
+    /// All keys and values as written.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&'a String, &'a Value)> {
+        self.table.into_iter().flatten()
+    }
+
     /// The fault of a `key`: `what` is allowed. `default` is shown where the key is absent.
-    pub(super) fn fault(
+    pub(crate) fn fault(
         &self,
         key: &str,
         default: impl fmt::Display,
@@ -262,7 +285,7 @@ impl<'a> Section<'a> {
     }
 
     /// The fault that `key` is there or is not, rather than of its value.
-    pub(super) fn table_fault(&self, key: &str, what: impl fmt::Display) -> Error {
+    pub(crate) fn table_fault(&self, key: &str, what: impl fmt::Display) -> Error {
         let Section { document, path, .. } = self;
         let origin = document.origin(&join(path, key));
         Error::input(format!("{origin}: [{path}] {key} {what}"))
@@ -322,7 +345,7 @@ impl<'a> Section<'a> {
     }
 
     /// An integer in `range`.
-    pub(super) fn integer(
+    pub(crate) fn integer(
         &self,
         key: &str,
         default: i64,
@@ -384,7 +407,7 @@ impl<'a> Section<'a> {
     }
 
     /// The path of a file; a relative one starts where the config lies.
-    pub(super) fn file(&self, key: &str) -> Result<Option<PathBuf>> {
+    pub(crate) fn file(&self, key: &str) -> Result<Option<PathBuf>> {
         let what = "the path of a file";
         match self.get(key) {
             None => Ok(None),
@@ -465,7 +488,7 @@ fn as_number(value: &Value) -> Option<f64> {
 }
 
 /// A value as a message quotes it: on one line, cut where it is long.
-pub(super) fn quoted(value: &Value) -> String {
+pub(crate) fn quoted(value: &Value) -> String {
     let text = match value {
         Value::String(text) => format!("{text:?}"),
         other => other.to_string().replace('\n', " "),
@@ -484,12 +507,12 @@ fn kind(value: &Value) -> String {
     }
 }
 
-/// What an unknown `name` in the table at `path` may have meant: a key of another table, a
-/// known name that is like it, or else any of the known ones.
-fn hint(path: &str, name: &str, known: &[&str]) -> String {
-    let homes: Vec<String> = TABLES
+/// What an unknown `name` in the table at `path` may have meant: a key of another of `tables`,
+/// a known name that is like it, or else any of the known ones.
+pub(crate) fn hint(tables: Tables, path: &str, name: &str, known: &[&str]) -> String {
+    let homes: Vec<String> = tables
         .iter()
-        .filter(|(_, keys)| keys.split(' ').any(|key| key == name))
+        .filter(|(home, keys)| !home.is_empty() && keys.split(' ').any(|key| key == name))
         .map(|(home, _)| format!("[{home}]"))
         .collect();
     if !homes.is_empty() {
@@ -529,7 +552,7 @@ pub(super) fn one_line(error: &toml::de::Error) -> String {
 }
 
 /// The dotted path of `key` in the table at `path`.
-pub(super) fn join(path: &str, key: &str) -> String {
+pub(crate) fn join(path: &str, key: &str) -> String {
     if path.is_empty() {
         key.to_owned()
     } else {

@@ -1,0 +1,271 @@
+//! A study: one config, some of its keys varied, every combination a run.
+//!
+//! `spec` reads the study file, `runs` makes checked runs of it. Each run has a directory in
+//! OUT/runs and a log in OUT/logs. Whether it is done its run.json alone tells, so a study that
+//! was stopped goes on where it was. `local` starts runs one after the other, `slurm` hands them
+//! over as jobs, `table` puts together what they did.
+
+mod local;
+mod runs;
+mod slurm;
+mod spec;
+mod table;
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf, absolute};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Result};
+use crate::files;
+use crate::outcome::RunRecord;
+use crate::report;
+
+use runs::Run;
+use slurm::Queue;
+use spec::{JobOptions, Spec};
+use table::Finished;
+
+/// A study that was read and checked.
+pub struct Study {
+    /// The base config: an absolute path, so that paths in it are the same wherever it starts.
+    config: PathBuf,
+    /// OUT.
+    out: PathBuf,
+    runs: Vec<Run>,
+    jobs: JobOptions,
+}
+
+/// Where runs are started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Here, one after the other.
+    Here,
+    /// As jobs, one a run.
+    Slurm,
+}
+
+/// What came of it.
+pub struct Conclusion {
+    /// What the runs that are done did, a line each; none if none is.
+    pub table: Option<String>,
+    /// Names of the runs that failed, or were not submitted, and why.
+    pub failed: Vec<(String, String)>,
+}
+
+/// How far a run is.
+enum State {
+    /// Nothing is there.
+    New,
+    /// Slurm has it, in this state of Slurm's.
+    Queued(String),
+    /// It has begun and is not done: it failed or was killed.
+    Stopped,
+    /// Done as the study has it.
+    Done(Box<RunRecord>),
+    /// There is a result, of something else.
+    Other(Error),
+}
+
+impl Study {
+    /// Reads the study file at `file` for the output directory `out`, else results/ and the name
+    /// of the file; `quick` makes it the quick form, of another name. Starts nothing.
+    ///
+    /// # Errors
+    /// At the first fault, in one line: of the study file, its config, or a run of it.
+    pub fn read(file: &Path, out: Option<&Path>, quick: bool) -> Result<Self> {
+        let spec = Spec::read(file, quick)?;
+        let config = absolute(&spec.config).unwrap_or(spec.config.clone());
+        let runs = runs::expand(file, &spec, &config)?;
+        let default = || {
+            let name = file.file_stem().unwrap_or_default().to_string_lossy();
+            let form = if quick { "-quick" } else { "" };
+            Path::new("results").join(format!("{name}{form}"))
+        };
+        Ok(Study {
+            config,
+            out: out.map_or_else(default, Path::to_owned),
+            runs,
+            jobs: spec.jobs,
+        })
+    }
+
+    /// The runs: name, ranks x threads, state, what is set; a line each.
+    ///
+    /// # Errors
+    /// If Slurm is to be asked and does not answer.
+    pub fn list(&self) -> Result<String> {
+        let queue = Queue::ask(self)?;
+        let lengths = self.runs.iter().map(|run| run.name.len());
+        let width = lengths.max().unwrap_or(0);
+        let mut list = String::new();
+        for run in &self.runs {
+            let split = format!("{} x {}", run.ranks, run.threads);
+            let state = match self.state(run, &queue) {
+                State::New => "new".to_owned(),
+                State::Queued(state) => state.to_lowercase(),
+                State::Stopped => "stopped".to_owned(),
+                State::Done(_) => "done".to_owned(),
+                State::Other(_) => "other".to_owned(),
+            };
+            let (name, set) = (&run.name, run.overrides.join(" "));
+            writeln!(list, "{name:<width$}  {split:>7}  {state:<9}  {set}").expect("memory");
+        }
+        Ok(list)
+    }
+
+    /// Runs what is not done, or hands it to Slurm, and writes table and report of all that is.
+    /// `force` repeats runs whose result is of other parameters; `say` takes lines of progress.
+    ///
+    /// # Errors
+    /// If OUT is in use or holds results of other parameters; if it cannot be written; if Slurm
+    /// does not answer. That a run fails is no error here.
+    pub fn conduct(
+        &self,
+        place: Place,
+        force: bool,
+        say: &mut dyn FnMut(&str),
+    ) -> Result<Conclusion> {
+        let lock = self.lock()?;
+        let queue = Queue::ask(self)?;
+        let mut to_do = Vec::new();
+        let (mut done, mut queued) = (0, 0);
+        for run in &self.runs {
+            match self.state(run, &queue) {
+                State::Done(_) => done += 1,
+                State::Queued(_) => queued += 1,
+                State::Other(error) if !force => return Err(error),
+                State::New | State::Stopped | State::Other(_) => to_do.push(run),
+            }
+        }
+        let of = self.runs.len();
+        let left = to_do.len();
+        say(&format!(
+            "{of} runs: {done} done, {queued} queued, {left} to do"
+        ));
+        let failed = match place {
+            Place::Here => local::work(self, &to_do, &lock, say)?,
+            Place::Slurm => slurm::submit(self, &to_do, say)?,
+        };
+        let table = self.collect()?;
+        Ok(Conclusion { table, failed })
+    }
+
+    /// Writes study.csv and report.html of the runs that are done; returns the table of them.
+    fn collect(&self) -> Result<Option<String>> {
+        let queue = Queue::default();
+        let finished = self.runs.iter().filter_map(|run| {
+            let State::Done(record) = self.state(run, &queue) else {
+                return None;
+            };
+            Finished::new(run, *record)
+        });
+        let finished: Vec<Finished> = finished.collect();
+        if finished.is_empty() {
+            return Ok(None);
+        }
+        write(&self.out.join("study.csv"), &table::csv(&finished))?;
+        let directories: Vec<PathBuf> = finished.iter().map(|of| self.directory(of.run)).collect();
+        report::write(&directories, &self.out.join("report.html"), None, true)?;
+        Ok(Some(table::table(&finished)))
+    }
+
+    fn state(&self, run: &Run, queue: &Queue) -> State {
+        if let Some(state) = queue.state(self, run) {
+            return State::Queued(state);
+        }
+        let directory = self.directory(run);
+        if !directory.join("run.json").exists() {
+            let begun = self.log(run).exists();
+            return if begun { State::Stopped } else { State::New };
+        }
+        let record = match RunRecord::read(&directory) {
+            Ok(record) if record.outcome.is_none() => return State::Stopped,
+            Ok(record) => record,
+            Err(error) => return State::Other(error),
+        };
+        match run.differs(&record) {
+            None => State::Done(Box::new(record)),
+            Some(difference) => State::Other(Error::input(format!(
+                "{}: is of other parameters, {difference}: name another --out, or --force to \
+                 repeat it",
+                directory.display()
+            ))),
+        }
+    }
+
+    /// The one study that is at work in OUT, and each run that it has started, holds this.
+    fn lock(&self) -> Result<File> {
+        let fault = |what: String| Error::input(format!("--out {}: {what}", self.out.display()));
+        let path = self.out.join("lock");
+        let opened = fs::create_dir_all(&self.out).and_then(|()| File::create(&path));
+        let lock = opened.map_err(|error| fault(format!("cannot write there: {error}")))?;
+        let begun = Instant::now();
+        // A run needs a moment to end with a study that was killed.
+        while lock.try_lock().is_err() {
+            if begun.elapsed() > Duration::from_secs(5) {
+                return Err(fault("another study is at work there".to_owned()));
+            }
+            sleep(Duration::from_millis(50));
+        }
+        Ok(lock)
+    }
+
+    /// Where the result of `run` goes.
+    fn directory(&self, run: &Run) -> PathBuf {
+        self.out.join("runs").join(&run.name)
+    }
+
+    /// Where goes what `run` says.
+    fn log(&self, run: &Run) -> PathBuf {
+        self.out.join("logs").join(format!("{}.log", run.name))
+    }
+
+    /// The arguments of the program for `run`, but for its threads.
+    fn arguments(&self, run: &Run) -> Vec<String> {
+        let path = |path: &Path| path.to_string_lossy().into_owned();
+        let mut arguments = vec![path(&self.config)];
+        for set in &run.overrides {
+            arguments.extend(["--set".to_owned(), set.clone()]);
+        }
+        // What a run that was stopped has left makes room.
+        arguments.extend(["--out", &path(&self.directory(run)), "--force"].map(str::to_owned));
+        arguments
+    }
+}
+
+/// Writes a file of the study, and the folder that it is in.
+fn write(path: &Path, text: &str) -> Result<()> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    fs::create_dir_all(folder)
+        .map_err(|error| Error::run(format!("{}: cannot create: {error}", folder.display())))?;
+    files::replace(path, text.as_bytes())
+}
+
+/// Why a run failed, by what stands in its log: the program's own message, else the last line.
+fn last_words(log: &Path) -> String {
+    let bytes = fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let mut lines = text.lines().rev();
+    let message = lines
+        .clone()
+        .find_map(|line| line.strip_prefix("stdp-hpc: "));
+    let last = message.or_else(|| lines.find(|line| line.contains(char::is_alphanumeric)));
+    last.unwrap_or("it said nothing").to_owned()
+}
+
+/// A word as a shell takes it for what it is.
+fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_./=,:+-".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// A command as a shell takes it.
+fn shell_line<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    let words: Vec<String> = words.into_iter().map(shell_word).collect();
+    words.join(" ")
+}
