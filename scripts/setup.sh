@@ -2,7 +2,8 @@
 # Makes sure that everything the build needs is there: silent and quick when it is.
 # As root on Debian it installs what is missing and asks nothing; otherwise it names
 # the packages (or modules) to get and exits 2.
-#   --tests   also what scripts/test.sh needs beyond that: Python with venv
+#   --tests   also what scripts/test.sh needs beyond that: Python with venv, and Chromium with
+#             its driver, in which the report page is opened
 #   --slurm   also what scripts/test_slurm.sh needs: Slurm's daemons and munge
 # An MPI that is already there is used, whichever it is: mpicc on PATH, MPICC=…,
 # MPI_PKG_CONFIG=… or CRAY_MPICH_DIR=…; likewise HDF5_DIR=… and LIBCLANG_PATH=….
@@ -58,13 +59,18 @@ have_venv() {
     python3 -c 'import ensurepip, venv' 2>/dev/null
 }
 
+# By the names of Debian and of Chrome for Testing; tests/report_page knows them too.
+have_browser() {
+  { found chromium || found google-chrome || found chrome; } && found chromedriver
+}
+
 have_slurm() {
   found sbatch && found slurmctld && found slurmd && found munged
 }
 
 # Sets `packages` (Debian) and `modules` (clusters) to what is missing.
 look() {
-  packages=() modules=() rust=
+  packages=() modules=() rust='' browser=''
   found cargo || rust=missing
   found cc || { packages+=(gcc libc6-dev); modules+=(gcc); }
   found pkg-config || packages+=(pkg-config)
@@ -74,18 +80,26 @@ look() {
   have_clang_headers || packages+=("$clang_headers")
   have_hdf5 || { packages+=(libhdf5-dev); modules+=(hdf5); }
   [[ -z $with_tests ]] || have_venv || { packages+=(python3-venv); modules+=(python); }
+  [[ -z $with_tests ]] || have_browser ||
+    if [[ -n $ubuntu ]]; then browser=missing; else packages+=(chromium chromium-driver); fi
   [[ -z $with_slurm ]] || have_slurm || packages+=(slurm-wlm munge)
 }
 
 # Debian 12 has both parts of clang small; elsewhere the version differs and libclang-dev holds both.
-libclang=libclang-dev clang_headers=libclang-dev
-if [[ -r /etc/os-release && $(</etc/os-release) == *VERSION_CODENAME=bookworm* ]]; then
-  libclang=libclang1-14 clang_headers=libclang-common-14-dev
+libclang=libclang-dev clang_headers=libclang-dev ubuntu=''
+if [[ -r /etc/os-release ]]; then
+  case $(</etc/os-release) in
+    *VERSION_CODENAME=bookworm*) libclang=libclang1-14 clang_headers=libclang-common-14-dev ;;
+    *ID=ubuntu*) ubuntu=yes ;;
+  esac
 fi
 
 give_up() {
   if [[ -n $rust ]]; then
     echo "setup: cargo is missing: install Rust 1.89 or newer (https://rustup.rs), or load a module of it"
+  fi
+  if [[ -n $browser ]]; then
+    echo "setup: a browser is missing: Ubuntu's are snaps, which see no file in /tmp; put chrome and chromedriver on PATH (https://googlechromelabs.github.io/chrome-for-testing)"
   fi
   if [[ ${#packages[@]} -gt 0 ]]; then
     echo "setup: missing (Debian packages): ${packages[*]}"
@@ -101,10 +115,10 @@ give_up() {
 } >&2
 
 look
-[[ ${#packages[@]} -gt 0 || -n $rust ]] || exit 0
+[[ ${#packages[@]} -gt 0 || -n $rust$browser ]] || exit 0
 
-# Rust comes from elsewhere, and a misspelt MPICC is the user's to mend, not ours to install over.
-if [[ $(id -u) != 0 || -n $rust ]] || ! found apt-get || { [[ -n ${MPICC-} ]] && ! found "$MPICC"; }; then
+# Rust and such a browser come from elsewhere, and a misspelt MPICC is the user's to mend, not ours to install over.
+if [[ $(id -u) != 0 || -n $rust$browser ]] || ! found apt-get || { [[ -n ${MPICC-} ]] && ! found "$MPICC"; }; then
   give_up
 fi
 

@@ -142,6 +142,25 @@ fn setup_without_root_names_what_is_missing_and_installs_nothing() {
 }
 
 #[test]
+fn setup_for_the_tests_asks_for_a_browser_too() {
+    for (commands, asked) in [
+        (&["cargo"][..], true),
+        (&["cargo", "chromium"], true),
+        (&["cargo", "chrome", "chromedriver"], false),
+    ] {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let output = bare_machine(dir.path(), "1000", commands)
+            .arg("--tests")
+            .output()
+            .expect("bash starts");
+        let message = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        let asks = message.contains("chromedriver") || message.contains("chromium-driver");
+        assert_eq!(asks, asked, "{commands:?}: {message}");
+    }
+}
+
+#[test]
 fn setup_says_where_rust_comes_from() {
     let dir = tempfile::tempdir().expect("tempdir");
     let output = bare_machine(dir.path(), "0", &[])
