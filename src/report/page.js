@@ -69,11 +69,14 @@
     },
   };
 
-  // The lines of the tip: a heading, then a series each; of dots the nearest only.
+  // The lines of the tip: a heading, then a series each; of dots the nearest only, and where
+  // there are cells, what the cell says.
   const lines = (panel, at) => {
     let found = panel.series.map((s) => ({ s, told: shapes[s.shape](s, panel, at) })).filter(({ told }) => told);
+    const cells = found.filter(({ s }) => s.shape === "cells");
     const dots = found.filter(({ told }) => told.far !== undefined).sort((a, b) => a.told.far - b.told.far);
-    found = dots.length ? [dots[0]] : found;
+    if (cells.length) found = cells;
+    else if (dots.length) found = [dots[0]];
     let head = "";
     return found.map(({ s, told }) => {
       const heading = told.head === head ? "" : `${told.head}\n`;
