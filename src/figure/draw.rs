@@ -146,6 +146,8 @@ impl Figure {
         let rows = self.arranged(layout);
         let total: f64 = rows.iter().map(|row| height(row)).sum();
         let whole = f64::from(root.dim_in_pixel().1);
+        // Room for a scale of colours beside one panel is left beside all, so that axes line up.
+        let scaled = rows.iter().flatten().any(|panel| panel.cells().is_some());
         let mut boxes = Vec::new();
         let mut rest = root.clone();
         for row in rows {
@@ -153,7 +155,7 @@ impl Figure {
                 rest.split_vertically((whole * height(&row) / total).round() as i32);
             rest = lower;
             for (area, panel) in upper.split_evenly((1, row.len())).iter().zip(row) {
-                boxes.push(draw_panel(area, panel, pen)?);
+                boxes.push(draw_panel(area, panel, scaled, pen)?);
             }
         }
         root.present()?;
@@ -166,38 +168,35 @@ fn height(row: &[&Panel]) -> f64 {
     row.iter().map(|panel| panel.height).fold(0.0, f64::max)
 }
 
-/// Draws `panel` and tells where its values lie.
-fn draw_panel<B: DrawingBackend>(area: &Area<B>, panel: &Panel, pen: Pen) -> Drawn<B, [i32; 4]> {
+/// Draws `panel` and tells where its values lie; with room for a scale of colours if `scaled`.
+fn draw_panel<B: DrawingBackend>(
+    area: &Area<B>,
+    panel: &Panel,
+    scaled: bool,
+    pen: Pen,
+) -> Drawn<B, [i32; 4]> {
     let body = draw_head(area, panel, pen)?;
-    let (body, scale) = match panel.cells() {
-        Some(cells) => {
-            let width = body.dim_in_pixel().0 as i32;
-            let (body, right) = body.split_horizontally(width - pen.px(66));
-            (body, Some((right, cells)))
-        }
-        None => (body, None),
-    };
+    let scale_width = pen.px(if scaled { 62 } else { 0 });
+    let whole = body.dim_in_pixel().0 as i32;
+    let (body, right) = body.split_horizontally(whole - scale_width);
     let (width, height) = body.dim_in_pixel();
     let pixels = |units: u32| f64::from(units) / pen.scale;
-    let x_ticks = panel.x.ticks((pixels(width) / 80.0).max(3.0) as usize);
+    let x_ticks = panel.x.ticks((pixels(width) / 65.0).max(3.0) as usize);
     let y_ticks = panel.y.ticks((pixels(height) / 45.0).max(3.0) as usize);
     let names = Names::of(&panel.x, &x_ticks, pixels(width) - 90.0);
+    let marked = match names.apart {
+        true => Vec::new(),
+        false => x_ticks.clone(),
+    };
     let mut chart = ChartBuilder::on(&body)
         .margin_left(pen.px(6))
         .margin_bottom(pen.px(6))
         .margin_right(pen.px(22))
-        .margin_top(pen.px(if scale.is_some() { 24 } else { 6 }))
+        .margin_top(pen.px(if panel.cells().is_some() { 24 } else { 6 }))
         .x_label_area_size(pen.px(if names.room > 0 { names.room } else { 38 }))
         .y_label_area_size(pen.px(60))
         .build_cartesian_2d(
-            Places::new(
-                &panel.x,
-                if names.apart {
-                    Vec::new()
-                } else {
-                    x_ticks.clone()
-                },
-            ),
+            Places::new(&panel.x, marked),
             Places::new(&panel.y, y_ticks),
         )?;
     draw_mesh(&mut chart, panel, &names, pen)?;
@@ -206,7 +205,7 @@ fn draw_panel<B: DrawingBackend>(area: &Area<B>, panel: &Panel, pen: Pen) -> Dra
     }
     let (x, y) = chart.plotting_area().get_pixel_range();
     names.draw(&body, &x_ticks, [x.start, x.end], y.end, pen)?;
-    if let Some((right, cells)) = scale {
+    if let Some(cells) = panel.cells() {
         shapes::draw_scale(&right, cells, [y.start, y.end], &pen.label(), pen)?;
     }
     Ok([x.start, y.start, x.end - x.start, y.end - y.start])

@@ -215,7 +215,9 @@ fn matrices(snapshots: &[Snapshot]) -> Result<Figure> {
     let mut panels = Vec::new();
     let mut words = String::new();
     for snapshot in snapshots {
-        let (panel, joined) = matrix(snapshot)?;
+        let (mut panel, joined) = matrix(snapshot)?;
+        // So that cells are nearly square where two stand side by side.
+        panel.height = 1.3;
         panels.push(panel);
         words = joined;
     }
