@@ -458,12 +458,17 @@ fn assert_close(column: &str, cell: &str, expected: &Value) {
 #[test]
 fn a_study_that_was_killed_goes_on_where_it_was() {
     let room = Room::new(
-        "[set]\nranks = 2\nneuron.model = \"iaf_psc_alpha\"\n\
+        "[set]\nneuron.model = \"iaf_psc_alpha\"\n\
          [[axes.together]]\n\
+         threads = [1, 2, 2]\n\
          simulation.seed = [1, 2, 3]\n\
          simulation.T = [20.0, 400000.0, 30.0]\n",
     );
-    let [first, second, third] = ["T20_seed1", "T400000_seed2", "T30_seed3"];
+    let [first, second, third] = [
+        "T20_threads1_seed1",
+        "T400000_threads2_seed2",
+        "T30_threads2_seed3",
+    ];
     let mut child = room
         .command(&[])
         .stdout(Stdio::null())
