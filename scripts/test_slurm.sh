@@ -304,7 +304,8 @@ ranks = [1, 3]
 ranks_per_node = 2
 options = ["--time=2"]
 TOML
-  mkdir -p results/study/runs/ranks1/run.json.new
+  mkdir -p results/study/runs/ranks1
+  touch results/study/runs/ranks1/mine
   "$program" study study.toml --slurm >study.log 2>&1 || true
   job=$(cat results/study/jobs/ranks3.id)
   scontrol -o show job "$job" >job.log
@@ -313,10 +314,10 @@ TOML
   wait_for 60 "end of the study's jobs" study_ended
   check "study: the run on two nodes has the digests of a run without Slurm" \
     same_digests results/study/runs/ranks3
-  rmdir results/study/runs/ranks1/run.json.new
+  rm results/study/runs/ranks1/mine
   "$program" study study.toml --slurm >study.log 2>&1 || true
   check "study: what failed is submitted again, and why" told study.log "1 done, 0 queued, 1 to do" \
-    "failed before: --out results/study/runs/ranks1: cannot overwrite run.json.new"
+    "failed before: --out results/study/runs/ranks1: exists and is not empty"
   wait_for 60 "end of the study's jobs" study_ended
   "$program" study study.toml --slurm >study.log 2>&1 || true
   check "study: collected" told study.log "2 done, 0 queued, 0 to do" "ranks1 " "ranks3 "

@@ -349,7 +349,7 @@ fn runs_get_what_the_study_says_and_leave_it_in_table_and_csv() {
     }
     let page = fs::read_to_string(room.at("results/study/report.html")).expect("a page");
     for row in &rows {
-        assert!(page.contains(&row["run"]) && page.contains(&row["digest_spikes"]));
+        assert!(page.contains(&row["run"]), "{row:?}");
     }
     for pair in rows.chunks(2) {
         assert_eq!(pair[0]["digest_weights"], pair[1]["digest_weights"]);
@@ -458,12 +458,17 @@ fn assert_close(column: &str, cell: &str, expected: &Value) {
 #[test]
 fn a_study_that_was_killed_goes_on_where_it_was() {
     let room = Room::new(
-        "[set]\nranks = 2\nneuron.model = \"iaf_psc_alpha\"\n\
+        "[set]\nneuron.model = \"iaf_psc_alpha\"\n\
          [[axes.together]]\n\
+         threads = [1, 2, 2]\n\
          simulation.seed = [1, 2, 3]\n\
          simulation.T = [20.0, 400000.0, 30.0]\n",
     );
-    let [first, second, third] = ["T20_seed1", "T400000_seed2", "T30_seed3"];
+    let [first, second, third] = [
+        "T20_threads1_seed1",
+        "T400000_threads2_seed2",
+        "T30_threads2_seed3",
+    ];
     let mut child = room
         .command(&[])
         .stdout(Stdio::null())
@@ -527,14 +532,17 @@ fn two_studies_do_not_share_a_directory() {
 #[test]
 fn a_run_that_fails_keeps_no_other_from_running() {
     let room = Room::new("[axes]\nranks = [1, 2]\nsimulation.seed = [1, 2]\n");
-    for name in ["ranks1_seed1", "ranks2_seed1"] {
-        fs::create_dir_all(room.run(name).join("spikes.h5")).expect("created");
+    // No result, and so not the study's to remove.
+    let mine = ["ranks1_seed1", "ranks2_seed1"].map(|name| room.run(name).join("mine"));
+    for path in &mine {
+        fs::create_dir_all(path.parent().expect("a folder")).expect("created");
+        fs::write(path, "").expect("written");
     }
     let ended = room.conduct(&["-q"]).expect(1);
     let why = |name: &str| {
         format!(
-            "stdp-hpc: {name} failed: --out results/study/runs/{name}: cannot overwrite \
-             spikes.h5: is a directory\n"
+            "stdp-hpc: {name} failed: --out results/study/runs/{name}: exists and is not empty: \
+             name another directory, or --force to overwrite a result there\n"
         )
     };
     let end = "stdp-hpc: 2 run(s) failed, see the logs; the same command repeats what is not \
@@ -546,17 +554,28 @@ fn a_run_that_fails_keeps_no_other_from_running() {
         .map(|mut row| row.remove("run").expect("a name"))
         .collect();
     assert_eq!(names, ["ranks1_seed2", "ranks2_seed2"]);
-    for name in ["ranks1_seed1", "ranks2_seed1"] {
-        fs::remove_dir(room.run(name).join("spikes.h5")).expect("removed");
+    for path in &mine {
+        fs::remove_file(path).expect("removed");
     }
 
     let mut command = room.command(&["-q"]);
     command.env("MPIRUN", "/none/mpirun");
     let said = start(command).wait(LIMIT).expect(1).stderr;
-    let line = "stdp-hpc: ranks2_seed1 failed: cannot be started: /none/mpirun: ";
+    let line = "stdp-hpc: ranks2_seed1 failed: /none/mpirun cannot be started: ";
     assert!(said.starts_with(line), "{said}");
     room.conduct(&["-q"]).expect(0);
     assert_eq!(room.times().len(), 4);
+}
+
+/// A run too big for the machine is refused, as it is without a study, and not killed later.
+#[test]
+fn a_run_that_does_not_fit_fails_at_once() {
+    let room = Room::new("[axes]\nnetwork.N = [300, 3000000000]\n");
+    let ended = room.conduct(&["-q"]).expect(1);
+    let line = ended.stderr.lines().next().expect("a line");
+    assert!(line.starts_with("stdp-hpc: N3000000000 failed: "), "{line}");
+    assert!(line.ends_with("; --force tries all the same"), "{line}");
+    assert_eq!(ended.stdout.lines().count(), 2);
 }
 
 #[test]
@@ -695,6 +714,7 @@ fn slurm_gets_what_is_neither_done_nor_queued() {
         "--cpus-per-task=1",
         "--nodes=2",
         "--ntasks-per-node=4",
+        "--no-requeue",
         "--exclusive",
         "--partition=batch",
         "--time=5",

@@ -5,17 +5,8 @@ use std::path::{Path, PathBuf};
 
 use crate::comm::Comm;
 use crate::error::{Error, Result};
-use crate::outcome::{self, Provenance, Status};
+use crate::outcome::{self, FILES, Provenance, Status};
 use crate::params::Params;
-
-/// The files of a result, also those that a killed run may leave.
-const FILES: [&str; 5] = [
-    "run.json",
-    "run.json.new",
-    "spikes.h5",
-    "spikes.h5.part",
-    "weights.h5",
-];
 
 /// The result directory, taken before any work is done and given back if nothing came of it.
 pub(super) struct Output {
@@ -87,18 +78,8 @@ impl Output {
     /// On rank 0 removes the result that is overwritten: not before all input is known to be
     /// good, and read, since it may be that result.
     pub(super) fn clear(&self, comm: &Comm) -> Result<()> {
-        if comm.rank() != 0 {
-            return Ok(());
-        }
-        for name in FILES {
-            let path = self.directory.join(name);
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    let path = path.display();
-                    return Err(Error::run(format!("{path}: cannot be removed: {error}")));
-                }
-                _ => {}
-            }
+        if comm.rank() == 0 {
+            outcome::clear(&self.directory)?;
         }
         Ok(())
     }

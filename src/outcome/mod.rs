@@ -5,6 +5,7 @@ mod record;
 
 use std::borrow::Cow;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -25,6 +26,15 @@ pub use record::RunRecord;
 
 /// What the program was built from, as `git describe` has it.
 pub const COMMIT: &str = env!("STDP_HPC_COMMIT");
+
+/// The files of a result, also those that a killed run may leave.
+pub const FILES: [&str; 5] = [
+    "run.json",
+    "run.json.new",
+    "spikes.h5",
+    "spikes.h5.part",
+    "weights.h5",
+];
 
 /// Where a result comes from.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -329,4 +339,22 @@ pub fn write(
     };
     let text = serde_json::to_string_pretty(&report).expect("plain data");
     files::replace(&directory.join("run.json"), (text + "\n").as_bytes())
+}
+
+/// Removes the result in `directory`, if there is one; other files stay.
+///
+/// # Errors
+/// If one of its files cannot be removed.
+pub fn clear(directory: &Path) -> Result<()> {
+    for name in FILES {
+        let path = directory.join(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                let path = path.display();
+                return Err(Error::run(format!("{path}: cannot be removed: {error}")));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }

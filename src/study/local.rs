@@ -1,30 +1,30 @@
 //! Runs started here, one after the other, each a process of its own.
 
-use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs::File;
+use std::io;
 use std::os::unix::process::CommandExt;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus};
 use std::time::Instant;
 
-use crate::error::Result;
+use crate::outcome;
 
-use super::{Queue, Run, State, Study, last_words, shell_line};
+use super::{Queue, Run, State, Study, last_words, shell_line, write};
 
 /// Runs all of `to_do`; one that fails does not keep the others from running. Returns the names
 /// of those that did, and why. `lock` is the study's; they hold it too while they last.
 pub(super) fn work(
     study: &Study,
     to_do: &[&Run],
+    force: bool,
     lock: &File,
     say: &mut dyn FnMut(&str),
-) -> Result<Vec<(String, String)>> {
+) -> Vec<(String, String)> {
     let mut failed = Vec::new();
     for (i, run) in to_do.iter().enumerate() {
         let begun = Instant::now();
-        let ended = start(study, run, lock);
+        let ended = start(study, run, force, lock);
         let seconds = begun.elapsed().as_secs_f64();
-        let what = match outcome(study, run, ended) {
+        let what = match ended.and_then(|status| judge(study, run, status)) {
             Ok(factor) => format!("{seconds:.1} s, real-time factor {factor:.3}"),
             Err(why) => {
                 let what = format!("failed: {why}");
@@ -34,16 +34,11 @@ pub(super) fn work(
         };
         say(&format!("{}/{} {}: {what}", i + 1, to_do.len(), run.name));
     }
-    Ok(failed)
+    failed
 }
 
-/// The real-time factor of a run that has ended, or why it failed.
-fn outcome(
-    study: &Study,
-    run: &Run,
-    ended: io::Result<ExitStatus>,
-) -> std::result::Result<f64, String> {
-    let status = ended.map_err(|error| format!("cannot be started: {error}"))?;
+/// The real-time factor of a run that has ended with `status`, or why it failed.
+fn judge(study: &Study, run: &Run, status: ExitStatus) -> std::result::Result<f64, String> {
     if status.success()
         && let State::Done(record) = study.state(run, &Queue::default())
         && let Some(outcome) = record.outcome
@@ -58,36 +53,42 @@ fn outcome(
 }
 
 /// Runs the program, under mpirun where there are several ranks, and waits for its end.
-fn start(study: &Study, run: &Run, lock: &File) -> io::Result<ExitStatus> {
-    let program = std::env::current_exe()?.into_os_string();
-    let mut words: Vec<OsString> = Vec::new();
-    if run.ranks > 1 {
-        words.push(std::env::var_os("MPIRUN").unwrap_or_else(|| "mpirun".into()));
-        words.extend(["-n".into(), run.ranks.to_string().into()]);
-    }
-    words.push(program);
-    words.extend(study.arguments(run).into_iter().map(OsString::from));
-    words.extend(["--threads".into(), run.threads.to_string().into()]);
-
+fn start(
+    study: &Study,
+    run: &Run,
+    force: bool,
+    lock: &File,
+) -> std::result::Result<ExitStatus, String> {
+    outcome::clear(&study.directory(run)).map_err(|error| error.to_string())?;
+    let words = command(study, run, force)?;
     let path = study.log(run);
-    fs::create_dir_all(path.parent().expect("it is in a folder"))?;
-    let mut log = File::create(path)?;
-    let shown: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
-    let line = shell_line(shown.iter().map(AsRef::as_ref));
-    writeln!(log, "$ {line}")?;
+    let fault = |error: io::Error| format!("{}: {error}", path.display());
+    write(&path, &format!("$ {}\n", shell_line(&words))).map_err(|error| error.to_string())?;
+    let log = File::options().append(true).open(&path).map_err(fault)?;
     let mut command = Command::new(&words[0]);
     command
         .args(&words[1..])
         // Empty, and a hold on the lock: whoever finds it free finds the run ended as well.
-        .stdin(Stdio::from(lock.try_clone()?))
-        .stdout(Stdio::from(log.try_clone()?))
-        .stderr(Stdio::from(log));
+        .stdin(lock.try_clone().map_err(fault)?)
+        .stdout(log.try_clone().map_err(fault)?)
+        .stderr(log);
     end_with_this_process(&mut command);
-    let mut child = command.spawn().map_err(|error| {
-        let program = words[0].to_string_lossy();
-        io::Error::new(error.kind(), format!("{program}: {error}"))
-    })?;
-    child.wait()
+    let ended = command.spawn().and_then(|mut child| child.wait());
+    ended.map_err(|error| format!("{} cannot be started: {error}", words[0]))
+}
+
+/// The command line of `run`.
+fn command(study: &Study, run: &Run, force: bool) -> std::result::Result<Vec<String>, String> {
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    let mut words = Vec::new();
+    if run.ranks > 1 {
+        let mpirun = std::env::var("MPIRUN").unwrap_or_else(|_| "mpirun".to_owned());
+        words.extend([mpirun, "-n".to_owned(), run.ranks.to_string()]);
+    }
+    words.push(program.to_string_lossy().into_owned());
+    words.extend(study.arguments(run, force));
+    words.extend(["--threads".to_owned(), run.threads.to_string()]);
+    Ok(words)
 }
 
 /// What `command` starts is told to end when this process has.

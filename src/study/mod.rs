@@ -116,7 +116,7 @@ impl Study {
     }
 
     /// Runs what is not done, or hands it to Slurm, and writes table and report of all that is.
-    /// `force` repeats runs whose result is of other parameters; `say` takes lines of progress.
+    /// `force` repeats runs whose result is of other parameters, and is passed on; `say` takes lines of progress.
     ///
     /// # Errors
     /// If OUT is in use or holds results of other parameters; if it cannot be written; if Slurm
@@ -145,8 +145,8 @@ impl Study {
             "{of} runs: {done} done, {queued} queued, {left} to do"
         ));
         let failed = match place {
-            Place::Here => local::work(self, &to_do, &lock, say)?,
-            Place::Slurm => slurm::submit(self, &to_do, say)?,
+            Place::Here => local::work(self, &to_do, force, &lock, say),
+            Place::Slurm => slurm::submit(self, &to_do, force, say)?,
         };
         let table = self.collect()?;
         Ok(Conclusion { table, failed })
@@ -222,15 +222,15 @@ impl Study {
         self.out.join("logs").join(format!("{}.log", run.name))
     }
 
-    /// The arguments of the program for `run`, but for its threads.
-    fn arguments(&self, run: &Run) -> Vec<String> {
+    /// The arguments of the program for `run`, but for its threads; `force` is the study's.
+    fn arguments(&self, run: &Run, force: bool) -> Vec<String> {
         let path = |path: &Path| path.to_string_lossy().into_owned();
         let mut arguments = vec![path(&self.config)];
         for set in &run.overrides {
             arguments.extend(["--set".to_owned(), set.clone()]);
         }
-        // What a run that was stopped has left makes room.
-        arguments.extend(["--out", &path(&self.directory(run)), "--force"].map(str::to_owned));
+        arguments.extend(["--out".to_owned(), path(&self.directory(run))]);
+        arguments.extend(force.then(|| "--force".to_owned()));
         arguments
     }
 }
@@ -265,7 +265,7 @@ fn shell_word(word: &str) -> String {
 }
 
 /// A command as a shell takes it.
-fn shell_line<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
-    let words: Vec<String> = words.into_iter().map(shell_word).collect();
+fn shell_line(words: &[String]) -> String {
+    let words: Vec<String> = words.iter().map(|word| shell_word(word)).collect();
     words.join(" ")
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf, absolute};
 use std::process::{Command, Output};
 
 use crate::error::{Error, Result};
+use crate::outcome;
 
 use super::{Run, Study, last_words, shell_line, shell_word, write};
 
@@ -52,6 +53,7 @@ impl Queue {
 pub(super) fn submit(
     study: &Study,
     to_do: &[&Run],
+    force: bool,
     say: &mut dyn FnMut(&str),
 ) -> Result<Vec<(String, String)>> {
     if to_do.is_empty() {
@@ -65,10 +67,11 @@ pub(super) fn submit(
         }
     }
     for run in to_do {
+        outcome::clear(&study.directory(run))?;
         let id_file = id_file(study, run);
         let before = id_file.exists().then(|| last_words(&study.log(run)));
         let path = id_file.with_file_name(format!("{}.sbatch", run.name));
-        write(&path, &script(study, run)?)?;
+        write(&path, &script(study, run, force)?)?;
         // sbatch does not make the folder of a log.
         write(&study.log(run), "")?;
         match sbatch(study, &path) {
@@ -121,7 +124,7 @@ fn said(name: &str, output: std::io::Result<Output>) -> Result<String> {
 }
 
 /// The job of `run`.
-fn script(study: &Study, run: &Run) -> Result<String> {
+fn script(study: &Study, run: &Run, force: bool) -> Result<String> {
     let whole = |path: &Path| {
         let path = absolute(path).map_err(|error| Error::run(error.to_string()))?;
         Ok(path.to_string_lossy().into_owned())
@@ -132,6 +135,8 @@ fn script(study: &Study, run: &Run) -> Result<String> {
         format!("--output={}", shell_word(&whole(&study.log(run))?)),
         format!("--ntasks={}", run.ranks),
         format!("--cpus-per-task={}", run.threads),
+        // What was interrupted is for the study to submit again: it makes room for it.
+        "--no-requeue".to_owned(),
         "--exclusive".to_owned(),
         "--threads-per-core=1".to_owned(),
     ];
@@ -144,8 +149,7 @@ fn script(study: &Study, run: &Run) -> Result<String> {
     for option in options {
         writeln!(script, "#SBATCH {option}").expect("memory");
     }
-    let arguments = study.arguments(run);
-    let arguments = shell_line(arguments.iter().map(String::as_str));
+    let arguments = shell_line(&study.arguments(run, force));
     let [me, here, program] =
         [run.name.clone(), whole(Path::new("."))?, whole(&program)?].map(|word| shell_word(&word));
     write!(
