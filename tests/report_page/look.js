@@ -60,6 +60,10 @@ const uncovered = (element) => {
   return left <= x && x + w <= left + width;
 };
 
+// How many pixels of parts that scroll are out of sight.
+const covered = () =>
+  [...document.querySelectorAll(".scroll")].map((part) => part.scrollWidth - part.clientWidth);
+
 // The words outside of drawings that can be seen, with their colour.
 const words = () =>
   [...document.querySelectorAll("h1, h2, h3, p, dt, dd, figcaption, summary, td, th, a, code")]

@@ -122,14 +122,16 @@ def check_contrast(picture, texts, where):
 
 def check_print(browser, names):
     """On paper: a PDF, its ground light, no figure wider than a sheet, higher, or across two."""
+    browser.emulate("dark", media="print")
     pdf = browser.pdf()
     check(pdf.startswith(b"%PDF-") and len(pdf) > 10_000, f"print: {len(pdf)} bytes of PDF")
     browser.size(*PAPER)
-    browser.emulate("dark", media="print")
     picture = browser.picture()
     check(luminance(picture.getpixel((2, 2))) > 0.9, "print: the ground is not white")
     wide = browser.ask("whole()")[0]
     check(wide <= PAPER[0], f"print: {wide} px wide")
+    covered = max(browser.ask("covered()"), default=0)
+    check(covered <= 1, f"print: a table of which {covered} px are cut off")
     for name in names:
         check_figure(browser, picture, name, f"print: {name}", "print")
         whole = browser.ask("rectangle(document.getElementById(arguments[0]))", name)
