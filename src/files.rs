@@ -2,26 +2,37 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
 /// Puts a file of these bytes at `path`, in place of one that is there.
 ///
-/// It is written beside its place first, so that nobody ever sees a part of it.
+/// It is written beside its place first, so that nobody ever sees a part of it. A link leads to
+/// the file that is replaced; what is no file, such as /dev/stdout, is written to.
 ///
 /// # Errors
 /// If it cannot be written; then what was there is still there.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    let place = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let written = match place.exists() && !place.is_file() {
+        true => fs::write(&place, bytes),
+        false => replace_file(&place, bytes),
+    };
+    written.map_err(|error| Error::run(format!("{}: cannot write: {error}", path.display())))
+}
+
+fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut draft = OsString::from(path);
     draft.push(".new");
     let draft = PathBuf::from(draft);
     let written = fs::write(&draft, bytes).and_then(|()| fs::rename(&draft, path));
-    written.map_err(|error| {
+    if written.is_err() {
         // It may be what the disk had no room for.
         let _ = fs::remove_file(&draft);
-        Error::run(format!("{}: cannot write: {error}", path.display()))
-    })
+    }
+    written
 }
 
 /// An error that names `option` where there is something at `path` already and not `force`.
@@ -41,4 +52,27 @@ pub fn refuse_existing(option: &str, path: &Path, force: bool) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_link_stays_and_leads_to_the_new_file() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (file, link) = (directory.path().join("file"), directory.path().join("link"));
+        fs::write(&file, "old").expect("written");
+        symlink(&file, &link).expect("linked");
+        assert!(refuse_existing("-o", &link, false).is_err());
+        refuse_existing("-o", &link, true).expect("force");
+        replace(&link, b"new").expect("replaced");
+        assert!(link.is_symlink());
+        assert_eq!(fs::read(&file).expect("read"), b"new");
+        replace(Path::new("/dev/null"), b"gone").expect("written to");
+        assert!(!Path::new("/dev/null").is_file());
+        assert_eq!(fs::read_dir(&directory).expect("read").count(), 2);
+    }
 }

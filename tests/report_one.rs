@@ -451,7 +451,8 @@ fn phases_are_those_of_run_json() {
         .iter()
         .map(|s| &s.name[..])
         .collect();
-    assert_eq!(stacked, phases);
+    assert_eq!(stacked[..7], phases);
+    assert_eq!(stacked[7..], ["rest"]);
     for phase in phases {
         let Shape::Bars { at, low, high } = shape(&figure.rows[0][0], phase) else {
             panic!("no bars")
@@ -463,6 +464,12 @@ fn phases_are_those_of_run_json() {
         }
         assert_close(high, &below);
     }
+    let Shape::Bars { low, high, .. } = shape(&figure.rows[0][0], "rest") else {
+        panic!("no bars")
+    };
+    assert_close(low, &below);
+    let whole: Vec<f64> = ranks.iter().map(|rank| number(&rank["simulate"])).collect();
+    assert_close(high, &whole);
     let [panel] = &figure.rows[1][..] else {
         panic!("not one panel")
     };

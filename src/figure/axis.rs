@@ -63,6 +63,7 @@ impl Axis {
     fn linear_ticks(&self, most: usize) -> Vec<Tick> {
         let (low, high) = self.range;
         let step = nice_step((high - low) / most as f64);
+        let largest = low.abs().max(high.abs());
         // Rounding must not lose a tick at an end.
         let slack = step * 1e-6;
         let first = ((low - slack) / step).ceil() as i64;
@@ -71,7 +72,7 @@ impl Axis {
             let value = k as f64 * step;
             Tick {
                 place: self.place(value),
-                label: label(value, step),
+                label: label(value, step, largest),
             }
         };
         (first..=last).map(tick).collect()
@@ -86,7 +87,7 @@ impl Axis {
             let value = 2f64.powi(power);
             Tick {
                 place: value.log10(),
-                label: label(value, value.min(1.0)),
+                label: label(value, value.min(1.0), value),
             }
         };
         powers.step_by(stride).map(tick).collect()
@@ -110,7 +111,7 @@ impl Axis {
             .filter(|value| (low - slack..=high + slack).contains(&value.log10()))
             .map(|value| Tick {
                 place: value.log10(),
-                label: label(value, value),
+                label: label(value, value, value),
             })
             .collect();
         // Between 2 and 5, say, lies none of those.
@@ -173,14 +174,14 @@ fn nice_step(rough: f64) -> f64 {
     found.unwrap_or(10.0 * power)
 }
 
-/// `value` with the digits that tell it from its neighbours `step` away.
-fn label(value: f64, step: f64) -> String {
-    let size = value.abs();
+/// `value` with the digits that tell it from its neighbours `step` away, on an axis whose
+/// `largest` value decides how all are written.
+fn label(value: f64, step: f64, largest: f64) -> String {
     if value == 0.0 {
         return "0".to_owned();
     }
     // Unless neighbours would look alike.
-    if !(1e-3..1e6).contains(&size) && step > size / 200.0 {
+    if !(1e-3..1e6).contains(&largest) && step > largest / 200.0 {
         return short_exponent(value);
     }
     let decimals = (-step.log10()).ceil().clamp(0.0, 9.0) as usize;
@@ -216,6 +217,11 @@ mod tests {
             ["19,000", "19,200", "19,400", "19,600", "19,800", "20,000"]
         );
         assert_eq!(of(-1.0, 1.0), ["-1.0", "-0.5", "0", "0.5", "1.0"]);
+        assert_eq!(of(0.0, 0.0008), ["0", "2e-4", "4e-4", "6e-4", "8e-4"]);
+        assert_eq!(
+            of(0.0, 0.001),
+            ["0", "0.0002", "0.0004", "0.0006", "0.0008", "0.0010"]
+        );
         assert_eq!(of(0.0, 3e7), ["0", "1e7", "2e7", "3e7"]);
     }
 

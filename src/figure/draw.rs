@@ -194,7 +194,7 @@ fn draw_panel<B: DrawingBackend>(
         .margin_right(pen.px(22))
         .margin_top(pen.px(if panel.cells().is_some() { 24 } else { 6 }))
         .x_label_area_size(pen.px(if names.room > 0 { names.room } else { 38 }))
-        .y_label_area_size(pen.px(60))
+        .y_label_area_size(pen.px(64))
         .build_cartesian_2d(
             Places::new(&panel.x, marked),
             Places::new(&panel.y, y_ticks),
@@ -241,7 +241,7 @@ fn draw_head<'a, B: DrawingBackend>(
     let mut y = pen.px(4);
     if !panel.title.is_empty() {
         let style = pen.text(13.0, INK.light);
-        area.draw_text(&panel.title, &style, (pen.px(66), y))?;
+        area.draw_text(&panel.title, &style, (pen.px(70), y))?;
         y += pen.px(20);
     }
     let legend = panel.series.iter().filter(|series| !series.name.is_empty());
@@ -262,7 +262,7 @@ fn draw_legend<B: DrawingBackend>(
 ) -> Drawn<B, i32> {
     let style = pen.text(11.5, INK.light);
     let style = style.pos(Pos::new(HPos::Left, VPos::Center));
-    let (left, end) = (pen.px(66), area.dim_in_pixel().0 as i32);
+    let (left, end) = (pen.px(70), area.dim_in_pixel().0 as i32);
     let (square, line) = (pen.px(10), pen.px(17));
     let mut x = left;
     for series in legend {

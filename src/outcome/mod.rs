@@ -47,8 +47,9 @@ pub struct Provenance {
     pub host: String,
     /// When the run began, UTC.
     pub date: String,
-    /// Machines that the ranks are on.
-    pub nodes: usize,
+    /// Machines that the ranks are on; none where a run.json does not tell.
+    #[serde(default)]
+    pub nodes: Option<usize>,
     /// R
     pub ranks: usize,
     /// T
@@ -70,7 +71,7 @@ impl Provenance {
             commit: COMMIT.into(),
             host: host.trim().to_owned(),
             date: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
-            nodes: comm.sum(u64::from(comm.node().rank() == 0)) as usize,
+            nodes: Some(comm.sum(u64::from(comm.node().rank() == 0)) as usize),
             ranks: comm.size(),
             threads: params.simulation.threads,
             instruction_set: instruction_set.into(),

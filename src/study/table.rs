@@ -77,8 +77,10 @@ const COLUMNS: [Column; 38] = [
     column!("run", of => of.run.name),
     column!("model", of => of.parameters["neuron"]["model"].as_str().unwrap_or_default()),
     column!("rng_seed", of => of.parameters["simulation"]["seed"]),
-    column!("num_nodes", of => of.provenance.nodes),
-    column!("tasks_per_node", of => of.provenance.ranks.div_ceil(of.provenance.nodes)),
+    column!("num_nodes", of => number(of.provenance.nodes)),
+    column!("tasks_per_node", of => {
+        number(of.provenance.nodes.map(|nodes| of.provenance.ranks.div_ceil(nodes)))
+    }),
     column!("threads_per_task", of => of.provenance.threads),
     column!("ranks", of => of.provenance.ranks),
     column!("model_time_presim", of => of.time("presim")),
@@ -118,7 +120,7 @@ const COLUMNS: [Column; 38] = [
     column!("date", of => of.provenance.date),
 ];
 
-fn number(value: Option<f64>) -> String {
+fn number(value: Option<impl ToString>) -> String {
     value.map_or(String::new(), |value| value.to_string())
 }
 

@@ -237,12 +237,16 @@ def check_phases(panels, result, name):
     ranks = result.run["ranks"]
     check(stacks["x"]["scale"] == [str(rank["rank"]) for rank in ranks], f"{name}: ranks")
     top = np.zeros(len(ranks))
-    for series in stacks["series"]:
+    *phases, rest = stacks["series"]
+    for series in phases:
         what = f"{name}: {series['name']}"
         same(series["low"], top, what)
         top = top + [rank["phases"][series["name"]]["total"] for rank in ranks]
         same(series["high"], top, what)
-    check(len(stacks["series"]) == len(ranks[0]["phases"]), f"{name}: phases are missing")
+    check(len(phases) == len(ranks[0]["phases"]), f"{name}: phases are missing")
+    check(rest["name"] == "rest", f"{name}: {rest['name']}, not rest")
+    same(rest["low"], top, f"{name}: rest")
+    same(rest["high"], [rank["simulate"] for rank in ranks], f"{name}: rest")
     wall_time = result.run["wall_time"]
     full = {
         "create": "construction_create",

@@ -133,11 +133,12 @@ impl<'a> Lines<'a> {
 
     /// `panel` with `curves` of these lines; `kind` stands behind their names.
     fn draw(&self, mut panel: Panel, curves: &[Curve], kind: &str) -> Panel {
-        for (nth, (curve, name)) in curves.iter().zip(&self.names).enumerate() {
-            let colour = match (nth, curves.len()) {
+        for (curve, name) in curves.iter().zip(&self.names) {
+            let colour = match (panel.series.len(), curves.len()) {
                 (0, 1 | 2) => Colour::Excitatory,
                 (1, 2) => Colour::Inhibitory,
-                _ => Colour::Nth(nth),
+                // Lines that were drawn before have the colours before.
+                (before, _) => Colour::Nth(before),
             };
             panel = panel.with(format!("{name}{kind}"), colour, curve.shape());
         }

@@ -37,18 +37,18 @@ pub(super) fn phases(record: &RunRecord) -> Option<Figure> {
     let outcome = record.outcome.as_ref()?;
     let ranks = record.provenance.ranks;
     let (stacks, shown) = stacks(outcome);
-    let which = match ranks {
-        1 => "the one rank".to_owned(),
-        _ if shown == ranks => format!("all {ranks} ranks"),
-        _ => format!("{shown} of {ranks} ranks, evenly spaced"),
+    let which = match shown == ranks {
+        true => "A bar is a rank".to_owned(),
+        false => format!("A bar is a rank; {shown} of {ranks} are shown, evenly spaced"),
     };
     Some(Figure {
         name: "phases",
         title: "Wall time by phase".to_owned(),
         caption: format!(
-            "Stacked are the phases of the loop after the warm-up, of {which}. Beneath them \
-             stand minimum, mean and maximum over all ranks, of construction, of the loop \
-             (simulate) and of its phases; what took no time has no place on that axis."
+            "{which}. Together the phases are the loop after the warm-up; the rest is what no phase \
+             accounts for, such as snapshots of the weights. Below: minimum, mean and maximum \
+             over all ranks, of construction (create, connect, prepare), of the loop (simulate) \
+             and of its phases; what took no time has no place on a logarithmic axis."
         ),
         rows: vec![vec![stacks], vec![spreads(&outcome.wall_time)]],
     })
@@ -70,8 +70,15 @@ fn stacks(outcome: &Outcome) -> (Panel, usize) {
         panel = panel.with(name, Colour::Nth(nth), Shape::Bars { at, low, high });
         low = next;
     }
-    panel.y.range.1 = end_above(low.into_iter().fold(0.0, f64::max));
-    (panel, ranks.len())
+    let whole = low
+        .iter()
+        .zip(&ranks)
+        .map(|(sum, rank)| sum.max(rank.simulate));
+    let high: Vec<f64> = whole.collect();
+    panel.y.range.1 = end_above(high.iter().copied().fold(0.0, f64::max));
+    let at = (0..ranks.len()).map(|place| place as f64).collect();
+    let rest = Shape::Bars { at, low, high };
+    (panel.with("rest", Colour::Reference, rest), ranks.len())
 }
 
 /// Minimum, mean and maximum of construction and of the phases.
