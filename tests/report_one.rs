@@ -226,7 +226,7 @@ fn rates_and_irregularity_are_those_of_the_spikes() {
         let cvs: Vec<f64> = trains.iter().filter_map(cv_of).collect();
         let (edges, values) = bins(&cv.rows[0][0], name);
         assert_close(values, &shares(edges, &cvs, cvs.len()));
-        let have = format!("{} of {recorded} {name} ones", cvs.len());
+        let have = format!("{} of {recorded} {name} neurons", cvs.len());
         assert!(cv.caption.contains(&have), "{have}: {}", cv.caption);
     }
     let which = "all 240 excitatory and the first 10 of 60 inhibitory neurons";
@@ -301,7 +301,7 @@ fn weights_are_those_of_the_snapshots() {
                 assert!(figure.caption.contains(said), "{said}: {}", figure.caption);
             }
         }
-        let total = format!("all {} synapses", result.weights().len());
+        let total = format!("all {} recorded synapses", result.weights().len());
         let caption = figure.caption.replace(',', "");
         assert!(caption.contains(&total), "{total}: {caption}");
         assert!(end.is_some() || largest < panel.x.range.1);

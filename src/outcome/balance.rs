@@ -67,6 +67,30 @@ impl<T> Phases<T> {
         record: Phase::Record,
     };
 
+    /// Their names in the order in which they are shown: what computes comes first.
+    pub const NAMES: [&'static str; 7] = [
+        "update",
+        "deliver",
+        "synchronize",
+        "collocate",
+        "communicate",
+        "receive",
+        "record",
+    ];
+
+    /// All of them in the order of [`NAMES`](Self::NAMES).
+    pub fn named(self) -> [T; 7] {
+        [
+            self.update,
+            self.deliver,
+            self.synchronize,
+            self.collocate,
+            self.communicate,
+            self.receive,
+            self.record,
+        ]
+    }
+
     /// `of` each of them.
     pub fn map<U>(self, mut of: impl FnMut(T) -> U) -> Phases<U> {
         Phases {

@@ -105,41 +105,20 @@ pub(super) fn figures(runs: &[Run]) -> [Figure; 2] {
     [real_time_factor(&bars), memory(&bars)]
 }
 
-/// Stacked, from the bottom; a phase has the colour of its place.
-const PHASES: [(&str, Colour); 8] = [
-    ("update", Colour::Nth(0)),
-    ("deliver", Colour::Nth(1)),
-    ("synchronize", Colour::Nth(2)),
-    ("collocate", Colour::Nth(3)),
-    ("communicate", Colour::Nth(4)),
-    ("receive", Colour::Nth(5)),
-    ("record", Colour::Nth(6)),
-    ("rest", Colour::Reference),
-];
+/// The phases, stacked from the bottom, each with the colour of its place, and the rest.
+fn phases() -> [(&'static str, Colour); 8] {
+    std::array::from_fn(|nth| match Phases::<f64>::NAMES.get(nth) {
+        Some(name) => (*name, Colour::Nth(nth)),
+        None => ("rest", Colour::Reference),
+    })
+}
 
 fn real_time_factor(bars: &Bars) -> Figure {
-    let panel = bars.stacked("wall time / model time", PHASES, |run| {
-        let &Phases {
-            update,
-            deliver,
-            synchronize,
-            collocate,
-            communicate,
-            receive,
-            record,
-        } = &run.outcome.wall_time.phases;
-        let phases = [
-            update,
-            deliver,
-            synchronize,
-            collocate,
-            communicate,
-            receive,
-            record,
-        ]
-        .map(|seconds| seconds.mean * 1000.0 / run.outcome.model_time_ms);
-        let rest = run.outcome.real_time_factor - phases.iter().sum::<f64>();
-        let [a, b, c, d, e, f, g] = phases;
+    let panel = bars.stacked("wall time / model time", phases(), |run| {
+        let phases = run.outcome.wall_time.phases.named();
+        let [a, b, c, d, e, f, g] =
+            phases.map(|seconds| seconds.mean * 1000.0 / run.outcome.model_time_ms);
+        let rest = run.outcome.real_time_factor - (a + b + c + d + e + f + g);
         [a, b, c, d, e, f, g, rest.max(0.0)]
     });
     Figure {

@@ -146,13 +146,16 @@ fn note(seen: &[Seen], window: Window, all: Window, dt: Ms, spikes: usize) -> St
     });
     let length = short(window.length(dt).0 / 1000.0);
     let time = match window == all {
-        true => format!("over all {length} s that were recorded"),
+        true => format!("in all {length} s recorded"),
         false => format!(
-            "over the last {length} s, for there are {} spikes in all",
+            "in the last {length} s (there are {} spikes in all)",
             grouped(spikes)
         ),
     };
-    format!("Counted are {} neurons, {time}.", listed(neurons))
+    format!(
+        "The distributions are over {} neurons, {time}.",
+        listed(neurons)
+    )
 }
 
 /// One or two things in words.
@@ -177,9 +180,9 @@ fn activity(results: &Results, seen: &[Seen], within: Window) -> Result<Figure> 
         name: "activity",
         title: "Activity".to_owned(),
         caption: format!(
-            "The raster shows {} spikes of {} neurons from {} to {} ms, a row a neuron, the \
-             excitatory ones lowest; they are evenly spaced among those recorded. Beneath it \
-             stands the mean rate of all recorded neurons in bins of {} ms.",
+            "The raster shows {} spikes of {} neurons from {} to {} ms. A row is a neuron, \
+             excitatory ones at the bottom; they are evenly spaced among those recorded. Below: \
+             the mean rate of all recorded neurons, in bins of {} ms.",
             grouped(dots.iter().map(Vec::len).sum::<usize>()),
             listed(rows),
             short(from),
@@ -300,8 +303,7 @@ fn rates(seen: &[Seen], length: Ms, note: &str) -> Figure {
         name: "rates",
         title: "Rates of single neurons".to_owned(),
         caption: format!(
-            "{note} The mean is {}. Bins are {} spikes/s wide, each for {} possible number{} of \
-             spikes.",
+            "{note} The mean is {}. Bins are {} spikes/s wide, as wide as {} spike{} in that time.",
             listed(means),
             short(per_second(spikes)),
             spikes,
@@ -327,12 +329,12 @@ fn cvs(seen: &[Seen], note: &str) -> Option<Figure> {
     let have = all.iter().map(|(seen, cvs)| {
         let neurons = seen.activity.neurons();
         let (have, neurons) = (grouped(cvs.len()), grouped(neurons));
-        format!("{have} of {neurons} {} ones", seen.name())
+        format!("{have} of {neurons} {} neurons", seen.name())
     });
     let caption = format!(
-        "{note} The coefficient of variation (CV) of the intervals between a neuron's spikes \
-         needs three of them; {} have one. A Poisson process has a CV of 1, a clock one of 0. \
-         Bins are {} wide.",
+        "{note} The coefficient of variation (CV) is the standard deviation of the intervals \
+         between a neuron's spikes over their mean. It takes three spikes: {} have one. That of \
+         a Poisson process is 1, that of a clock 0. Bins are {} wide.",
         listed(have),
         short(width)
     );

@@ -8,30 +8,6 @@ use crate::outcome::{Outcome, Phases, RunRecord, WallTime};
 /// Ranks shown one by one, at most.
 const RANKS: usize = 32;
 
-/// The phases in the order in which they are stacked …
-const PHASES: [&str; 7] = [
-    "update",
-    "deliver",
-    "synchronize",
-    "collocate",
-    "communicate",
-    "receive",
-    "record",
-];
-
-/// … and something of each.
-fn in_order<T>(phases: Phases<T>) -> [T; 7] {
-    [
-        phases.update,
-        phases.deliver,
-        phases.synchronize,
-        phases.collocate,
-        phases.communicate,
-        phases.receive,
-        phases.record,
-    ]
-}
-
 /// Wall time by phase: of single ranks, and how it is spread over all of them.
 pub(super) fn phases(record: &RunRecord) -> Option<Figure> {
     let outcome = record.outcome.as_ref()?;
@@ -62,8 +38,8 @@ fn stacks(outcome: &Outcome) -> (Panel, usize) {
     let time = Axis::linear("wall time (s)", 0.0, 1.0);
     let mut panel = Panel::new(Axis::names("rank", names), time).titled("Ranks");
     let mut low = vec![0.0; ranks.len()];
-    for (nth, name) in PHASES.into_iter().enumerate() {
-        let took = ranks.iter().map(|rank| in_order(rank.phases)[nth].total);
+    for (nth, name) in Phases::<f64>::NAMES.into_iter().enumerate() {
+        let took = ranks.iter().map(|rank| rank.phases.named()[nth].total);
         let high: Vec<f64> = low.iter().zip(took).map(|(low, took)| low + took).collect();
         let at = (0..ranks.len()).map(|place| place as f64).collect();
         let next = high.clone();
@@ -89,7 +65,11 @@ fn spreads(wall_time: &WallTime) -> Panel {
         ("prepare", wall_time.communicate_prepare),
         ("simulate", wall_time.simulate),
     ];
-    all.extend(PHASES.into_iter().zip(in_order(wall_time.phases)));
+    all.extend(
+        Phases::<f64>::NAMES
+            .into_iter()
+            .zip(wall_time.phases.named()),
+    );
     let of = |part: fn(&Spread) -> f64| all.iter().map(|(_, spread)| part(spread)).collect();
     let shape = Shape::Spreads {
         at: (0..all.len()).map(|place| place as f64).collect(),

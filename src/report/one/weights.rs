@@ -102,8 +102,7 @@ fn distributions(snapshots: &[Snapshot], most: usize) -> Result<[Figure; 2]> {
         at_each(snapshots, published.iter().map(fraction))
     };
     let counted = format!(
-        "{} Densities are those of all of them; the fraction at exactly 0, which no bin holds, \
-         is {}.",
+        "{} The fraction at exactly 0, which is in no bin, is {}.",
         counted(&snapshots[0].weights, most),
         part(|all| all.zeros)
     );
@@ -164,10 +163,10 @@ fn histograms(
 fn counted(weights: &Weights, most: usize) -> String {
     let all = grouped(weights.synapses());
     match weights.values(most).one_in() {
-        1 => format!("Counted are all {all} synapses that were recorded."),
+        1 => format!("The densities are of all {all} recorded synapses."),
         one_in => format!(
-            "Counted is one in {one_in} of the {all} synapses that were recorded, in evenly \
-             spaced stretches."
+            "The densities are of one in {one_in} of the {all} recorded synapses, in evenly \
+             spaced stretches of the file."
         ),
     }
 }
@@ -225,9 +224,9 @@ fn matrices(snapshots: &[Snapshot]) -> Result<Figure> {
         name: "matrices",
         title: "Weight matrices".to_owned(),
         caption: format!(
-            "The weights are those from {words}. Several synapses of one pair are summed; pairs \
-             without a synapse are blank, and those whose weights are exactly 0 have a dot. Every \
-             panel has a colour scale of its own."
+            "Weights from {words}. Several synapses of one pair are summed; pairs without a \
+             synapse are blank, and those whose weights are exactly 0 have a dot. Each panel has \
+             its own scale of colours, a logarithmic one."
         ),
         rows: vec![panels],
     })
@@ -323,8 +322,8 @@ fn histograms_over_time(over_time: &WeightsOverTime) -> Option<Figure> {
         title: "Weights over time".to_owned(),
         caption: format!(
             "The colours show the density of {} weights ({counted}) in bins of {} pA, at {} \
-             times from {} to {} s; they are blank where there are none. Beneath them stand the \
-             fractions that no bin holds.",
+             times from {} to {} s, on a logarithmic scale; where there is none it is blank. Below: the \
+             fractions of weights that are in no bin.",
             grouped(total(last)),
             short(edges[1] - edges[0]),
             samples.len(),
@@ -388,8 +387,8 @@ fn trajectories(over_time: &WeightsOverTime) -> Option<Figure> {
         name: "trajectories",
         title: "Weights of single synapses".to_owned(),
         caption: format!(
-            "The lines are {} of the {} synapses that were followed, evenly spaced and named by \
-             source and target, at {} times.",
+            "Weights of {} of the {} synapses that were followed, evenly spaced among these and \
+             named by source and target, at {} times.",
             chosen.len(),
             grouped(followed.len()),
             samples.len()
