@@ -35,7 +35,8 @@ fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     written
 }
 
-/// An error that names `option` where there is something at `path` already and not `force`.
+/// An error that names `option` where no file can be put at `path`: it is a directory or in none,
+/// or there is something already and not `force`.
 ///
 /// # Errors
 /// That.
@@ -44,6 +45,15 @@ pub fn refuse_existing(option: &str, path: &Path, force: bool) -> Result<()> {
     if path.is_dir() {
         return Err(Error::input(format!(
             "{option} {path_shown}: is a directory"
+        )));
+    }
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        let folder = folder.display();
+        return Err(Error::input(format!(
+            "{option} {path_shown}: there is no directory {folder}"
         )));
     }
     if !force && path.exists() {

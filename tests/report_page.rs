@@ -233,8 +233,11 @@ fn where_nothing_can_be_written_nothing_is_left() {
     let trial = Trial::new();
     let result = text(trial.result.path());
     let nowhere = trial.desk.path().join("nowhere/page.html");
-    let ended = report(&[result, "-o", text(&nowhere)]).expect(1);
-    trial.ends(ended, &format!("{}: cannot write", nowhere.display()));
+    let ended = report(&[result, "-o", text(&nowhere)]).expect(2);
+    trial.ends(ended, &format!("-o {}: there is no dir", nowhere.display()));
+    let config = trial.desk.path().join("small.toml");
+    let ended = report(&[result, "-o", text(&trial.page()), "--png", text(&config)]).expect(2);
+    trial.ends(ended, &format!("--png {}: is not a dir", config.display()));
     let ended = report(&[result, "-o", result]).expect(2);
     trial.ends(ended, &format!("-o {result}: is a directory"));
 

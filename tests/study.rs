@@ -18,6 +18,9 @@ use common::{
 
 const LIMIT: Duration = Duration::from_secs(120);
 
+/// The last line of a study of which there is something to see.
+const WRITTEN: &str = "study: written results/study/{report.html,study.csv}\n";
+
 /// A config that takes some milliseconds.
 const NET: &str = "[network]\nN = 300\nK = 30\n[simulation]\nT = 100.0\n[record]\nn_rec = 10\n";
 
@@ -217,11 +220,11 @@ fn bad_studies_end_in_one_line_before_anything_starts() {
         ),
         (
             "[set]\nnetwork.Kk = 1",
-            "study.toml: run run: --set: [network] unknown key \"Kk\", did you mean \"K\"?",
+            "study.toml: run run: [network] unknown key \"Kk\", did you mean \"K\"?",
         ),
         (
             "[axes]\nnetwork.K = [30, 30.5]",
-            "study.toml: run K30.5: --set: [network] K = 30.5: must be an integer 0 … 4294967295",
+            "study.toml: run K30.5: [network] K = 30.5: must be an integer 0 … 4294967295",
         ),
         (
             "[axes]\nnetwork.K = 30",
@@ -277,7 +280,7 @@ fn bad_studies_end_in_one_line_before_anything_starts() {
         ),
         (
             "[set]\nnetwork.N = 0",
-            "study.toml: run run: --set: [network] N = 0: must be an integer 1 … 4294967295",
+            "study.toml: run run: [network] N = 0: must be an integer 1 … 4294967295",
         ),
     ] {
         room.study(study);
@@ -321,8 +324,9 @@ fn runs_get_what_the_study_says_and_leave_it_in_table_and_csv() {
     );
     let ended = room.conduct(&[]).expect(0);
     let told: Vec<&str> = ended.stderr.lines().collect();
-    assert_eq!(told[0], "study: 4 runs: 0 done, 0 queued, 4 to do");
-    assert_eq!(told.len(), 5, "{told:?}");
+    assert_eq!(told[0], "study: 4 runs: 0 done, 4 to do");
+    assert_eq!(told.len(), 6, "{told:?}");
+    assert_eq!(told[5], WRITTEN.trim_end());
     assert!(
         told[2].starts_with("study: 2/4 iaf_psc_alpha_ranks2: "),
         "{told:?}"
@@ -493,7 +497,7 @@ fn a_study_that_was_killed_goes_on_where_it_was() {
     assert_eq!(states, ["done", "stopped", "new"], "{list}");
 
     let ended = room.conduct(&[]).expect(0);
-    let told = "study: 3 runs: 1 done, 0 queued, 2 to do\n";
+    let told = "study: 3 runs: 1 done, 2 to do\n";
     assert!(ended.stderr.starts_with(told), "{}", ended.stderr);
     let after = room.times();
     assert_eq!(after[first], before);
@@ -511,7 +515,10 @@ fn a_study_that_was_killed_goes_on_where_it_was() {
     read_run(&room.run(third));
 
     let ended = room.conduct(&[]).expect(0);
-    assert_eq!(ended.stderr, "study: 3 runs: 3 done, 0 queued, 0 to do\n");
+    assert_eq!(
+        ended.stderr,
+        format!("study: 3 runs: 3 done, 0 to do\n{WRITTEN}")
+    );
     assert_eq!(ended.stdout.lines().count(), 4, "{}", ended.stdout);
     assert_eq!(room.times(), after);
 }
@@ -608,7 +615,7 @@ fn results_of_other_parameters_are_not_taken_for_these() {
         assert_eq!(room.times(), before, "nothing was started");
     }
     let list = room.conduct(&["--list"]).expect(0).stdout;
-    assert!(list.contains("seed2    2 x 1  other "), "{list}");
+    assert!(list.contains("seed2    2 x 1  differs "), "{list}");
     room.conduct(&["-q", "--force"]).expect(0);
     assert_eq!(read_run(&room.run("seed2"))["provenance"]["ranks"], 2);
     assert_eq!(room.times()["seed1"], before["seed1"]);
@@ -729,12 +736,18 @@ fn slurm_gets_what_is_neither_done_nor_queued() {
     do_job(&room, "ranks2", 2);
     fs::write(room.at("queue"), "103 PENDING\n102 COMPLETING\n7 RUNNING\n").expect("written");
     let ended = study(&["--slurm"]).expect(0);
-    assert_eq!(ended.stderr, "study: 3 runs: 1 done, 2 queued, 0 to do\n");
+    assert_eq!(
+        ended.stderr,
+        format!("study: 3 runs: 1 done, 2 queued, 0 to do\n{WRITTEN}")
+    );
     let list = study(&["--list"]).expect(0).stdout;
     assert!(list.contains("5 x 1  pending "), "{list}");
     // Nor is it run here what Slurm has.
     let ended = study(&[]).expect(0);
-    assert_eq!(ended.stderr, "study: 3 runs: 1 done, 2 queued, 0 to do\n");
+    assert_eq!(
+        ended.stderr,
+        format!("study: 3 runs: 1 done, 2 queued, 0 to do\n{WRITTEN}")
+    );
 
     // The third has gone without a result.
     fs::write(room.at("queue"), "").expect("written");
@@ -742,8 +755,11 @@ fn slurm_gets_what_is_neither_done_nor_queued() {
     let ended = study(&["--slurm"]).expect(0);
     assert_eq!(
         ended.stderr,
-        "study: 3 runs: 2 done, 0 queued, 1 to do\n\
-         study: ranks5: job 104, failed before: slurmstepd: error: *** JOB 103 CANCELLED\n"
+        format!(
+            "study: 3 runs: 2 done, 0 queued, 1 to do\n\
+             study: ranks5: job 104, failed before: slurmstepd: error: *** JOB 103 CANCELLED\n\
+             {WRITTEN}"
+        )
     );
     assert_eq!(ended.stdout.lines().count(), 3, "{}", ended.stdout);
     let rows = read_csv(&room.at("results/study/study.csv"));

@@ -67,7 +67,13 @@ pub(super) fn run(comm: &Comm, arguments: &StudyArguments) -> Result<()> {
         }
     };
     let conclusion = study.conduct(place, arguments.force, &mut say)?;
-    print(&conclusion.table.unwrap_or_default());
+    if let Some(table) = &conclusion.table {
+        print(table);
+        say(&format!(
+            "written {}",
+            study.out().join("{report.html,study.csv}").display()
+        ));
+    }
     for (name, why) in &conclusion.failed {
         let _ = writeln!(stderr(), "stdp-hpc: {name} failed: {why}");
     }

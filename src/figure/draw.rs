@@ -264,12 +264,18 @@ fn draw_legend<B: DrawingBackend>(
     let style = style.pos(Pos::new(HPos::Left, VPos::Center));
     let (left, end) = (pen.px(70), area.dim_in_pixel().0 as i32);
     let (square, line) = (pen.px(10), pen.px(17));
+    let most = area.dim_in_pixel().1 as i32 * 2 / 5;
     let mut x = left;
     for series in legend {
         let width = area.estimate_text_size(&series.name, &style)?.0 as i32;
         let needed = square + pen.px(5) + width;
         if x > left && x + needed > end {
             (x, y) = (left, y + line);
+        }
+        if y > most {
+            // A legend that leaves no room for what it explains is no help; the pointer tells names.
+            area.draw_text("…", &style, (x, y + square / 2))?;
+            break;
         }
         let top = y + pen.px(2);
         let colour = series.colour.pair().light;

@@ -7,6 +7,7 @@ mod many;
 mod one;
 mod page;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -37,7 +38,10 @@ pub fn write(
     files::refuse_existing("-o", output, force)?;
     let mut found = Vec::new();
     for directory in directories {
-        find(directory, &mut found)?;
+        let of_file = directory
+            .parent()
+            .filter(|_| directory.ends_with("run.json"));
+        find(of_file.unwrap_or(directory), &mut found)?;
     }
     let runs: Vec<RunRecord> = found
         .iter()
@@ -82,10 +86,16 @@ pub fn figures_of_run(directory: &Path) -> Result<Vec<Figure>> {
 fn find(directory: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
     let fault = |what: String| Error::input(format!("{}: {what}", directory.display()));
     if directory.join("run.json").exists() {
-        found.push(directory.to_owned());
+        // Named twice, or within a directory that is named too, it is one result.
+        let place = fs::canonicalize(directory).ok();
+        if !found
+            .iter()
+            .any(|other| fs::canonicalize(other).ok() == place)
+        {
+            found.push(directory.to_owned());
+        }
         return Ok(());
     }
-    let before = found.len();
     let entries =
         fs::read_dir(directory).map_err(|error| fault(format!("cannot be read: {error}")))?;
     let mut inner: Vec<PathBuf> = entries
@@ -93,11 +103,12 @@ fn find(directory: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
         .filter(|path| path.is_dir())
         .collect();
     inner.sort();
-    for path in inner {
-        // That one of many holds none is no fault.
-        let _ = find(&path, found);
-    }
-    match found.len() > before {
+    // That one of many holds none is no fault.
+    let held = inner
+        .iter()
+        .filter(|path| find(path, found).is_ok())
+        .count();
+    match held > 0 {
         true => Ok(()),
         false => Err(fault(
             "holds no result of stdp-hpc: there is no run.json".to_owned(),
@@ -115,26 +126,31 @@ fn page_of_one(run: &RunRecord) -> Result<(String, Vec<Figure>)> {
     let mut page = Page::new(
         &title,
         &format!(
-            "{}, {} rank(s) × {} thread(s) on {}, {}",
+            "{}, {} rank(s) × {} thread(s) on {}, {}, {} ({})",
             run.parameter(["neuron", "model"]).as_str().unwrap_or("?"),
             provenance.ranks,
             provenance.threads,
             provenance.host,
-            provenance.date
+            provenance.date,
+            provenance.program,
+            provenance.commit
         ),
     );
     match (&run.outcome, &run.error) {
         (Some(outcome), _) => page.headline(&headline(outcome)),
         (None, Some(error)) => page.warn(&format!("This run has failed: {error}")),
-        (None, None) => page.warn(&format!(
-            "This run is {}: the figures show what its files hold.",
-            run.status
-        )),
+        (None, None) => page.warn(
+            "This run has not come to its end: it goes on, or was stopped. The figures show what \
+             its files held.",
+        ),
     }
     for figure in &figures {
         page.figure(figure, FOLDED.contains(&figure.name));
     }
-    page.folded("parameters", "All parameters", &run.parameters);
+    let dt = run.parameter(["simulation", "dt"]);
+    let parameters =
+        format!("All parameters (T, presim, at, every, t_ref and delays in steps of {dt} ms)");
+    page.folded("parameters", &parameters, &run.parameters);
     page.folded("provenance", "Where this comes from", provenance);
     if let Some(outcome) = &run.outcome {
         page.folded("outcome", "All measured numbers", outcome);
@@ -145,10 +161,17 @@ fn page_of_one(run: &RunRecord) -> Result<(String, Vec<Figure>)> {
 fn page_of_many(runs: &[RunRecord]) -> (String, Vec<Figure>) {
     let figures = many::figures(runs);
     let title = format!("{} runs", runs.len());
-    let mut page = Page::new(
-        &title,
-        "The runs side by side; times and memory are measured.",
-    );
+    let mut page = Page::new(&title, &origins(runs));
+    let unfinished = runs.iter().filter(|run| run.outcome.is_none());
+    let unfinished: Vec<String> = unfinished.map(|run| name(&run.directory)).collect();
+    if !unfinished.is_empty() {
+        page.warn(&format!(
+            "{} of the {} have not come to their end, and no figure shows them: {}.",
+            unfinished.len(),
+            runs.len(),
+            unfinished.join(", ")
+        ));
+    }
     let table = many::table(runs);
     for warning in &table.warnings {
         page.warn(warning);
@@ -162,6 +185,23 @@ fn page_of_many(runs: &[RunRecord]) -> (String, Vec<Figure>) {
         page.folded("", &title, &run.parameters);
     }
     (page.html(&title), figures)
+}
+
+/// Programs, machines and days that runs come from.
+fn origins(runs: &[RunRecord]) -> String {
+    let each = |of: &dyn Fn(&RunRecord) -> String| {
+        let all: BTreeSet<String> = runs.iter().map(of).collect();
+        all.into_iter().collect::<Vec<_>>().join(", ")
+    };
+    let program =
+        |run: &RunRecord| format!("{} ({})", run.provenance.program, run.provenance.commit);
+    let day = |run: &RunRecord| run.provenance.date.chars().take(10).collect();
+    format!(
+        "{} on {}, {}",
+        each(&program),
+        each(&|run| run.provenance.host.clone()),
+        each(&day)
+    )
 }
 
 /// The last part of the path that is a name.
@@ -282,9 +322,18 @@ fn write_images(directory: &Path, figures: &[Figure], force: bool) -> Result<()>
         .iter()
         .map(|figure| directory.join(format!("{}.png", figure.name)))
         .collect();
-    for path in &paths {
-        files::refuse_existing("--png", path, force)?;
+    if directory.exists() && !directory.is_dir() {
+        let directory = directory.display();
+        return Err(Error::input(format!(
+            "--png {directory}: is not a directory"
+        )));
     }
+    if directory.exists() {
+        for path in &paths {
+            files::refuse_existing("--png", path, force)?;
+        }
+    }
+
     fs::create_dir_all(directory).map_err(|error| {
         Error::run(format!(
             "--png {}: cannot create the directory: {error}",

@@ -91,6 +91,11 @@ impl Study {
         })
     }
 
+    /// The directory of all that it leaves.
+    pub fn out(&self) -> &Path {
+        &self.out
+    }
+
     /// The runs: name, ranks x threads, state, what is set; a line each.
     ///
     /// # Errors
@@ -107,7 +112,7 @@ impl Study {
                 State::Queued(state) => state.to_lowercase(),
                 State::Stopped => "stopped".to_owned(),
                 State::Done(_) => "done".to_owned(),
-                State::Other(_) => "other".to_owned(),
+                State::Other(_) => "differs".to_owned(),
             };
             let (name, set) = (&run.name, run.overrides.join(" "));
             writeln!(list, "{name:<width$}  {split:>7}  {state:<9}  {set}").expect("memory");
@@ -141,9 +146,11 @@ impl Study {
         }
         let of = self.runs.len();
         let left = to_do.len();
-        say(&format!(
-            "{of} runs: {done} done, {queued} queued, {left} to do"
-        ));
+        let queued = match (queued, place) {
+            (0, Place::Here) => String::new(),
+            _ => format!(" {queued} queued,"),
+        };
+        say(&format!("{of} runs: {done} done,{queued} {left} to do"));
         let failed = match place {
             Place::Here => local::work(self, &to_do, force, &lock, say),
             Place::Slurm => slurm::submit(self, &to_do, force, say)?,
@@ -198,6 +205,11 @@ impl Study {
     /// The one study that is at work in OUT, and each run that it has started, holds this.
     fn lock(&self) -> Result<File> {
         let fault = |what: String| Error::input(format!("--out {}: {what}", self.out.display()));
+        if self.out.join("run.json").exists() {
+            return Err(fault(
+                "holds the result of a run: name another directory".to_owned(),
+            ));
+        }
         let path = self.out.join("lock");
         let opened = fs::create_dir_all(&self.out).and_then(|()| File::create(&path));
         let lock = opened.map_err(|error| fault(format!("cannot write there: {error}")))?;
@@ -243,7 +255,8 @@ fn write(path: &Path, text: &str) -> Result<()> {
     files::replace(path, text.as_bytes())
 }
 
-/// Why a run failed, by what stands in its log: the program's own message, else the last line.
+/// Why a run failed, by what stands in its log: the program's own message, mpirun's, else the
+/// last line.
 fn last_words(log: &Path) -> String {
     let bytes = fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
@@ -251,6 +264,8 @@ fn last_words(log: &Path) -> String {
     let message = lines
         .clone()
         .find_map(|line| line.strip_prefix("stdp-hpc: "));
+    let mut launcher = lines.clone().filter(|line| line.starts_with("mpirun "));
+    let message = message.or_else(|| launcher.next());
     let last = message.or_else(|| lines.find(|line| line.contains(char::is_alphanumeric)));
     last.unwrap_or("it said nothing").to_owned()
 }

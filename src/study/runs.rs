@@ -129,8 +129,11 @@ impl Run {
                 _ => overrides.push(format!("{key}={value}")),
             }
         }
-        let params = Params::load(config, text, &overrides, threads, ranks)
-            .map_err(|error| format!("run {name}: {error}"))?;
+        let params = Params::load(config, text, &overrides, threads, ranks).map_err(|error| {
+            let error = error.to_string();
+            // It is not the command line that set it.
+            format!("run {name}: {}", error.trim_start_matches("--set: "))
+        })?;
         let threads = params.simulation.threads;
         count("ranks", &Value::Integer(ranks as i64), most_ranks(threads))?;
         Ok(Run {

@@ -70,8 +70,16 @@ impl Spec {
         let mut set = settings(&document.section("set")?);
         let mut axes = settings(&document.section("axes")?);
         if quick {
-            merge(&mut set, settings(&document.section("quick.set")?));
-            merge(&mut axes, settings(&document.section("quick.axes")?));
+            let quick = [
+                document.section("quick.set")?,
+                document.section("quick.axes")?,
+            ];
+            let [quick_set, quick_axes] = quick.map(|table| settings(&table));
+            if quick_set.is_empty() && quick_axes.is_empty() {
+                return Err(fault("has no [quick], which --quick asks for".to_owned()));
+            }
+            merge(&mut set, quick_set);
+            merge(&mut axes, quick_axes);
         }
         let axes = arrange(axes).map_err(fault)?;
         let points = axes.iter().map(|axis| &axis[0]);

@@ -125,8 +125,8 @@ fn real_time_factor(bars: &Bars) -> Figure {
         name: "real_time_factor",
         title: "Real-time factor by phase".into(),
         caption: format!(
-            "A bar is as high as the real-time factor, which the slowest rank sets; phases are \
-             means over the ranks, and the rest is what these leave of it.{}",
+            "The height of a bar is the real-time factor, set by the slowest rank. Phases are means \
+             over the ranks; the rest is what remains.{}",
             bars.said
         ),
         rows: vec![vec![panel]],
@@ -183,9 +183,9 @@ fn memory(bars: &Bars) -> Figure {
         name: "memory",
         title: "Memory of a rank".into(),
         caption: format!(
-            "Bars are means over the ranks of what structures hold, construction and recording at \
-             their largest, on top of the program before construction; marks are the peak of \
-             resident memory, mean, minimum and maximum over the ranks.{}",
+            "Bars are means over the ranks: from the bottom the program before it builds anything, \
+             then its structures, construction and recording at their largest. Dots and lines: \
+             mean, minimum and maximum over the ranks of the peak of resident memory.{}",
             bars.said
         ),
         rows: vec![vec![panel.with("peak", Colour::Inhibitory, peaks)]],

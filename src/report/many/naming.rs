@@ -103,6 +103,10 @@ fn common(runs: &[Run]) -> Attributes {
 fn attributes(run: &Run) -> Attributes {
     let (ranks, threads) = run.split();
     let of = |table, key| run.record.parameter([table, key]);
+    let of_steps = |key| {
+        let [steps, dt] = [key, "dt"].map(|key| of("simulation", key).as_f64().unwrap_or(f64::NAN));
+        steps * dt
+    };
     let per_core = run.neurons() as f64 / run.cores() as f64;
     let first = [
         ("model", run.model().to_owned()),
@@ -112,7 +116,7 @@ fn attributes(run: &Run) -> Attributes {
         ("threads", format!("R×{threads}")),
         ("ranks", format!("{ranks}×T")),
         ("K", format!("K {}", of("network", "K"))),
-        ("T", format!("T {} ms", run.outcome.model_time_ms)),
+        ("T", format!("T {} ms", of_steps("T"))),
         ("seed", format!("seed {}", of("simulation", "seed"))),
     ];
     let numbered = (0..).zip(first);

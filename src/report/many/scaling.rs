@@ -175,7 +175,7 @@ pub(super) fn over_size(series: &[Vec<Run>]) -> Option<Figure> {
         lines.left_out,
         timed.left_out,
     );
-    let time = timed.draw(over_neurons("simulation time (s)", &time), &time, "");
+    let time = timed.draw(over_neurons("wall time of the loop (s)", &time), &time, "");
     Some(Figure {
         name: "scaling",
         title: "Time, rate and weights over network size".into(),
@@ -282,12 +282,12 @@ impl Kind {
         match self {
             Kind::Weak => (
                 "weak_scaling",
-                "Weak scaling: the network grows with the cores",
+                "Weak scaling: the network grows with ranks × threads",
                 "ideally it stays as on the fewest cores",
             ),
             Kind::Strong => (
                 "strong_scaling",
-                "Strong scaling: one network on more cores",
+                "Strong scaling: one network on more ranks × threads",
                 "ideally twice the cores take half of it",
             ),
         }
@@ -317,8 +317,8 @@ pub(super) fn over_cores(series: &[Vec<Run>], kind: Kind) -> Option<Figure> {
     let times = lines.curves(|run| run.cores() as u64, |run| run.simulate());
     let (name, title, ideally) = kind.words();
     let caption = format!(
-        "The time is that of the slowest rank; {ideally} (ideal). Efficiency is the ideal time by \
-         the time taken.{}{}",
+        "The time is that of the slowest rank; {ideally} (ideal). Efficiency is the ideal time \
+         divided by the time taken.{}{}",
         repeats(&times),
         lines.left_out,
     );
@@ -360,7 +360,7 @@ fn cores_axis(curves: &[Curve]) -> Axis {
     let (low, high) = cores.fold((f64::MAX, 1.0), |(low, high), cores| {
         (cores.min(low), cores.max(high))
     });
-    Axis::doubling("cores (ranks × threads)", low / 1.08, high * 1.08)
+    Axis::doubling("ranks × threads", low / 1.08, high * 1.08)
 }
 
 fn time_panel(lines: &Lines, times: &[Curve], kind: Kind) -> Panel {
@@ -370,7 +370,7 @@ fn time_panel(lines: &Lines, times: &[Curve], kind: Kind) -> Panel {
         .collect();
     let bounds = |curve: &'_ Curve| [curve.least.clone(), curve.greatest.clone()].concat();
     let values = times.iter().flat_map(bounds).chain(ideals.concat());
-    let y = axis("simulation time (s)", values, kind == Kind::Strong);
+    let y = axis("wall time of the loop (s)", values, kind == Kind::Strong);
     let mut panel = Panel::new(cores_axis(times), y);
     for (curve, ideal) in times.iter().zip(ideals) {
         let shape = Shape::Line {

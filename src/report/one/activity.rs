@@ -239,7 +239,8 @@ fn dots_of(results: &Results, seen: &Seen, window: Window) -> Result<Vec<Dot>> {
 
 fn raster(seen: &[Seen], dots: Vec<Vec<Dot>>, time: Axis, dt: Ms) -> Panel {
     let rows: usize = seen.iter().map(|seen| seen.chosen().len()).sum();
-    let mut panel = Panel::new(time, Axis::linear("row", -1.0, rows as f64)).titled("Spikes");
+    let mut panel =
+        Panel::new(time, Axis::linear("neuron (row)", -1.0, rows as f64)).titled("Spikes");
     panel.height = 1.6;
     let mut below = 0;
     for (seen, dots) in seen.iter().zip(dots) {
@@ -284,7 +285,8 @@ fn population_rates(
 
 /// How the rates of single neurons are distributed.
 ///
-/// Rates are whole numbers of spikes by one length of time, so all bins get equally many of them.
+/// Rates are whole numbers of spikes by one length of time: bins end half-way between two of
+/// these, and get equally many each.
 fn rates(seen: &[Seen], length: Ms, note: &str) -> Figure {
     let counts = |seen: &Seen| {
         (0..seen.activity.neurons())
@@ -294,7 +296,8 @@ fn rates(seen: &[Seen], length: Ms, note: &str) -> Figure {
     let most = seen.iter().filter_map(counts).max().unwrap_or(0) as f64;
     let spikes = nice((most / BINS).max(1.0));
     let per_second = |spikes: f64| spikes / length.0 * 1000.0;
-    let edges: Vec<f64> = edges(spikes, most).into_iter().map(per_second).collect();
+    let edges = edges(spikes, most + 0.5).into_iter();
+    let edges: Vec<f64> = edges.map(|count| per_second(count - 0.5)).collect();
     let means = seen.iter().map(|seen| {
         let mean = seen.activity.rate().unwrap_or(0.0);
         format!("{} spikes/s ({})", short(mean), seen.name())
