@@ -20,7 +20,7 @@
   const nearest = (distances) => {
     let best = -1;
     distances.forEach((distance, k) => {
-      if (!(distance >= (best < 0 ? Infinity : distances[best]))) best = k;
+      if (distance < (best < 0 ? Infinity : distances[best])) best = k;
     });
     return best;
   };
