@@ -103,7 +103,8 @@ impl Page {
         leaves(&value, "", &mut rows);
         let (title, table) = (escape(title), table("", &["key", "value"], &rows));
         self.add(&format!(
-            "<details id=\"{id}\">\n<summary>{title}</summary>\n<div class=\"scroll\">{table}</div>\n</details>"
+            "<details{}>\n<summary>{title}</summary>\n<div class=\"scroll\">{table}</div>\n</details>",
+            attribute(id)
         ));
     }
 
@@ -144,11 +145,15 @@ fn table(id: &str, header: &[&str], rows: &[impl AsRef<[String]>]) -> String {
     }
     let mut html = row("th", header);
     html.extend(rows.iter().map(|cells| row("td", cells.as_ref())));
-    let id = match id {
+    format!("<table{}>\n{html}</table>", attribute(id))
+}
+
+/// The attribute `id`, which may be left out but not empty.
+fn attribute(id: &str) -> String {
+    match id {
         "" => String::new(),
         id => format!(" id=\"{id}\""),
-    };
-    format!("<table{id}>\n{html}</table>")
+    }
 }
 
 /// Text that cannot be taken for markup.
