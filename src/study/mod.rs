@@ -12,7 +12,7 @@ mod spec;
 mod table;
 
 use std::fmt::Write as _;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf, absolute};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -215,13 +215,18 @@ impl Study {
         let lock = opened.map_err(|error| fault(format!("cannot write there: {error}")))?;
         let begun = Instant::now();
         // A run needs a moment to end with a study that was killed.
-        while lock.try_lock().is_err() {
-            if begun.elapsed() > Duration::from_secs(5) {
-                return Err(fault("another study is at work there".to_owned()));
+        loop {
+            match lock.try_lock() {
+                Ok(()) => return Ok(lock),
+                Err(TryLockError::Error(error)) => {
+                    return Err(fault(format!("cannot be locked: {error}")));
+                }
+                Err(TryLockError::WouldBlock) if begun.elapsed() > Duration::from_secs(5) => {
+                    return Err(fault("another study is at work there".to_owned()));
+                }
+                Err(TryLockError::WouldBlock) => sleep(Duration::from_millis(50)),
             }
-            sleep(Duration::from_millis(50));
         }
-        Ok(lock)
     }
 
     /// Where the result of `run` goes.
