@@ -290,6 +290,11 @@ fn bad_studies_end_in_one_line_before_anything_starts() {
         assert_eq!(said.lines().count(), 1, "{said}");
         assert!(!room.at("results").exists(), "{study}");
     }
+    let name = "a".repeat(200);
+    room.study(&format!("[axes]\nneuron.initial = [\"{name}\"]"));
+    let said = room.conduct(&[]).expect(2).stderr;
+    let message = format!("a run is named initial{name}: must have at most 200 characters");
+    assert!(said.contains(&message), "{said}");
     room.0.config("study", "[axes]\nranks = [1]\n");
     let said = room.conduct(&[]).expect(2).stderr;
     let message = "stdp-hpc: study.toml: [study] config is missing: the path of a config\n";

@@ -17,6 +17,9 @@ use super::spec::{Setting, Spec};
 /// The most runs that are taken for meant.
 const MOST_RUNS: usize = 10_000;
 
+/// The longest name of a run (characters): file systems take 255, and files are named `NAME.…`.
+const LONGEST_NAME: usize = 200;
+
 /// One run of a study.
 pub struct Run {
     /// Names its directory, log and job: unlike any other of the study, and the same as long as
@@ -35,7 +38,8 @@ pub struct Run {
 /// All runs of `spec`, the study file at `file`, of its config at `config`.
 ///
 /// # Errors
-/// If one of them would be refused, two would be named alike, or there are too many.
+/// If one of them would be refused, two would be named alike, a name is too long, or there are
+/// too many.
 pub(super) fn expand(file: &Path, spec: &Spec, config: &Path) -> Result<Vec<Run>> {
     let fault = |what: String| Error::input(format!("{}: {what}", file.display()));
     let lengths = spec.axes.iter().map(Vec::len);
@@ -58,6 +62,12 @@ pub(super) fn expand(file: &Path, spec: &Spec, config: &Path) -> Result<Vec<Run>
                 1 => name.clone(),
                 _ => format!("{name}_repeat{repeat}"),
             };
+            if name.len() > LONGEST_NAME {
+                return Err(fault(format!(
+                    "a run is named {name}: must have at most {LONGEST_NAME} characters, values \
+                     of [axes] are part of it"
+                )));
+            }
             if !names.insert(name.clone()) {
                 return Err(fault(format!(
                     "two runs are named {name}: values must differ, and not in marks alone"
