@@ -24,7 +24,7 @@ use page::{Fact, Page};
 /// Writes the page of the runs whose results lie in `directories`, or anywhere in them, to
 /// `output`, and its figures as PNG files to the directory `png`.
 ///
-/// Cost: each file is read once, in blocks; of spikes and weights beyond some 10⁸ a sample is.
+/// Cost: of several runs only run.json is read; of one all files are, see [`figures_of_run`].
 ///
 /// # Errors
 /// If there is no result, one cannot be read, or a file cannot be written; if one is there
@@ -72,8 +72,8 @@ pub fn write(
 /// # Ok::<(), stdp_hpc::error::Error>(())
 /// ```
 ///
-/// Cost: reads at most some 2·10⁸ spikes and 10⁸ weights of each of two snapshots, in blocks;
-/// memory 32 bytes a recorded neuron.
+/// Cost: reads at most some 2·10⁸ spikes and 10⁸ weights of each of two snapshots, these twice,
+/// in blocks; memory 32 bytes a recorded neuron.
 ///
 /// # Errors
 /// If a file that the run wrote is missing or cannot be read, is not of this run, or holds what
