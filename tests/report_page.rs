@@ -4,6 +4,7 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -197,6 +198,29 @@ fn results_that_are_missing_foreign_or_cut_are_named() {
     let nowhere = trial.desk.path().join("nowhere");
     let what = format!("{}: cannot be read", nowhere.display());
     trial.refuses(&nowhere, &what);
+}
+
+#[test]
+fn a_result_counts_once_whatever_links_lead_to_it() {
+    let trial = Trial::new();
+    let (desk, page) = (trial.desk.path(), trial.page());
+    let folder = desk.join("folder");
+    fs::create_dir(&folder).expect("a directory");
+    // Two links to itself: paths without end that double at every step.
+    for link in ["itself", "again"] {
+        symlink(&folder, folder.join(link)).expect("a link");
+    }
+    let what = format!("{}: holds no result", folder.display());
+    trial.refuses(&folder, &what);
+    symlink(trial.result.path(), folder.join("latest")).expect("a link");
+    let (folder, result) = (text(&folder), text(trial.result.path()));
+    report(&[folder, result, result, "-o", text(&page)]).expect(0);
+    let html = fs::read_to_string(&page).expect("a page");
+    let figure = |name: &str| html.contains(&format!("<figure id=\"{name}\""));
+    assert!(
+        figure("activity") && !figure("memory"),
+        "not that of one run"
+    );
 }
 
 #[test]

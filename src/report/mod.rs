@@ -7,7 +7,7 @@ mod many;
 mod one;
 mod page;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -36,12 +36,17 @@ pub fn write(
     force: bool,
 ) -> Result<()> {
     files::refuse_existing("-o", output, force)?;
-    let mut found = Vec::new();
+    let (mut found, mut seen) = (Vec::new(), HashSet::new());
     for directory in directories {
         let of_file = directory
             .parent()
             .filter(|_| directory.ends_with("run.json"));
-        find(of_file.unwrap_or(directory), &mut found)?;
+        let directory = match of_file {
+            Some(here) if here == Path::new("") => Path::new("."),
+            Some(parent) => parent,
+            None => directory,
+        };
+        find(directory, &mut found, &mut seen)?;
     }
     let runs: Vec<RunRecord> = found
         .iter()
@@ -82,22 +87,19 @@ pub fn figures_of_run(directory: &Path) -> Result<Vec<Figure>> {
     one::figures(&RunRecord::read(directory)?, &Results::open(directory)?)
 }
 
-/// Adds the results in `directory`: itself, or those that it holds at any depth.
-fn find(directory: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
+/// Adds the results in `directory`: itself, or those that it holds at any depth. A directory that
+/// was `seen` adds nothing: named twice, or led to by a link, it holds the same results.
+fn find(directory: &Path, found: &mut Vec<PathBuf>, seen: &mut HashSet<PathBuf>) -> Result<()> {
     let fault = |what: String| Error::input(format!("{}: {what}", directory.display()));
-    if directory.join("run.json").exists() {
-        // Named twice, or within a directory that is named too, it is one result.
-        let place = fs::canonicalize(directory).ok();
-        if !found
-            .iter()
-            .any(|other| fs::canonicalize(other).ok() == place)
-        {
-            found.push(directory.to_owned());
-        }
+    let unreadable = |error| fault(format!("cannot be read: {error}"));
+    if !seen.insert(fs::canonicalize(directory).map_err(unreadable)?) {
         return Ok(());
     }
-    let entries =
-        fs::read_dir(directory).map_err(|error| fault(format!("cannot be read: {error}")))?;
+    if directory.join("run.json").exists() {
+        found.push(directory.to_owned());
+        return Ok(());
+    }
+    let entries = fs::read_dir(directory).map_err(unreadable)?;
     let mut inner: Vec<PathBuf> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.is_dir())
@@ -106,9 +108,9 @@ fn find(directory: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
     // That one of many holds none is no fault.
     let held = inner
         .iter()
-        .filter(|path| find(path, found).is_ok())
+        .filter(|path| find(path, found, seen).is_ok())
         .count();
-    match held > 0 {
+    match held > 0 && !found.is_empty() {
         true => Ok(()),
         false => Err(fault(
             "holds no result of stdp-hpc: there is no run.json".to_owned(),
