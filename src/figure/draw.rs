@@ -9,7 +9,7 @@ use plotters::style::{FontTransform, register_font};
 use super::axis::{Places, Tick};
 use super::palette::{AXIS, GRID, INK};
 use super::shapes::{self, Chart};
-use super::{Axis, Figure, Panel, Scale, Shape};
+use super::{Axis, Figure, Panel, Scale, Series, Shape};
 
 /// How panels are arranged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,21 @@ pub enum Layout {
     /// One column, 360 CSS pixels wide.
     Narrow,
 }
+
+impl Layout {
+    /// Width of a figure, and height of a panel of height 1, in CSS pixels.
+    fn size(self) -> (u32, u32) {
+        match self {
+            Layout::Wide => (920, 330),
+            Layout::Narrow => (360, 280),
+        }
+    }
+}
+
+/// Lines of a legend that a panel has room for; with more it is higher.
+const LEGEND_ROOM: usize = 4;
+/// The height of such a line, in CSS pixels.
+const LEGEND_LINE: i32 = 17;
 
 /// A figure as SVG.
 pub struct Svg {
@@ -66,6 +81,10 @@ impl Pen {
     fn label(self) -> TextStyle<'static> {
         self.text(11.5, AXIS.light)
     }
+
+    fn legend(self) -> TextStyle<'static> {
+        self.text(11.5, INK.light)
+    }
 }
 
 /// A node of a cluster may have no font, so the program brings one.
@@ -92,16 +111,9 @@ impl Figure {
 
     /// Width and height in CSS pixels.
     fn size(&self, layout: Layout) -> (u32, u32) {
-        let (width, row) = match layout {
-            Layout::Wide => (920, 330.0),
-            Layout::Narrow => (360, 280.0),
-        };
-        let height: f64 = self
-            .arranged(layout)
-            .iter()
-            .map(|row_of| height(row_of) * row)
-            .sum();
-        (width, height as u32)
+        let rows = self.arranged(layout);
+        let height: f64 = rows.iter().map(|row| height(row, layout)).sum();
+        (layout.size().0, height as u32)
     }
 
     /// Draws it as SVG that scales with its place. Text is in the page's own font.
@@ -144,7 +156,7 @@ impl Figure {
         pen: Pen,
     ) -> Drawn<B, Vec<[i32; 4]>> {
         let rows = self.arranged(layout);
-        let total: f64 = rows.iter().map(|row| height(row)).sum();
+        let total: f64 = rows.iter().map(|row| height(row, layout)).sum();
         let whole = f64::from(root.dim_in_pixel().1);
         // Room for a scale of colours beside one panel is left beside all, so that axes line up.
         let scaled = rows.iter().flatten().any(|panel| panel.cells().is_some());
@@ -152,7 +164,7 @@ impl Figure {
         let mut rest = root.clone();
         for row in rows {
             let (upper, lower) =
-                rest.split_vertically((whole * height(&row) / total).round() as i32);
+                rest.split_vertically((whole * height(&row, layout) / total).round() as i32);
             rest = lower;
             for (area, panel) in upper.split_evenly((1, row.len())).iter().zip(row) {
                 boxes.push(draw_panel(area, panel, scaled, pen)?);
@@ -163,9 +175,16 @@ impl Figure {
     }
 }
 
-/// The height of a row: that of its highest panel.
-fn height(row: &[&Panel]) -> f64 {
-    row.iter().map(|panel| panel.height).fold(0.0, f64::max)
+/// The height of a row in CSS pixels: that of its highest panel, with its legend.
+fn height(row: &[&Panel], layout: Layout) -> f64 {
+    let (width, each) = layout.size();
+    let pen = Pen { scale: 1.0 };
+    let panel_height = |panel: &&Panel| {
+        let lines = legend(panel, width as i32 / row.len() as i32, pen).len();
+        let more = lines.saturating_sub(LEGEND_ROOM) as f64 * f64::from(LEGEND_LINE);
+        panel.height * f64::from(each) + more
+    };
+    row.iter().map(panel_height).fold(0.0, f64::max)
 }
 
 /// Draws `panel` and tells where its values lie; with room for a scale of colours if `scaled`.
@@ -231,8 +250,7 @@ fn draw_mesh<B: DrawingBackend>(
         .draw()
 }
 
-/// Title and legend, which tells neighbours of one name and colour once; returns what is left
-/// below.
+/// Title and legend; returns what is left below.
 fn draw_head<'a, B: DrawingBackend>(
     area: &Area<'a, B>,
     panel: &Panel,
@@ -244,48 +262,57 @@ fn draw_head<'a, B: DrawingBackend>(
         area.draw_text(&panel.title, &style, (pen.px(70), y))?;
         y += pen.px(20);
     }
-    let legend = panel.series.iter().filter(|series| !series.name.is_empty());
-    let mut legend: Vec<_> = legend.collect();
-    legend.dedup_by_key(|series| (&series.name, series.colour));
-    if !legend.is_empty() && panel.cells().is_none() {
-        y = draw_legend(area, &legend, y, pen)?;
+    for line in legend(panel, area.dim_in_pixel().0 as i32, pen) {
+        for (series, x) in line {
+            draw_entry(area, series, (x, y), pen)?;
+        }
+        y += pen.px(LEGEND_LINE);
     }
     Ok(area.split_vertically(y).1)
 }
 
-/// Names of series beside their colours, in as many lines as they need; returns where it ends.
-fn draw_legend<B: DrawingBackend>(
-    area: &Area<B>,
-    legend: &[&super::Series],
-    mut y: i32,
-    pen: Pen,
-) -> Drawn<B, i32> {
-    let style = pen.text(11.5, INK.light);
-    let style = style.pos(Pos::new(HPos::Left, VPos::Center));
-    let (left, end) = (pen.px(70), area.dim_in_pixel().0 as i32);
-    let (square, line) = (pen.px(10), pen.px(17));
-    let most = area.dim_in_pixel().1 as i32 * 2 / 5;
+/// Series and where each is named, in as many lines as their names need in `width` pixels; of
+/// neighbours of one name and colour the first. None beside a scale of colours.
+fn legend(panel: &Panel, width: i32, pen: Pen) -> Vec<Vec<(&Series, i32)>> {
+    if panel.cells().is_some() {
+        return Vec::new();
+    }
+    let named = panel.series.iter().filter(|series| !series.name.is_empty());
+    let mut named: Vec<_> = named.collect();
+    named.dedup_by_key(|series| (&series.name, series.colour));
+    let font = pen.legend().font;
+    let left = pen.px(70);
+    let mut lines: Vec<Vec<_>> = Vec::new();
     let mut x = left;
-    for series in legend {
-        let width = area.estimate_text_size(&series.name, &style)?.0 as i32;
-        let needed = square + pen.px(5) + width;
-        if x > left && x + needed > end {
-            (x, y) = (left, y + line);
+    for series in named {
+        let text = font
+            .box_size(&series.name)
+            .map_or(0, |(width, _)| width as i32);
+        let needed = pen.px(15) + text;
+        if lines.is_empty() || (x > left && x + needed > width) {
+            lines.push(Vec::new());
+            x = left;
         }
-        if y > most {
-            // A legend that leaves no room for what it explains is no help; the pointer tells names.
-            area.draw_text("…", &style, (x, y + square / 2))?;
-            break;
-        }
-        let top = y + pen.px(2);
-        let colour = series.colour.pair().light;
-        let corner = (x + square, top + square);
-        area.draw(&Rectangle::new([(x, top), corner], colour.filled()))?;
-        let middle = (x + square + pen.px(5), top + square / 2);
-        area.draw_text(&series.name, &style, middle)?;
+        lines.last_mut().expect("just made").push((series, x));
         x += needed + pen.px(16);
     }
-    Ok(y + line)
+    lines
+}
+
+/// The name of `series` beside its colour.
+fn draw_entry<B: DrawingBackend>(
+    area: &Area<B>,
+    series: &Series,
+    (x, y): (i32, i32),
+    pen: Pen,
+) -> Drawn<B, ()> {
+    let (square, top) = (pen.px(10), y + pen.px(2));
+    let colour = series.colour.pair().light;
+    let corner = (x + square, top + square);
+    area.draw(&Rectangle::new([(x, top), corner], colour.filled()))?;
+    let style = pen.legend().pos(Pos::new(HPos::Left, VPos::Center));
+    let middle = (x + pen.px(15), top + square / 2);
+    area.draw_text(&series.name, &style, middle)
 }
 
 /// The names below an axis of names, where they are drawn apart from the axis.

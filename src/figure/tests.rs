@@ -191,3 +191,35 @@ fn a_bitmap_is_a_png_with_the_colours_of_the_figure() {
             .any(|pixel| pixel.iter().all(|part| *part < 0x40))
     );
 }
+
+#[test]
+fn a_long_legend_leaves_the_panel_its_height() {
+    let panel = |series: usize| {
+        let axis = || Axis::linear("value", 0.0, 1.0);
+        let line = || Shape::Line {
+            x: vec![0.0, 1.0],
+            y: vec![0.0, 1.0],
+            band: Default::default(),
+        };
+        (0..series).fold(Panel::new(axis(), axis()), |panel, nth| {
+            let name = format!("a name that fills a line of a legend, {nth}");
+            panel.with(name, Colour::Nth(nth), line())
+        })
+    };
+    let height = |series, layout| {
+        let figure = Figure {
+            name: "legend",
+            title: String::new(),
+            caption: String::new(),
+            rows: vec![vec![panel(1), panel(series), panel(1)]],
+        };
+        figure.svg(layout).boxes[1][3]
+    };
+    for layout in [Layout::Wide, Layout::Narrow] {
+        let short = height(4, layout);
+        for series in [5, 16, 60] {
+            let long = height(series, layout);
+            assert!((long - short).abs() <= 2, "{series}: {long}, {short}");
+        }
+    }
+}
