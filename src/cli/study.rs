@@ -22,7 +22,7 @@ pub(super) struct StudyArguments {
     /// Directory of the results [default: results/<name of STUDY>]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// The quick form, as [quick] in STUDY has it; it goes to a directory of its own.
+    /// The quick form, as [quick] in STUDY has it; without --out it goes to a directory of its own.
     #[arg(long)]
     quick: bool,
     /// Print the runs and how far they are; start nothing.
@@ -67,7 +67,7 @@ pub(super) fn run(comm: &Comm, arguments: &StudyArguments) -> Result<()> {
         }
     };
     let conclusion = study.conduct(place, arguments.force, &mut say)?;
-    if let Some(table) = &conclusion.table {
+    if let Ok(Some(table)) = &conclusion.table {
         print(table);
         say(&format!(
             "written {}",
@@ -77,6 +77,7 @@ pub(super) fn run(comm: &Comm, arguments: &StudyArguments) -> Result<()> {
     for (name, why) in &conclusion.failed {
         let _ = writeln!(stderr(), "stdp-hpc: {name} failed: {why}");
     }
+    conclusion.table?;
     match conclusion.failed.len() {
         0 => Ok(()),
         failed => Err(Error::run(format!(

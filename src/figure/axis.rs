@@ -62,7 +62,7 @@ impl Axis {
     /// At multiples of 1, 2 or 5 times a power of ten.
     fn linear_ticks(&self, most: usize) -> Vec<Tick> {
         let (low, high) = self.range;
-        let step = nice_step((high - low) / most as f64);
+        let step = nice((high - low) / most as f64);
         let largest = low.abs().max(high.abs());
         // Rounding must not lose a tick at an end.
         let slack = step * 1e-6;
@@ -166,12 +166,11 @@ impl ValueFormatter<f64> for Places {
     }
 }
 
-/// 1, 2 or 5 times a power of ten: the smallest that is not less than `rough`.
-fn nice_step(rough: f64) -> f64 {
-    let power = 10f64.powf(rough.log10().floor());
-    let nice = [1.0, 2.0, 5.0].into_iter().map(|m| m * power);
-    let found = nice.into_iter().find(|step| *step >= rough * (1.0 - 1e-9));
-    found.unwrap_or(10.0 * power)
+/// The smallest of 1, 2 and 5 times a power of ten that is not below `x` > 0.
+pub fn nice(x: f64) -> f64 {
+    let power = 10_f64.powi(x.log10().floor() as i32);
+    let fits = |digit: &f64| digit * power >= x * (1.0 - 1e-9);
+    power * [1.0, 2.0, 5.0].into_iter().find(fits).unwrap_or(10.0)
 }
 
 /// `value` with the digits that tell it from its neighbours `step` away, on an axis whose

@@ -15,6 +15,7 @@ mod tests;
 
 use serde::{Serialize, Serializer};
 
+pub use axis::nice;
 pub use draw::{Layout, Svg};
 pub use palette::dark_rules;
 

@@ -103,7 +103,7 @@ impl Page {
         leaves(&value, "", &mut rows);
         let (title, table) = (escape(title), table("", &["key", "value"], &rows));
         self.add(&format!(
-            "<details{}>\n<summary>{title}</summary>\n<div class=\"scroll\">{table}</div>\n</details>",
+            "<details{}>\n<summary>{title}</summary>\n<div class=\"scroll\" tabindex=\"0\">{table}</div>\n</details>",
             attribute(id)
         ));
     }
@@ -117,7 +117,7 @@ impl Page {
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
              <link rel=\"icon\" href=\"data:,\">\n<title>{title}</title>\n\
              <style>\n{style}@media screen and (prefers-color-scheme: dark) {{\n{dark}}}\n</style>\n\
-             </head>\n<body>\n{body}<div id=\"tip\" role=\"status\" hidden></div>\n\
+             </head>\n<body>\n{body}<div id=\"tip\" hidden></div>\n\
              <script>\n{script}</script>\n</body>\n</html>\n"
         )
     }
@@ -139,11 +139,12 @@ fn leaves(value: &Value, path: &str, rows: &mut Vec<[String; 2]>) {
 
 fn table(id: &str, header: &[&str], rows: &[impl AsRef<[String]>]) -> String {
     fn row(tag: &str, cells: &[impl AsRef<str>]) -> String {
-        let cell = |cell: &_| format!("<{tag}>{}</{tag}>", escape(AsRef::<str>::as_ref(cell)));
+        let end = tag.split(' ').next().unwrap_or_default();
+        let cell = |cell: &_| format!("<{tag}>{}</{end}>", escape(AsRef::<str>::as_ref(cell)));
         let cells: String = cells.iter().map(cell).collect();
         format!("<tr>{cells}</tr>\n")
     }
-    let mut html = row("th", header);
+    let mut html = row("th scope=\"col\"", header);
     html.extend(rows.iter().map(|cells| row("td", cells.as_ref())));
     format!("<table{}>\n{html}</table>", attribute(id))
 }

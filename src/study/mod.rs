@@ -48,8 +48,9 @@ pub enum Place {
 
 /// What came of it.
 pub struct Conclusion {
-    /// What the runs that are done did, a line each; none if none is.
-    pub table: Option<String>,
+    /// What the runs that are done did, a line each; none if none is. An error if the page or the
+    /// CSV of them cannot be written.
+    pub table: Result<Option<String>>,
     /// Names of the runs that failed, or were not submitted, and why.
     pub failed: Vec<(String, String)>,
 }
@@ -114,7 +115,7 @@ impl Study {
                 State::Done(_) => "done".to_owned(),
                 State::Other(_) => "differs".to_owned(),
             };
-            let (name, set) = (&run.name, run.overrides.join(" "));
+            let (name, set) = (&run.name, run.overrides.join(" ").replace('\n', " "));
             writeln!(list, "{name:<width$}  {split:>7}  {state:<9}  {set}").expect("memory");
         }
         Ok(list)
@@ -155,8 +156,10 @@ impl Study {
             Place::Here => local::work(self, &to_do, force, &lock, say),
             Place::Slurm => slurm::submit(self, &to_do, force, say)?,
         };
-        let table = self.collect()?;
-        Ok(Conclusion { table, failed })
+        Ok(Conclusion {
+            table: self.collect(),
+            failed,
+        })
     }
 
     /// Writes study.csv and report.html of the runs that are done; returns the table of them.
@@ -190,7 +193,10 @@ impl Study {
         let record = match RunRecord::read(&directory) {
             Ok(record) if record.outcome.is_none() => return State::Stopped,
             Ok(record) => record,
-            Err(error) => return State::Other(error),
+            Err(error) => {
+                let error = format!("{error}; --force repeats the run");
+                return State::Other(Error::input(error));
+            }
         };
         match run.differs(&record) {
             None => State::Done(Box::new(record)),

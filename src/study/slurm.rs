@@ -132,7 +132,11 @@ fn script(study: &Study, run: &Run, force: bool) -> Result<String> {
     let program = std::env::current_exe().map_err(|error| Error::run(error.to_string()))?;
     let mut options = vec![
         format!("--job-name={}", run.name),
-        format!("--output={}", shell_word(&whole(&study.log(run))?)),
+        // Slurm puts numbers in the place of %j and the like.
+        format!(
+            "--output={}",
+            shell_word(&whole(&study.log(run))?.replace('%', "%%"))
+        ),
         format!("--ntasks={}", run.ranks),
         format!("--cpus-per-task={}", run.threads),
         // What was interrupted is for the study to submit again: it makes room for it.
@@ -144,7 +148,7 @@ fn script(study: &Study, run: &Run, force: bool) -> Result<String> {
         options.push(format!("--nodes={}", run.ranks.div_ceil(most)));
         options.push(format!("--ntasks-per-node={}", most.min(run.ranks)));
     }
-    options.extend(study.jobs.options.iter().cloned());
+    options.extend(study.jobs.options.iter().map(|option| shell_word(option)));
     let mut script = "#!/usr/bin/env bash\n".to_owned();
     for option in options {
         writeln!(script, "#SBATCH {option}").expect("memory");

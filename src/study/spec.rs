@@ -223,6 +223,12 @@ fn check_keys<'a>(settings: impl Iterator<Item = &'a Setting>) -> std::result::R
                 "{key} is given twice: [set] or [axes] has it, once"
             ));
         }
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._".contains(c);
+        if !key.chars().all(plain) {
+            return Err(format!(
+                "key {key:?}: must be of letters, digits, _ and the dots between tables"
+            ));
+        }
         if !key.contains('.') && !SPLIT.contains(&key.as_str()) {
             let hint = hint(CONFIG, "axes", key, &SPLIT);
             return Err(format!("unknown key {key:?}, {hint}"));

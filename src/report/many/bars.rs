@@ -13,7 +13,7 @@ const MOST: usize = 40;
 /// Room above the tallest bar, as a factor.
 const ROOM: f64 = 1.05;
 /// What a letter of a name that stands upright takes of a panel's height.
-const NAME_HEIGHT: f64 = 0.02;
+const NAME_HEIGHT: f64 = 0.024;
 const MIB: f64 = (1u64 << 20) as f64;
 
 /// Runs for each bar, and a sentence on how they were chosen.

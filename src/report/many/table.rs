@@ -35,7 +35,7 @@ const HEADER: [&str; COLUMNS] = [
     "rate I (spikes/s)",
     "weight mean (pA)",
     "weight SD (pA)",
-    "peak memory per rank",
+    "peak memory of a rank",
     "digest of spikes",
     "digest of weights",
 ];
@@ -99,7 +99,7 @@ fn results(run: &RunRecord) -> [String; 11] {
         rate(outcome.rates.I),
         significant(outcome.weights.mean),
         significant(outcome.weights.sd),
-        show_size(outcome.memory.peak_per_rank.mean as u64),
+        show_size(outcome.memory.peak_per_rank.max as u64),
         digest(outcome.digest.spikes),
         digest(outcome.digest.weights),
     ]

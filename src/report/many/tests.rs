@@ -625,7 +625,7 @@ fn the_table_has_the_numbers_of_a_run() {
         ("rate I (spikes/s)", "none"),
         ("weight mean (pA)", "12346"),
         ("weight SD (pA)", "0.000"),
-        ("peak memory per rank", "90.0 MiB"),
+        ("peak memory of a rank", "100 MiB"),
         ("digest of spikes", "00000000"),
     ] {
         assert_eq!(cell(&table, 0, column), text, "{column}");

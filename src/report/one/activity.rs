@@ -1,10 +1,10 @@
 //! Who spiked when: raster and population rate, rates and irregularity of single neurons.
 
-use super::numbers::{edges, end_above, evenly, fractions, nice, short};
+use super::numbers::{edges, end_above, evenly, fractions, short};
 use super::{begun, check_count};
 use crate::analysis::{Activity, Population, Results, Window};
 use crate::error::Result;
-use crate::figure::{Axis, Colour, Figure, Panel, Shape};
+use crate::figure::{Axis, Colour, Figure, Panel, Shape, nice};
 use crate::outcome::RunRecord;
 use crate::units::{Ms, Steps, grouped};
 

@@ -1,13 +1,7 @@
 //! Round numbers for axes and bins, and numbers in words.
 
+use crate::figure::nice;
 use crate::units::grouped;
-
-/// The smallest of 1, 2 and 5 times a power of ten that is not below `x` > 0.
-pub(super) fn nice(x: f64) -> f64 {
-    let power = 10_f64.powi(x.log10().floor() as i32);
-    let fits = |digit: &f64| digit * power >= x * (1.0 - 1e-9);
-    power * [1.0, 2.0, 5.0].into_iter().find(fits).unwrap_or(10.0)
-}
 
 /// Where an axis from 0 ends that shows values up to `most`: at a round number, 1 for none.
 pub(super) fn end_above(most: f64) -> f64 {

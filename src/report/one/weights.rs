@@ -1,10 +1,10 @@
 //! The plastic weights: their distribution, between whom they are, and how they went.
 
-use super::numbers::{decades, end_above, evenly, nice, short};
+use super::numbers::{decades, end_above, evenly, short};
 use super::{begun, check_count};
 use crate::analysis::{Histogram, Population, Results, Sample, Weights, WeightsOverTime};
 use crate::error::Result;
-use crate::figure::{Axis, Colour, Figure, Panel, Scale, Shape};
+use crate::figure::{Axis, Colour, Figure, Panel, Scale, Shape, nice};
 use crate::outcome::RunRecord;
 use crate::units::grouped;
 
