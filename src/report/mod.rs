@@ -3,6 +3,7 @@
 //! Of one run it has the activity, the weights and the times; of several what they show side
 //! by side. All numbers come from run.json and, through `analysis`, from the HDF5 files.
 
+mod headline;
 mod many;
 mod one;
 mod page;
@@ -15,11 +16,10 @@ use crate::analysis::Results;
 use crate::error::{Error, Result};
 use crate::figure::Figure;
 use crate::files;
-use crate::memory::show_size;
-use crate::outcome::{Outcome, RunRecord};
-use crate::units::grouped;
+use crate::outcome::RunRecord;
 
-use page::{Fact, Page};
+use headline::headline;
+use page::Page;
 
 /// Writes the page of the runs whose results lie in `directories`, or anywhere in them, to
 /// `output`, and its figures as PNG files to the directory `png`.
@@ -216,108 +216,6 @@ fn name(directory: &Path) -> String {
         .into_owned()
 }
 
-/// The numbers that matter most.
-fn headline(outcome: &Outcome) -> Vec<Fact> {
-    let mut facts = Vec::new();
-    let mut add = |key, name, value: String, shown: String| {
-        facts.push(Fact {
-            key,
-            name,
-            value,
-            shown,
-        });
-    };
-    let counts = &outcome.counts;
-    for (key, name, count) in [
-        ("counts.neurons", "neurons", counts.neurons),
-        (
-            "counts.synapses_plastic",
-            "plastic synapses",
-            counts.synapses_plastic,
-        ),
-        (
-            "counts.synapses_static",
-            "static synapses",
-            counts.synapses_static,
-        ),
-        ("counts.spikes_E", "spikes of E", counts.spikes_E),
-        ("counts.spikes_I", "spikes of I", counts.spikes_I),
-    ] {
-        add(key, name, count.to_string(), grouped(count));
-    }
-    for (key, name, rate) in [
-        ("rates.E", "rate of E", outcome.rates.E),
-        ("rates.I", "rate of I", outcome.rates.I),
-    ] {
-        if let Some(rate) = rate {
-            add(key, name, rate.to_string(), format!("{rate:.3} spikes/s"));
-        }
-    }
-    let weights = &outcome.weights;
-    add(
-        "weights.mean",
-        "mean weight",
-        weights.mean.to_string(),
-        format!("{:.3} pA", weights.mean),
-    );
-    add(
-        "weights.sd",
-        "SD of weights",
-        weights.sd.to_string(),
-        format!("{:.3} pA", weights.sd),
-    );
-    let zeros = weights.zero_fraction;
-    add(
-        "weights.zero_fraction",
-        "weights at exactly 0",
-        zeros.to_string(),
-        format!("{:.2} %", 100.0 * zeros),
-    );
-    let simulate = outcome.wall_time.simulate.max;
-    add(
-        "wall_time.simulate.max",
-        "time of the loop",
-        simulate.to_string(),
-        format!("{simulate:.3} s"),
-    );
-    let factor = outcome.real_time_factor;
-    add(
-        "real_time_factor",
-        "real-time factor",
-        factor.to_string(),
-        format!("{factor:.4}"),
-    );
-    let peak = outcome.memory.peak_per_rank.max;
-    add(
-        "memory.peak_per_rank.max",
-        "peak memory of a rank",
-        peak.to_string(),
-        show_size(peak as u64),
-    );
-    if let Some(bytes) = outcome.memory.per_synapse {
-        add(
-            "memory.per_synapse",
-            "memory per synapse",
-            bytes.to_string(),
-            format!("{bytes:.1} bytes"),
-        );
-    }
-    let digest = &outcome.digest;
-    add(
-        "digest.spikes",
-        "digest of spikes",
-        digest.spikes.to_string(),
-        digest.spikes.to_string(),
-    );
-    add(
-        "digest.weights",
-        "digest of weights",
-        digest.weights.to_string(),
-        digest.weights.to_string(),
-    );
-    facts
-}
-
 /// Writes each figure to `directory`.
 fn write_images(directory: &Path, figures: &[Figure], force: bool) -> Result<()> {
     let paths: Vec<PathBuf> = figures
@@ -335,7 +233,6 @@ fn write_images(directory: &Path, figures: &[Figure], force: bool) -> Result<()>
             files::refuse_existing("--png", path, force)?;
         }
     }
-
     fs::create_dir_all(directory).map_err(|error| {
         Error::run(format!(
             "--png {}: cannot create the directory: {error}",
