@@ -1,8 +1,8 @@
 //! Files that are there whole or not at all.
 
 use std::ffi::OsString;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -24,15 +24,55 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut draft = OsString::from(path);
-    draft.push(".new");
-    let draft = PathBuf::from(draft);
-    let written = fs::write(&draft, bytes).and_then(|()| fs::rename(&draft, path));
-    if written.is_err() {
-        // It may be what the disk had no room for.
-        let _ = fs::remove_file(&draft);
+    let draft = Draft::beside(path, "new")?;
+    draft.file().write_all(bytes)?;
+    draft.put()
+}
+
+/// A file on its way: written beside its place, and gone if it is dropped before it is put
+/// there. (It may be what the disk had no room for.)
+pub struct Draft {
+    file: File,
+    path: PathBuf,
+    place: PathBuf,
+}
+
+impl Draft {
+    /// An empty one beside `place`, of the same name and `.ending`.
+    ///
+    /// # Errors
+    /// If it cannot be created.
+    pub fn beside(place: &Path, ending: &str) -> io::Result<Self> {
+        let mut path = OsString::from(place);
+        path.push(".");
+        path.push(ending);
+        let path = PathBuf::from(path);
+        Ok(Draft {
+            file: File::create(&path)?,
+            path,
+            place: place.to_owned(),
+        })
     }
-    written
+
+    /// Where to write.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Puts it in its place.
+    ///
+    /// # Errors
+    /// If it cannot be; then what was there is still there.
+    pub fn put(self) -> io::Result<()> {
+        fs::rename(&self.path, &self.place)
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        // No longer there if it was put.
+        let _ = fs::remove_file(&self.path);
+    }
 }
 
 /// An error that names `option` where no file can be put at `path`: it is a directory or in none,

@@ -1,13 +1,13 @@
 //! `stdp-hpc comm-bench`: how fast the ranks exchange, as the config's `[interconnect]`.
 
-use std::io::{Write, stdout};
-
 use clap::Args;
 
 use crate::comm::Comm;
 use crate::comm_bench::Report;
 use crate::error::Result;
 use crate::params::Algorithm;
+
+use super::print_result;
 
 /// Measures MPI_Alltoall and fits latency and bandwidth; start it under mpirun.
 ///
@@ -38,13 +38,7 @@ fn named(name: &str) -> std::result::Result<Algorithm, String> {
 pub(super) fn run(comm: &Comm, arguments: &CommBench) -> Result<()> {
     let report = Report::measure(comm, arguments.algorithm)?;
     if comm.rank() == 0 {
-        let text = if arguments.json {
-            serde_json::to_string_pretty(&report).expect("plain numbers") + "\n"
-        } else {
-            report.to_string()
-        };
-        // A reader that is gone (`| head -1`) is no failure.
-        let _ = stdout().write_all(text.as_bytes());
+        print_result(&report, arguments.json);
     }
     Ok(())
 }

@@ -1,7 +1,5 @@
 //! `stdp-hpc dry-run CONFIG --ranks R --rank r`: one rank of many, rehearsed alone.
 
-use std::io::{Write, stdout};
-
 use clap::Args;
 
 use crate::comm::Comm;
@@ -10,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::rehearsal::rehearse;
 use crate::simd;
 
-use super::Config;
+use super::{Config, print_result};
 
 /// Rehearses one rank of a run on R ranks, alone in one process.
 ///
@@ -68,12 +66,6 @@ pub(super) fn run(comm: &Comm, arguments: &DryRun) -> Result<()> {
     let mut watcher = Watcher::new(comm, &params, verbosity);
     let rehearsal = rehearse(params, rank, ranks, &mut |progress| watcher.show(progress))?;
     watcher.close();
-    let text = if arguments.json {
-        serde_json::to_string_pretty(&rehearsal).expect("plain data") + "\n"
-    } else {
-        rehearsal.to_string()
-    };
-    // Nothing is lost where nobody reads it.
-    let _ = stdout().write_all(text.as_bytes());
+    print_result(&rehearsal, arguments.json);
     Ok(())
 }

@@ -9,12 +9,14 @@ mod report;
 mod run;
 mod study;
 
+use std::fmt::Display;
 use std::fs;
-use std::io::{Write, stderr};
+use std::io::{Write, stderr, stdout};
 use std::path::{Path, PathBuf};
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use serde::Serialize;
 
 use crate::comm::Comm;
 use crate::error::{Error, Result};
@@ -157,6 +159,19 @@ impl Config {
         let text = read_config(comm, path)?;
         comm.agree(Params::load(path, &text, &self.overrides, threads, ranks))
     }
+}
+
+/// Prints what a verb found, as JSON or as people read it.
+fn print_result<T: Serialize + Display>(result: &T, json: bool) {
+    match json {
+        true => print_text(&(serde_json::to_string_pretty(result).expect("plain data") + "\n")),
+        false => print_text(&result.to_string()),
+    }
+}
+
+/// Prints to standard output. Nothing is lost where nobody reads it (`| head -1`).
+fn print_text(text: &str) {
+    let _ = stdout().write_all(text.as_bytes());
 }
 
 /// The text of the config, read by rank 0 so that all ranks see the same.

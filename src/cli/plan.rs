@@ -1,7 +1,5 @@
 //! `stdp-hpc plan CONFIG`: what a run would take, before anything is built.
 
-use std::io::{Write, stdout};
-
 use clap::Args;
 use serde::Serialize;
 
@@ -10,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::memory::{self, parse_size, resident, show_size};
 use crate::plan::{self, Inputs, Rate};
 
-use super::Config;
+use super::{Config, print_text};
 
 /// Tells what a run would take and whether it fits; builds nothing.
 ///
@@ -145,6 +143,5 @@ fn print(arguments: &Plan, plan: &plan::Plan, (room, whose): (u64, &str), why_no
             show_size(room)
         )
     };
-    // Nothing is lost where nobody reads it.
-    let _ = stdout().write_all(text.as_bytes());
+    print_text(&text);
 }

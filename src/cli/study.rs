@@ -1,6 +1,6 @@
 //! `stdp-hpc study STUDY`: many runs of one config, their table and their report.
 
-use std::io::{Write, stderr, stdout};
+use std::io::{Write, stderr};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -8,6 +8,8 @@ use clap::Args;
 use crate::comm::Comm;
 use crate::error::{Error, Result};
 use crate::study::{Place, Study};
+
+use super::print_text;
 
 /// Runs a config with many values of its keys, or goes on where that stopped.
 ///
@@ -52,7 +54,7 @@ pub(super) fn run(comm: &Comm, arguments: &StudyArguments) -> Result<()> {
     let StudyArguments { study, out, .. } = arguments;
     let study = Study::read(study, out.as_deref(), arguments.quick)?;
     if arguments.list {
-        print(&study.list()?);
+        print_text(&study.list()?);
         return Ok(());
     }
     let place = if arguments.slurm {
@@ -68,7 +70,7 @@ pub(super) fn run(comm: &Comm, arguments: &StudyArguments) -> Result<()> {
     };
     let conclusion = study.conduct(place, arguments.force, &mut say)?;
     if let Ok(Some(table)) = &conclusion.table {
-        print(table);
+        print_text(table);
         say(&format!(
             "written {}",
             study.out().join("{report.html,study.csv}").display()
@@ -84,9 +86,4 @@ pub(super) fn run(comm: &Comm, arguments: &StudyArguments) -> Result<()> {
             "{failed} run(s) failed, see the logs; the same command repeats what is not done"
         ))),
     }
-}
-
-fn print(text: &str) {
-    // Nothing is lost where nobody reads it.
-    let _ = stdout().write_all(text.as_bytes());
 }

@@ -7,6 +7,7 @@ mod headline;
 mod many;
 mod one;
 mod page;
+mod stack;
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs;

@@ -1,8 +1,6 @@
 //! Where a table goes: standard output or a file, compressed by its name.
 
-use std::ffi::OsString;
 use std::fmt::Arguments;
-use std::fs::{self, File};
 use std::io::{self, BufWriter, ErrorKind, Write, stdout};
 use std::path::{Path, PathBuf};
 
@@ -10,7 +8,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use crate::error::{Error, Result};
-use crate::files;
+use crate::files::{self, Draft};
 
 /// Bytes gathered before they are written.
 const BUFFER: usize = 1 << 16;
@@ -113,32 +111,20 @@ fn replace(
     compressed: bool,
     fill: impl FnOnce(&mut Csv) -> std::result::Result<(), Stop>,
 ) -> std::result::Result<(), Stop> {
-    let mut draft = OsString::from(path);
-    draft.push(".part");
-    let draft = PathBuf::from(draft);
-    let file = File::create(&draft).map_err(|error| {
+    let draft = Draft::beside(path, "part").map_err(|error| {
         let path = path.display();
         Error::input(format!("-o {path}: cannot be written: {error}"))
     })?;
-    let written = match compressed {
-        true => {
-            let encoder = GzEncoder::new(file, Compression::fast());
-            let mut out = BufWriter::with_capacity(BUFFER, encoder);
-            fill(&mut Csv(&mut out)).and_then(|()| {
-                let encoder = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-                encoder.finish()?;
-                Ok(())
-            })
-        }
-        false => {
-            let mut out = BufWriter::with_capacity(BUFFER, file);
-            fill(&mut Csv(&mut out)).and_then(|()| Ok(out.flush()?))
-        }
-    };
-    let replaced = written.and_then(|()| Ok(fs::rename(&draft, path)?));
-    if replaced.is_err() {
-        // It may be what the disk had no room for.
-        let _ = fs::remove_file(&draft);
+    if compressed {
+        let encoder = GzEncoder::new(draft.file(), Compression::fast());
+        let mut out = BufWriter::with_capacity(BUFFER, encoder);
+        fill(&mut Csv(&mut out))?;
+        let encoder = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+        encoder.finish()?;
+    } else {
+        let mut out = BufWriter::with_capacity(BUFFER, draft.file());
+        fill(&mut Csv(&mut out))?;
+        out.flush()?;
     }
-    replaced
+    Ok(draft.put()?)
 }

@@ -1,9 +1,10 @@
 //! What time and memory went to, a bar a run.
 
+use crate::comm::Spread;
 use crate::figure::{Axis, Colour, Figure, Panel, Shape};
 use crate::memory::Structure;
-use crate::outcome::Phases;
 
+use super::super::stack::{phases, places, stacked, with_rest};
 use super::Run;
 use super::naming::names;
 use super::series::repeats;
@@ -63,29 +64,21 @@ impl<'a> Bars<'a> {
         parts: [(&str, Colour); N],
         of: impl Fn(&Run) -> [f64; N],
     ) -> Panel {
-        let mut below = vec![0.0; self.groups.len()];
+        let mean = |runs: &Vec<Run>| {
+            let all: Vec<[f64; N]> = runs.iter().map(&of).collect();
+            std::array::from_fn(|nth| {
+                let values = all.iter().map(|parts| parts[nth]);
+                values.sum::<f64>() / runs.len() as f64
+            })
+        };
+        let bars: Vec<[f64; N]> = self.groups.iter().map(mean).collect();
         let x = Axis::names("run", self.names.clone());
-        let mut panel = Panel::new(x, Axis::linear(label, 0.0, 1.0));
-        for (nth, (name, colour)) in parts.into_iter().enumerate() {
-            let values = self.mean(|run| of(run)[nth]);
-            let above = below.iter().zip(values).map(|(below, value)| below + value);
-            let above: Vec<f64> = above.collect();
-            let bars = Shape::Bars {
-                at: self.places(),
-                low: std::mem::replace(&mut below, above.clone()),
-                high: above,
-            };
-            panel = panel.with(name, colour, bars);
-        }
-        panel.y = Axis::linear(label, 0.0, ROOM * greatest(&below));
+        let panel = Panel::new(x, Axis::linear(label, 0.0, 1.0));
+        let (mut panel, tops) = stacked(panel, parts, &bars);
+        panel.y = Axis::linear(label, 0.0, ROOM * greatest(&tops));
         let longest = self.names.iter().map(|name| name.chars().count()).max();
         panel.height += NAME_HEIGHT * longest.unwrap_or(0) as f64;
         panel
-    }
-
-    /// Where the bars stand.
-    fn places(&self) -> Vec<f64> {
-        (0..self.groups.len()).map(|place| place as f64).collect()
     }
 }
 
@@ -105,21 +98,11 @@ pub(super) fn figures(runs: &[Run]) -> [Figure; 2] {
     [real_time_factor(&bars), memory(&bars)]
 }
 
-/// The phases, stacked from the bottom, each with the colour of its place, and the rest.
-fn phases() -> [(&'static str, Colour); 8] {
-    std::array::from_fn(|nth| match Phases::<f64>::NAMES.get(nth) {
-        Some(name) => (*name, Colour::Nth(nth)),
-        None => ("rest", Colour::Reference),
-    })
-}
-
 fn real_time_factor(bars: &Bars) -> Figure {
     let panel = bars.stacked("wall time / model time", phases(), |run| {
-        let phases = run.outcome.wall_time.phases.named();
-        let [a, b, c, d, e, f, g] =
-            phases.map(|seconds| seconds.mean * 1000.0 / run.outcome.model_time_ms);
-        let rest = run.outcome.real_time_factor - (a + b + c + d + e + f + g);
-        [a, b, c, d, e, f, g, rest.max(0.0)]
+        let part = |seconds: Spread| seconds.mean * 1000.0 / run.outcome.model_time_ms;
+        let phases = run.outcome.wall_time.phases.map(part);
+        with_rest(phases, run.outcome.real_time_factor)
     });
     Figure {
         name: "real_time_factor",
@@ -174,7 +157,7 @@ fn memory(bars: &Bars) -> Figure {
     let high = bars.mean(|run| peak(run).max / MIB);
     panel.y.range.1 = panel.y.range.1.max(ROOM * greatest(&high));
     let peaks = Shape::Spreads {
-        at: bars.places(),
+        at: places(bars.groups.len()),
         low: bars.mean(|run| peak(run).min / MIB),
         middle: bars.mean(|run| peak(run).mean / MIB),
         high,

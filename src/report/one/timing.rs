@@ -1,5 +1,6 @@
 //! Where the wall time went.
 
+use super::super::stack::{phases as phase_parts, stacked, with_rest};
 use super::numbers::{decades, end_above, evenly};
 use crate::comm::Spread;
 use crate::figure::{Axis, Colour, Figure, Panel, Shape};
@@ -36,25 +37,14 @@ fn stacks(outcome: &Outcome) -> (Panel, usize) {
     let ranks: Vec<_> = ranks.into_iter().map(|rank| &outcome.ranks[rank]).collect();
     let names = ranks.iter().map(|rank| rank.rank.to_string()).collect();
     let time = Axis::linear("wall time (s)", 0.0, 1.0);
-    let mut panel = Panel::new(Axis::names("rank", names), time).titled("Ranks");
-    let mut low = vec![0.0; ranks.len()];
-    for (nth, name) in Phases::<f64>::NAMES.into_iter().enumerate() {
-        let took = ranks.iter().map(|rank| rank.phases.named()[nth].total);
-        let high: Vec<f64> = low.iter().zip(took).map(|(low, took)| low + took).collect();
-        let at = (0..ranks.len()).map(|place| place as f64).collect();
-        let next = high.clone();
-        panel = panel.with(name, Colour::Nth(nth), Shape::Bars { at, low, high });
-        low = next;
-    }
-    let whole = low
+    let panel = Panel::new(Axis::names("rank", names), time).titled("Ranks");
+    let bars: Vec<_> = ranks
         .iter()
-        .zip(&ranks)
-        .map(|(sum, rank)| sum.max(rank.simulate));
-    let high: Vec<f64> = whole.collect();
-    panel.y.range.1 = end_above(high.iter().copied().fold(0.0, f64::max));
-    let at = (0..ranks.len()).map(|place| place as f64).collect();
-    let rest = Shape::Bars { at, low, high };
-    (panel.with("rest", Colour::Reference, rest), ranks.len())
+        .map(|rank| with_rest(rank.phases.map(|phase| phase.total), rank.simulate))
+        .collect();
+    let (mut panel, tops) = stacked(panel, phase_parts(), &bars);
+    panel.y.range.1 = end_above(tops.into_iter().fold(0.0, f64::max));
+    (panel, ranks.len())
 }
 
 /// Minimum, mean and maximum of construction and of the phases.
