@@ -45,7 +45,7 @@
 //! let params = Params::load(Path::new("example.toml"), config, &[], None, comm.size())?;
 //! let mut simulation = Simulation::build(comm, params)?;
 //! let delay = simulation.delays().ee;
-//! let mut recorder = Recorder::new(simulation.comm(), simulation.params(), None, delay)?;
+//! let mut recorder = Recorder::new(simulation.comm(), simulation.params(), None, "", delay)?;
 //! let timers = simulation.run(&mut recorder, &mut |_progress| {})?;
 //!
 //! let (digest, [excitatory, inhibitory]) = recorder.spikes();

@@ -39,6 +39,11 @@ fn result(desk: &Desk) -> RunResult {
     desk.result(&desk.config("small", CONFIG), 1, 1, &[])
 }
 
+/// The id by which the files of a result know each other.
+fn id_of(result: &RunResult) -> String {
+    result.run["id"].as_str().expect("an id").to_owned()
+}
+
 /// What `export DIR` with these arguments prints, as header and rows of cells.
 #[track_caller]
 fn table(directory: &Path, arguments: &str) -> (String, Vec<Vec<String>>) {
@@ -349,7 +354,8 @@ fn blocks_join() {
         desk.path().join("draft.h5"),
     );
     // Step k has a spike of neuron k mod 240, a thousand spikes a step.
-    let mut writer = SpikeWriter::create(&draft, Ms(0.125), 240, 0).expect("created");
+    let id = id_of(&result);
+    let mut writer = SpikeWriter::create(&draft, Ms(0.125), 240, 0, &id).expect("created");
     let spike = |i: i32| (Steps(801 + i / 1000), Gid((i % 240) as u32));
     for block in 0..SPIKES / 1000 {
         let mut spikes: Vec<_> = (block * 1000..(block + 1) * 1000).map(spike).collect();
@@ -395,7 +401,8 @@ fn a_run_without_end_ends_with_its_last_spike() {
         all.extend(early.map(|(id, ms)| (Steps((ms / 0.125) as i32), Gid(first + id as u32))));
     }
     all.sort_unstable();
-    let mut writer = SpikeWriter::create(&draft, Ms(0.125), 240, 0).expect("created");
+    let id = id_of(&result);
+    let mut writer = SpikeWriter::create(&draft, Ms(0.125), 240, 0, &id).expect("created");
     writer.append(&all).expect("written");
     writer.close().expect("closed");
     copied(&draft, &spikes);
@@ -416,7 +423,7 @@ fn a_run_without_end_ends_with_its_last_spike() {
     );
     refuses(directory, "rates --to 1100", &message);
 
-    let writer = SpikeWriter::create(&draft, Ms(0.125), 240, 0).expect("created");
+    let writer = SpikeWriter::create(&draft, Ms(0.125), 240, 0, &id).expect("created");
     writer.close().expect("closed");
     copied(&draft, &spikes);
     let message = format!(

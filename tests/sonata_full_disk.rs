@@ -40,7 +40,7 @@ impl Drop for SmallDisk {
 
 /// Writes `blocks` times 1000 spikes, each block flushed; how many were, and how it ended.
 fn write_spikes(path: &Path, blocks: i32) -> (usize, Result<()>) {
-    let mut writer = SpikeWriter::create(path, Ms(0.1), 1, 0).unwrap();
+    let mut writer = SpikeWriter::create(path, Ms(0.1), 1, 0, "of a test").unwrap();
     for block in 0..blocks {
         let time = |i| Steps(1 + block * 1000 + i);
         let spikes: Vec<_> = (0..1000).map(|i| (time(i), Gid(0))).collect();
@@ -58,7 +58,7 @@ fn write_weights(path: &Path) -> Result<()> {
         target: 0,
         weight: 1.0,
     };
-    let mut writer = WeightWriter::create(path, Ms(1.5), 0)?;
+    let mut writer = WeightWriter::create(path, Ms(1.5), 0, "of a test")?;
     writer.begin(Ms(0.0))?;
     for _ in 0..100 {
         writer.append(&[synapse; 1000])?;

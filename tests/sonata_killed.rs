@@ -67,7 +67,7 @@ fn write_until_killed() {
 }
 
 fn write_spikes(path: &Path, compression: u8) {
-    let mut writer = SpikeWriter::create(path, Ms(0.125), 4, compression).unwrap();
+    let mut writer = SpikeWriter::create(path, Ms(0.125), 4, compression, "of a test").unwrap();
     for n in (0..).step_by(SPIKES) {
         let spikes: Vec<_> = (n..n + SPIKES).map(spike).collect();
         writer.append(&spikes).unwrap();
@@ -77,7 +77,7 @@ fn write_spikes(path: &Path, compression: u8) {
 }
 
 fn write_snapshots(path: &Path) {
-    let mut writer = WeightWriter::create(path, Ms(1.5), 0).unwrap();
+    let mut writer = WeightWriter::create(path, Ms(1.5), 0, "of a test").unwrap();
     let followed = (0..100).map(|id| (id, id)).collect();
     let sampling = Sampling {
         every: Ms(1.0),

@@ -12,6 +12,8 @@ use crate::params::Params;
 pub(super) struct Output {
     /// Where the files go.
     pub(super) directory: PathBuf,
+    /// Tells the files of this result from those of another; empty but on rank 0.
+    pub(super) id: String,
     /// The directories made for it, the innermost first.
     created: Vec<PathBuf>,
 }
@@ -31,9 +33,11 @@ impl Output {
         );
         let mut output = Output {
             directory,
+            id: String::new(),
             created: Vec::new(),
         };
         if comm.rank() == 0 {
+            output.id = outcome::new_id()?;
             output.prepare(force)?;
         }
         Ok(output)
@@ -93,7 +97,7 @@ impl Output {
         status: Status,
     ) -> Result<()> {
         if comm.rank() == 0 {
-            outcome::write(&self.directory, provenance, params, status)?;
+            outcome::write(&self.directory, &self.id, provenance, params, status)?;
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! `stdp-hpc CONFIG`: builds the network, runs it, leaves a result.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -86,7 +86,7 @@ pub(super) fn run(comm: Comm, arguments: &Run) -> Result<()> {
         comm.agree(output.write(comm, &provenance, simulation.params(), status))
     };
     write(&simulation, Status::Running)?;
-    match simulate(&mut simulation, &output.directory, verbosity, before) {
+    match simulate(&mut simulation, &output, verbosity, before) {
         Ok(outcome) => {
             write(&simulation, Status::Done(&outcome))?;
             if simulation.comm().rank() == 0 && verbosity > Verbosity::Quiet {
@@ -143,12 +143,18 @@ fn refuse_what_does_not_fit(
 /// Runs what was built and closes its files. Collective.
 fn simulate(
     simulation: &mut Simulation,
-    directory: &Path,
+    output: &Output,
     verbosity: Verbosity,
     before: u64,
 ) -> Result<Outcome> {
     let (comm, params) = (simulation.comm(), simulation.params());
-    let recorder = Recorder::new(comm, params, Some(directory), simulation.delays().ee);
+    let recorder = Recorder::new(
+        comm,
+        params,
+        Some(&output.directory),
+        &output.id,
+        simulation.delays().ee,
+    );
     let mut recorder = comm.agree(recorder)?;
     let mut watcher = Watcher::new(comm, params, verbosity);
     let timers = simulation.run(&mut recorder, &mut |progress| watcher.show(progress))?;

@@ -298,6 +298,7 @@ pub enum Status<'a> {
 #[derive(Serialize)]
 struct Report<'a> {
     status: &'static str,
+    id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     provenance: &'a Provenance,
@@ -318,9 +319,24 @@ pub fn file_bytes(parameters: &Params, ranks: usize) -> u64 {
     (text.len() + REPORT_BYTES + RECORD_BYTES * balance::records(ranks)) as u64
 }
 
-/// Writes `run.json` to `directory`, whole or not at all.
+/// Draws an id for a result: 128 random bits as hexadecimal digits, whatever the seed.
+///
+/// It stands in run.json, spikes.h5 and weights.h5, so that a reader finds out if one of them
+/// is of another run.
+///
+/// # Errors
+/// If the system has no random numbers.
+pub fn new_id() -> Result<String> {
+    let mut bits = [0; 16];
+    getrandom::fill(&mut bits)
+        .map_err(|error| Error::run(format!("cannot draw the id of the result: {error}")))?;
+    Ok(format!("{:032x}", u128::from_le_bytes(bits)))
+}
+
+/// Writes `run.json` of the result `id` to `directory`, whole or not at all.
 pub fn write(
     directory: &Path,
+    id: &str,
     provenance: &Provenance,
     parameters: &Params,
     status: Status,
@@ -332,6 +348,7 @@ pub fn write(
     };
     let report = Report {
         status: name,
+        id,
         error,
         provenance,
         note: "T, presim, at, every, t_ref and delays are whole steps of simulation.dt (ms)",

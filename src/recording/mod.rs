@@ -61,11 +61,12 @@ pub struct Recorder {
 
 impl Recorder {
     /// Opens the files in `directory` on rank 0; without a directory only counts and digests
-    /// are kept. `delay` is that of the E→E synapses.
+    /// are kept. `id` is that of the result, `delay` that of the E→E synapses.
     pub fn new(
         comm: &Comm,
         params: &Params,
         directory: Option<&Path>,
+        id: &str,
         delay: Steps,
     ) -> Result<Self> {
         let dt = params.simulation.dt;
@@ -77,6 +78,7 @@ impl Recorder {
                 dt,
                 params.network.N_E,
                 record.compression,
+                id,
             )?),
             None => None,
         };
@@ -85,6 +87,7 @@ impl Recorder {
                 &dir.join("weights.h5"),
                 delay.to_ms(dt),
                 record.compression,
+                id,
             )?),
             None => None,
         };

@@ -160,7 +160,7 @@ pub fn rehearse(
     let comm = Comm::among(Box::new(others), rank, ranks);
     let mut simulation = Simulation::build(comm, params)?;
     let delay = simulation.delays().ee;
-    let mut recorder = Recorder::new(simulation.comm(), simulation.params(), None, delay)?;
+    let mut recorder = Recorder::new(simulation.comm(), simulation.params(), None, "", delay)?;
     let timers = simulation.run(&mut recorder, progress)?;
 
     let grown = resident().peak.saturating_sub(before + played.get());

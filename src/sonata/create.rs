@@ -47,10 +47,10 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// Creates a SONATA file without content.
+    /// Creates a SONATA file without content, a part of the result `id`.
     ///
     /// Fails if `path` exists: results are never overwritten here.
-    pub fn create(path: &Path) -> Result<Self> {
+    pub fn create(path: &Path, id: &str) -> Result<Self> {
         let create = || {
             let file = File::with_options()
                 .with_fapl(|access| access.libver_earliest().meta_block_size(NOTES))
@@ -60,6 +60,7 @@ impl Output {
                 .with_data(&VERSION)
                 .create("version")?;
             label(&file, "creator", CREATOR)?;
+            label(&file, "id", id)?;
             file.flush()?;
             let raw = OpenOptions::new()
                 .read(true)

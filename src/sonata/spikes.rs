@@ -44,22 +44,25 @@ pub struct SpikeWriter {
     dt: Ms,
     n_e: u32,
     compression: u8,
+    id: String,
 }
 
 impl SpikeWriter {
     /// Creates `path` with both populations, empty, and flushes it.
     ///
-    /// `dt` turns steps into milliseconds, `n_e` is the number of excitatory neurons, and
-    /// `compression` the level of deflate, 1 … 9, or 0 for none.
+    /// `dt` turns steps into milliseconds, `n_e` is the number of excitatory neurons,
+    /// `compression` the level of deflate, 1 … 9, or 0 for none, and `id` the root attribute by
+    /// which readers tell which result the file belongs to.
     ///
     /// # Errors
     /// If `path` exists or cannot be written.
-    pub fn create(path: &Path, dt: Ms, n_e: u32, compression: u8) -> Result<Self> {
+    pub fn create(path: &Path, dt: Ms, n_e: u32, compression: u8, id: &str) -> Result<Self> {
         Ok(Self {
-            table: Table::create(path, 0)?,
+            table: Table::create(path, id, 0)?,
             dt,
             n_e,
             compression,
+            id: id.to_owned(),
         })
     }
 
@@ -108,7 +111,7 @@ impl SpikeWriter {
         let path = self.table.output.path().to_owned();
         self.table.close()?;
         if self.compression > 0 {
-            compress(&path, self.compression)?;
+            compress(&path, &self.id, self.compression)?;
         }
         Ok(())
     }
@@ -130,12 +133,12 @@ pub fn cached_bytes(spikes: [u64; 2]) -> u64 {
 }
 
 /// Replaces the spike file `path` by a compressed one.
-fn compress(path: &Path, level: u8) -> Result<()> {
+fn compress(path: &Path, id: &str, level: u8) -> Result<()> {
     let mut part = path.as_os_str().to_owned();
     part.push(".part");
     let part = PathBuf::from(part);
     remove(&part); // one that a killed run left
-    let replaced = copy(path, &part, level).and_then(|()| {
+    let replaced = copy(path, &part, id, level).and_then(|()| {
         let renamed = std::fs::rename(&part, path);
         renamed
             .map_err(|error| Error::run(format!("{}: cannot be replaced: {error}", path.display())))
@@ -147,8 +150,8 @@ fn compress(path: &Path, level: u8) -> Result<()> {
 }
 
 /// Writes the spikes of the file `from` to a new file `to`.
-fn copy(from: &Path, to: &Path, compression: u8) -> Result<()> {
-    let mut table = Table::create(to, compression)?;
+fn copy(from: &Path, to: &Path, id: &str, compression: u8) -> Result<()> {
+    let mut table = Table::create(to, id, compression)?;
     let copied = table.copy(from);
     copied.map_err(|error| table.output.failure(&error))?;
     table.close()
@@ -167,8 +170,8 @@ struct Table {
 }
 
 impl Table {
-    fn create(path: &Path, compression: u8) -> Result<Self> {
-        let output = Output::create(path)?;
+    fn create(path: &Path, id: &str, compression: u8) -> Result<Self> {
+        let output = Output::create(path, id)?;
         let storage = Storage {
             chunk: CHUNK,
             compression,

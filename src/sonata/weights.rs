@@ -69,12 +69,12 @@ impl WeightWriter {
     /// Creates `path` without snapshots and flushes it.
     ///
     /// `delay` is that of all E→E synapses; `compression` the level of deflate, 1 … 9, or 0
-    /// for none.
+    /// for none; `id` the root attribute by which readers tell which result the file belongs to.
     ///
     /// # Errors
     /// If `path` exists or cannot be written.
-    pub fn create(path: &Path, delay: Ms, compression: u8) -> Result<Self> {
-        let output = Output::create(path)?;
+    pub fn create(path: &Path, delay: Ms, compression: u8, id: &str) -> Result<Self> {
+        let output = Output::create(path, id)?;
         let created = steady_group(output.file(), UNFINISHED)
             .and_then(|_| steady_group(output.file(), "edges"))
             .and_then(|_| output.flush());

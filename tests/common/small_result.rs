@@ -21,11 +21,13 @@ pub fn small_result() -> stdp_hpc::error::Result<(tempfile::TempDir, [u64; 2])> 
     let comm = stdp_hpc::comm::Comm::alone();
     let params = stdp_hpc::params::Params::load(path, config, &[], None, 1)?;
     let provenance = Provenance::new(&comm, &params, "portable");
+    let id = outcome::new_id()?;
     let mut simulation = stdp_hpc::engine::Simulation::build(comm, params)?;
     let mut recorder = stdp_hpc::recording::Recorder::new(
         simulation.comm(),
         simulation.params(),
         Some(directory.path()),
+        &id,
         simulation.delays().ee,
     )?;
     let timers = simulation.run(&mut recorder, &mut |_| {})?;
@@ -34,6 +36,6 @@ pub fn small_result() -> stdp_hpc::error::Result<(tempfile::TempDir, [u64; 2])> 
     let outcome = Outcome::new(&mut simulation, &recorder, &timers, 0);
     recorder.close(simulation.comm())?;
     let status = Status::Done(&outcome);
-    outcome::write(directory.path(), &provenance, simulation.params(), status)?;
+    outcome::write(directory.path(), &id, &provenance, simulation.params(), status)?;
     Ok((directory, spikes))
 }

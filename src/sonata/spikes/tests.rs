@@ -40,7 +40,7 @@ fn expected(n: usize) -> [(Vec<u64>, Vec<f64>); 2] {
 }
 
 fn write(path: &Path, n: usize, compression: u8) {
-    let mut writer = SpikeWriter::create(path, DT, N_E, compression).unwrap();
+    let mut writer = SpikeWriter::create(path, DT, N_E, compression, "of a test").unwrap();
     let spikes: Vec<_> = (0..n).map(spike).collect();
     for block in spikes.chunks(999) {
         writer.append(block).unwrap();
@@ -104,7 +104,9 @@ fn an_existing_file_is_not_overwritten() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("spikes.h5");
     std::fs::write(&path, "precious").unwrap();
-    let error = SpikeWriter::create(&path, DT, N_E, 0).err().unwrap();
+    let error = SpikeWriter::create(&path, DT, N_E, 0, "of a test")
+        .err()
+        .unwrap();
     let message = format!("{}: cannot be written: File exists", path.display());
     assert_eq!(error, Error::Run(message));
     assert_eq!(std::fs::read(&path).unwrap(), b"precious");

@@ -38,15 +38,23 @@ fn simulated(sets: &[&str], threads: usize) -> RunRecord {
     let provenance = Provenance::new(&comm, &params, "portable");
     let mut simulation = Simulation::build(comm, params).expect("built");
     let out = Some(directory.path());
+    let id = outcome::new_id().expect("random");
     let delay = simulation.delays().ee;
     let mut recorder =
-        Recorder::new(simulation.comm(), simulation.params(), out, delay).expect("files");
+        Recorder::new(simulation.comm(), simulation.params(), out, &id, delay).expect("files");
     let timers = simulation.run(&mut recorder, &mut |_| {}).expect("run");
     recorder.flush(simulation.comm());
     let outcome = Outcome::new(&mut simulation, &recorder, &timers, 1 << 20);
     recorder.close(simulation.comm()).expect("closed");
     let done = Status::Done(&outcome);
-    outcome::write(directory.path(), &provenance, simulation.params(), done).expect("written");
+    outcome::write(
+        directory.path(),
+        &id,
+        &provenance,
+        simulation.params(),
+        done,
+    )
+    .expect("written");
     RunRecord::read(directory.path()).expect("what was written")
 }
 
