@@ -21,6 +21,8 @@ const PART: usize = 2 * WORDS;
 /// The external input of one virtual process.
 pub struct Input {
     source: Source,
+    /// The first stamp that a spike can have.
+    first: Steps,
     delay: Steps,
     /// One tile a group: counts of external spikes, their lower and their upper bytes; no
     /// upper ones where no count exceeds 255.
@@ -29,6 +31,14 @@ pub struct Input {
     /// Which block each tile holds; −1: none yet.
     held: Vec<i32>,
 }
+
+/// The first stamp of Poisson input, as of NEST's `poisson_generator`: that is active from the
+/// time after its start on, and the spikes of a step carry the stamp of the step's end. The
+/// draws of the step before are left out, so each has the place of its step in the stream.
+const FIRST_DRAWN: Steps = Steps(2);
+
+/// The first stamp of given spikes.
+const FIRST_GIVEN: Steps = Steps(1);
 
 /// See [`Input::arriving`].
 pub type Counts<'a> = (&'a [u8; GROUP], Option<&'a [u8; GROUP]>);
@@ -52,12 +62,14 @@ enum Source {
 }
 
 impl Input {
-    /// Independent Poisson sources of mean `mean` spikes a step for the neurons `gids`.
+    /// Independent Poisson sources of mean `mean` spikes a step for the neurons `gids`, silent
+    /// in the first step.
     pub fn poisson(mean: f64, delay: Steps, seed: u64, gids: Vec<Gid>) -> Self {
         let neurons = gids.len();
         let law = PoissonLaw::new(mean);
         let most = law.most();
-        Input::new(Source::Poisson { law, seed, gids }, most, delay, neurons)
+        let source = Source::Poisson { law, seed, gids };
+        Input::new(source, FIRST_DRAWN, most, delay, neurons)
     }
 
     /// Given spikes: (emission stamp, lid) in any order, at most 65535 a step and neuron.
@@ -78,17 +90,19 @@ impl Input {
         }
         Input::new(
             Source::Given { spikes, starts },
+            FIRST_GIVEN,
             most.unwrap_or(0),
             delay,
             neurons,
         )
     }
 
-    fn new(source: Source, most: usize, delay: Steps, neurons: usize) -> Self {
+    fn new(source: Source, first: Steps, most: usize, delay: Steps, neurons: usize) -> Self {
         let groups = neurons.div_ceil(GROUP);
         let tiles = |needed: bool| HugeArray::zeroed(if needed { groups } else { 0 });
         Input {
             source,
+            first,
             delay,
             lower: tiles(true),
             upper: tiles(most > 255),
@@ -99,12 +113,12 @@ impl Input {
     /// Counts that arrive with stamp `arrival` at the neurons of `group`: their lower bytes,
     /// and the upper ones where any count needs them.
     ///
-    /// They were emitted a delay earlier, and none before the first step.
+    /// They were emitted a delay earlier, and none before the first stamp of their kind.
     #[inline(always)]
     pub fn arriving(&mut self, group: usize, arrival: Steps) -> Counts<'_> {
         const NOTHING: Counts = (&[0; GROUP], None);
         let emission = arrival.0 - self.delay.0;
-        if emission < 1 {
+        if emission < self.first.0 {
             return NOTHING;
         }
         let (block, step) = (

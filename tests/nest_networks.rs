@@ -152,3 +152,44 @@ fn single_precision_stays_near() {
     let difference = ours.len() as f64 / nest.len() as f64 - 1.0;
     assert!(difference.abs() < 0.05, "{difference}");
 }
+
+/// One neuron that fires at the first input: its potential is gone within a step, and the
+/// input is huge. With a delay of a step and one more to reach the potential, NEST's first
+/// spike at 4 ms means that its `poisson_generator` fires at 2 ms first.
+#[test]
+fn poisson_input_begins_as_nests_does() {
+    let desk = Desk::new();
+    let config = desk.config(
+        "poisson_first_step",
+        "
+[network]
+N = 1
+K = 0
+beta = 1.0
+[neuron]
+model = \"iaf_psc_alpha\"
+tau_m = 0.1
+t_ref = 0.0
+V_th = 1.0
+tau_syn_ex = 0.02
+tau_syn_in = 0.02
+V_init = { uniform = [0.0, 0.0] }
+[synapse]
+weight = 1.0e12
+delay = 1.0
+[stimulus]
+rate = 100000.0
+[simulation]
+T = 10.0
+dt = 1.0
+[record]
+weights = false
+weights_over_time = false
+",
+    );
+    let warm_up = ["simulation.presim=3.0", "simulation.T=7.0"];
+    for sets in [&[][..], &warm_up] {
+        let (_, times) = desk.result(&config, 1, 1, sets).spikes("E");
+        assert_eq!(times, [4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0]);
+    }
+}

@@ -418,9 +418,9 @@ fn raster(desk: &Desk, least: u32, seed: u32) -> Vec<Vec<f64>> {
             raster[first + id as usize][(time / 0.125) as usize - 1] = 1.0;
         }
     }
-    // What is emitted in the first step arrives twelve steps later and tells one step later.
+    // The first spikes have stamp 2, arrive twelve steps later and tell one step later.
     for row in &mut raster {
-        assert!(row.drain(..13).all(|fired| fired == 0.0));
+        assert!(row.drain(..14).all(|fired| fired == 0.0));
     }
     raster
 }

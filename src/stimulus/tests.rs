@@ -1,11 +1,11 @@
 use super::*;
 use crate::simd::InstructionSet;
 
-/// Counts of a group of neurons for the first `blocks`, \[block]\[step]\[neuron].
+/// Counts of a group of neurons for `blocks` but the first, \[block]\[step]\[neuron].
 fn drawn(mean: f64, seed: u64, group: u32, blocks: usize) -> Vec<[[u16; GROUP]; BLOCK]> {
     let gids = (group * GROUP as u32..).take(GROUP).map(Gid).collect();
     let mut input = Input::poisson(mean, Steps(1), seed, gids);
-    let mut arrivals = 2..;
+    let mut arrivals = BLOCK as i32 + 2..;
     let mut row = |_| arriving(&mut input, 0, arrivals.next().expect("a step"));
     let mut block = |_| std::array::from_fn(|step| row(step).map(|count| count as u16));
     (0..blocks).map(&mut block).collect()
@@ -119,6 +119,23 @@ fn given_spikes_arrive_a_delay_later_and_add_up() {
     }
 }
 
+/// As the spikes of NEST's `poisson_generator`; those of a file may have stamp 1.
+#[test]
+fn the_first_draws_have_stamp_2() {
+    for delay in [1, 12, 300] {
+        let mut input = Input::poisson(400.0, Steps(delay), 4, vec![Gid(7)]);
+        for arrival in [delay - 1, delay, delay + 1] {
+            assert_eq!(arriving(&mut input, 0, arrival), [0.0; GROUP]);
+        }
+        let law = PoissonLaw::new(400.0);
+        for step in [1, 2, BLOCK] {
+            let expected = f64::from(by_definition(&law, 4, Gid(7), step));
+            let arrival = delay + 1 + step as i32;
+            assert_eq!(arriving(&mut input, 0, arrival)[0], expected, "step {step}");
+        }
+    }
+}
+
 /// Words of 64 streams, on a given instruction set.
 struct Words<'a>(u64, &'a [Gid; GROUP], u64);
 
@@ -201,7 +218,7 @@ fn counts_are_those_of_their_64_bits_on_every_instruction_set() {
 fn padding_receives_nothing() {
     let (law, gids) = (PoissonLaw::new(400.0), (0..100).map(Gid).collect());
     let mut input = Input::poisson(400.0, Steps(1), 4, gids);
-    for step in [0, 1, BLOCK, 3 * BLOCK - 1] {
+    for step in [1, BLOCK, 3 * BLOCK - 1] {
         let counts = arriving(&mut input, 1, 2 + step as i32);
         for (j, &count) in counts.iter().enumerate() {
             let gid = GROUP + j;
