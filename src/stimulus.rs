@@ -158,8 +158,9 @@ impl Input {
 impl Input {
     /// Of Poisson sources of `mean` spikes a step.
     pub fn poisson_bytes(mean: f64, neurons: u64) -> u64 {
-        let most = PoissonLaw::new(mean).most();
-        Self::tile_bytes(neurons, most > 255) + size_of::<Gid>() as u64 * neurons
+        // A large mean needs no look at its distribution, which has as many entries.
+        let upper = mean > 255.0 || PoissonLaw::new(mean).most() > 255;
+        Self::tile_bytes(neurons, upper) + size_of::<Gid>() as u64 * neurons
     }
 
     /// Of `spikes` given spikes within `steps` steps, at most 255 a neuron and step.

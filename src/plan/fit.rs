@@ -40,13 +40,8 @@ impl Plan {
     /// little, fewer neurons.
     fn remedy(&self, params: &Params, inputs: &Inputs, room: u64) -> String {
         let fits = |params: &Params, ranks: u64| {
-            let plan = Plan::new(
-                params,
-                ranks as usize,
-                inputs,
-                self.rate,
-                self.rank_0.program,
-            );
+            let (rate, program) = (self.rate, self.rank_0.program);
+            let plan = Plan::trial(params, ranks as usize, inputs, rate, program, 0);
             plan.peak() <= room && !plan.limits.iter().any(Limit::is_broken)
         };
         if let Some(each) = params.network.N_per_rank {

@@ -26,11 +26,49 @@ pub(super) struct Expected<'a> {
     rows: [f64; 2],
 }
 
-/// What one rank holds: excitatory and inhibitory neurons of each thread.
+/// What one rank holds.
 pub(super) struct Share {
-    threads: Vec<[u64; 2]>,
+    /// Its threads by what they hold, at most three kinds: all formulas below cost the same
+    /// whatever the number of threads.
+    threads: Vec<Alike>,
     /// Sources in E and in I that it listens to.
     pub rows: [u64; 2],
+}
+
+/// Threads that hold the same numbers of neurons.
+struct Alike {
+    threads: u64,
+    /// Excitatory and inhibitory ones of each thread.
+    neurons: [u64; 2],
+}
+
+/// The threads of the rank of `place`. A thread has as many neurons of E, and of both, as the
+/// one before it or one less.
+fn alike(place: &Placement) -> Vec<Alike> {
+    let neurons = |thread| {
+        let e = place.count_below(thread, place.n_e);
+        [e, place.count_below(thread, place.n) - e].map(u64::from)
+    };
+    let mut kinds = Vec::new();
+    let mut begin = 0;
+    while begin < place.threads {
+        let here = neurons(begin);
+        let (mut end, mut other) = (begin + 1, place.threads);
+        while end < other {
+            let middle = end + (other - end) / 2;
+            if neurons(middle) == here {
+                end = middle + 1;
+            } else {
+                other = middle;
+            }
+        }
+        kinds.push(Alike {
+            threads: u64::from(end - begin),
+            neurons: here,
+        });
+        begin = end;
+    }
+    kinds
 }
 
 /// The weights that are written.
@@ -218,13 +256,9 @@ impl<'a> Expected<'a> {
             threads: self.params.simulation.threads as u32,
             rank: rank as u32,
         };
-        let threads: Vec<[u64; 2]> = (0..place.threads)
-            .map(|thread| {
-                let e = place.count_below(thread, place.n_e);
-                [e, place.count_below(thread, place.n) - e].map(u64::from)
-            })
-            .collect();
-        let neurons = [E, I].map(|which| threads.iter().map(|thread| thread[which]).sum::<u64>());
+        let threads = alike(&place);
+        let of = |which: usize| move |kind: &Alike| kind.threads * kind.neurons[which];
+        let neurons = [E, I].map(|which| threads.iter().map(of(which)).sum::<u64>());
         let rows = [E, I].map(|from| self.rows(from, neurons.map(|n| n as f64)).round() as u64);
         Share { threads, rows }
     }
@@ -268,37 +302,48 @@ impl<'a> Expected<'a> {
 impl Share {
     /// Neurons.
     pub fn neurons(&self) -> u64 {
-        self.threads.iter().flatten().sum()
+        self.sum(|neurons| neurons.iter().sum())
+    }
+
+    /// Sum over the threads of what `of` says of the neurons of one.
+    fn sum(&self, of: impl Fn(&[u64; 2]) -> u64) -> u64 {
+        let kinds = self.threads.iter();
+        kinds.map(|kind| kind.threads * of(&kind.neurons)).sum()
+    }
+
+    /// The most of it on any thread.
+    fn most(&self, of: impl Fn(&[u64; 2]) -> u64) -> u64 {
+        let kinds = self.threads.iter();
+        kinds.map(|kind| of(&kind.neurons)).max().unwrap_or(0)
     }
 
     /// Bytes of what samples the weights.
     pub fn sampler(&self, expected: &Expected, sampling: &WeightSampling) -> u64 {
-        let onto = |thread: &[u64; 2]| synapses(expected, thread, E, E);
-        let synapses = self.threads.iter().map(onto).sum();
-        Sampler::bytes(sampling, self.rows[E], synapses, self.threads.len() as u64)
+        let synapses = self.sum(|thread| synapses(expected, thread, E, E));
+        let threads = self.threads.iter().map(|kind| kind.threads).sum();
+        Sampler::bytes(sampling, self.rows[E], synapses, threads)
     }
 
     /// Neurons of the larger population on the fullest thread.
     pub fn most_neurons(&self) -> u64 {
-        self.threads.iter().flatten().copied().max().unwrap_or(0)
+        self.most(|thread| thread[E].max(thread[I]))
     }
 
     /// Synapses of the largest projection on the fullest thread.
     pub fn most_synapses(&self, expected: &Expected) -> u64 {
-        let on = |thread: &[u64; 2]| {
-            let projections = [(E, E), (E, I), (I, E), (I, I)];
-            projections.map(|(from, onto)| synapses(expected, thread, from, onto))
-        };
-        self.threads.iter().flat_map(on).max().unwrap_or(0)
+        self.most(|thread| {
+            let projections = [(E, E), (E, I), (I, E), (I, I)].into_iter();
+            let synapses = projections.map(|(from, onto)| synapses(expected, thread, from, onto));
+            synapses.max().unwrap_or(0)
+        })
     }
 
     /// Entries of the target table of the fullest thread.
     pub fn most_targets(&self, expected: &Expected) -> u64 {
-        let targets = |thread: &[u64; 2]| {
+        self.most(|thread| {
             let of = |which: usize| thread[which] as f64 * listened(expected, which);
             (expected.ranks as f64 * (of(E) + of(I))) as u64
-        };
-        self.threads.iter().map(targets).max().unwrap_or(0)
+        })
     }
 
     /// Bytes of what depends on neurons and synapses.
@@ -308,26 +353,31 @@ impl Share {
         let slots = expected.delays().max().0 as u64;
         let channels = neuron::channels(&params.neuron) as u64;
         let mut bytes = ByStructure::default();
-        for thread in &self.threads {
-            let [e, i] = *thread;
-            let count = |from, onto| synapses(expected, thread, from, onto);
+        for Alike { threads, neurons } in &self.threads {
+            let [e, i] = *neurons;
+            let count = |from, onto| synapses(expected, neurons, from, onto);
             let precision = params.stdp.weight_precision;
-            bytes[Structure::PlasticSynapses] +=
-                PlasticProjection::bytes(count(E, E), e, precision);
+            let mut add = |structure, each: u64| bytes[structure] += threads * each;
+            add(
+                Structure::PlasticSynapses,
+                PlasticProjection::bytes(count(E, E), e, precision),
+            );
             for (from, onto) in [(E, I), (I, E), (I, I)] {
-                let targets = thread[onto];
-                bytes[Structure::StaticSynapses] +=
-                    StaticProjection::bytes(count(from, onto), targets, read);
+                let each = StaticProjection::bytes(count(from, onto), neurons[onto], read);
+                add(Structure::StaticSynapses, each);
             }
             for (from, onto) in [(E, E), (E, I), (I, E), (I, I)] {
-                bytes[Structure::RowIndex] += RowIndex::bytes(self.rows[from], count(from, onto));
+                let each = RowIndex::bytes(self.rows[from], count(from, onto));
+                add(Structure::RowIndex, each);
             }
-            bytes[Structure::TargetTable] += target_table(expected, thread);
-            bytes[Structure::Neurons] += Neurons::bytes(&params.neuron, e + i);
-            bytes[Structure::RingBuffers] += RingBuffer::bytes(e + i, channels, slots);
-            bytes[Structure::ExternalInput] += external_input(expected, e + i);
-            bytes[Structure::SpikeHistory] += SpikeHistory::bytes(e, expected.older_spikes());
-            bytes[Structure::Construction] += drafts(expected, thread);
+            let ring = RingBuffer::bytes(e + i, channels, slots);
+            let history = SpikeHistory::bytes(e, expected.older_spikes());
+            add(Structure::TargetTable, target_table(expected, neurons));
+            add(Structure::Neurons, Neurons::bytes(&params.neuron, e + i));
+            add(Structure::RingBuffers, ring);
+            add(Structure::ExternalInput, external_input(expected, e + i));
+            add(Structure::SpikeHistory, history);
+            add(Structure::Construction, drafts(expected, neurons));
         }
         bytes[Structure::Sources] = Sources::bytes(
             self.rows,
@@ -339,7 +389,7 @@ impl Share {
 
     /// Bytes of drafts and targets while rows are built, without the index.
     pub fn while_connecting(&self, expected: &Expected) -> u64 {
-        let on = |thread: &[u64; 2]| {
+        self.sum(|thread| {
             let placed: u64 = [(E, E), (E, I), (I, E), (I, I)]
                 .into_iter()
                 .map(|(from, onto)| {
@@ -347,8 +397,7 @@ impl Share {
                 })
                 .sum();
             drafts(expected, thread) + placed
-        };
-        self.threads.iter().map(on).sum()
+        })
     }
 }
 
@@ -392,6 +441,42 @@ fn external_input(expected: &Expected, neurons: u64) -> u64 {
             let spikes = expected.inputs.spikes.unwrap_or(0) as f64 * part;
             let steps = params.simulation.presim.0 + params.simulation.T.0;
             Input::given_bytes(spikes.round() as u64, steps as u64, neurons)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_of_all_kinds_are_counted() {
+        for (n, n_e, ranks, threads) in [
+            (500, 400, 1, 1024),
+            (12_500, 10_000, 3, 7),
+            (1, 1, 5, 4),
+            (1000, 0, 2, 64),
+            (4_294_967_295, 3_000_000_001, 77, 1024),
+        ] {
+            for rank in [0, 1, ranks - 1] {
+                let place = Placement {
+                    n,
+                    n_e,
+                    ranks,
+                    threads,
+                    rank: rank.min(ranks - 1),
+                };
+                let kinds = alike(&place);
+                assert!(kinds.len() <= 3);
+                let each = kinds
+                    .iter()
+                    .flat_map(|kind| (0..kind.threads).map(|_| kind.neurons));
+                let one_by_one = (0..threads).map(|thread| {
+                    let e = place.count_below(thread, n_e);
+                    [e, place.count_below(thread, n) - e].map(u64::from)
+                });
+                assert!(each.eq(one_by_one));
+            }
         }
     }
 }
