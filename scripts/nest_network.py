@@ -52,8 +52,10 @@ def parameters(path):
         sys.exit(f"{path}: stimulus.spikes: input from files is not rebuilt here")
     dt = p["simulation"]["dt"]
     for table, key in [("neuron", "t_ref"), ("simulation", "T"), ("simulation", "presim")]:
-        p[table][key] *= dt
-    p["synapse"]["delay"] = {name: steps * dt for name, steps in p["synapse"]["delay"].items()}
+        if p[table][key] is not None:
+            p[table][key] *= dt
+    delays = p["synapse"]["delay"].items()
+    p["synapse"]["delay"] = {name: steps * dt for name, steps in delays if steps is not None}
     p["simulation"]["threads"] = run["provenance"]["threads"]
     return p
 
@@ -289,8 +291,8 @@ def main():
         "local_num_threads": threads,
         "rng_seed": options.seed or max(1, p["simulation"]["seed"] % 2**32),
     }
-    # Periods of ignore_and_fire are rounded to tics: 128 a step, as in stdp-hpc.
-    tics = 128 / p["simulation"]["dt"]
+    # Periods of ignore_and_fire are rounded to tics, here to as many a step as in the run.
+    tics = p["simulation"].get("tics_per_step", 128) / p["simulation"]["dt"]
     if tics.is_integer():
         kernel["tics_per_ms"] = int(tics)
     nest.set(**kernel)

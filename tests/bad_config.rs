@@ -14,10 +14,10 @@ const FILES: [(&str, &str, usize); 11] = [
     ("names", include_str!("bad_config/names.txt"), 16),
     ("network", include_str!("bad_config/network.txt"), 20),
     ("neuron", include_str!("bad_config/neuron.txt"), 29),
-    ("synapse", include_str!("bad_config/synapse.txt"), 14),
+    ("synapse", include_str!("bad_config/synapse.txt"), 16),
     ("stdp", include_str!("bad_config/stdp.txt"), 6),
     ("stimulus", include_str!("bad_config/stimulus.txt"), 9),
-    ("simulation", include_str!("bad_config/simulation.txt"), 10),
+    ("simulation", include_str!("bad_config/simulation.txt"), 11),
     ("record", include_str!("bad_config/record.txt"), 20),
     (
         "interconnect",

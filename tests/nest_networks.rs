@@ -55,6 +55,59 @@ weights = {{ at = [0.0] }}
     desk.config(name, &toml)
 }
 
+/// A network of NEST 3.10 whose config stands beside it.
+struct Case {
+    name: &'static str,
+    /// ms
+    dt: f64,
+    /// Spikes of E and of I.
+    spikes: [usize; 2],
+    synapses: usize,
+    /// Times of snapshots before the end (ms).
+    snapshots: &'static [f64],
+    /// Beside what the config says.
+    sets: &'static [&'static str],
+}
+
+impl Case {
+    /// Asserts that every split has NEST's spikes, and its weights to a relative 1e-9.
+    fn assert_as_nest(&self) {
+        let desk = Desk::new();
+        let config = reference(&format!("{}.toml", self.name));
+        for (ranks, threads) in SPLITS {
+            let result = desk.result(&config, ranks, threads, self.sets);
+            self.assert_spikes(&result);
+            assert_weights(&self.expected(), "final_weights", &result.weights());
+            for time in self.snapshots {
+                let ours = result.weights_named(&format!("syn_weight_at_{time}ms"));
+                assert_eq!(ours.len(), self.synapses);
+                assert_weights(&self.expected(), &format!("weights_at/{time:?}"), &ours);
+            }
+        }
+    }
+
+    fn expected(&self) -> PathBuf {
+        reference(&format!("{}_expected.h5", self.name))
+    }
+
+    fn assert_spikes(&self, result: &RunResult) {
+        for (population, spikes) in ["E", "I"].into_iter().zip(self.spikes) {
+            let steps = |(ids, times): (Vec<u64>, Vec<f64>)| {
+                let steps = times.iter().map(|time| (time / self.dt).round() as u64);
+                let mut steps: Vec<(u64, u64)> = steps.zip(ids).collect();
+                steps.sort_unstable();
+                steps
+            };
+            let nest = steps(read_spikes(&self.expected(), population));
+            assert_eq!(nest.len(), spikes, "a reference with spikes");
+            let ours = steps(result.spikes(population));
+            assert!(ours == nest, "{}: spikes of {population}", self.name);
+        }
+    }
+}
+
+const SPLITS: [(usize, usize); 4] = [(1, 1), (1, 2), (2, 1), (3, 2)];
+
 /// Sorted by source, target and weight: the multisets of weights per pair, one after another.
 fn multisets(mut synapses: Vec<(u64, u64, f64)>) -> Vec<(u64, u64, f64)> {
     synapses.sort_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)).then(a.2.total_cmp(&b.2)));
@@ -75,28 +128,38 @@ fn assert_as_nest(name: &str, result: &RunResult) {
         };
         assert_eq!(pairs(ours), pairs(nest), "spikes of {population}");
     }
-    let file = open(&expected);
-    let group = file.group("final_weights/E_to_E").expect("weights");
-    let nest = multisets(triples(&group, "syn_weight"));
-    assert!(nest.len() > 50_000);
-    let settled: HashSet<u64> = nest.iter().map(|synapse| synapse.0).collect();
-    let mut ours = multisets(result.weights());
+    let ours = result.weights();
     assert_eq!(ours.len(), 100_000);
-    ours.retain(|synapse| settled.contains(&synapse.0));
+    let compared = assert_weights(&expected, "final_weights", &ours);
+    assert!(compared > 50_000);
+}
+
+/// Asserts that the weights of the sources in group `name` of the file of NEST are the same to a
+/// relative 1e-9, and returns how many they are.
+fn assert_weights(expected: &Path, name: &str, ours: &[(u64, u64, f64)]) -> usize {
+    let group = open(expected).group(&format!("{name}/E_to_E"));
+    let nest = multisets(triples(&group.expect("weights"), "syn_weight"));
+    let settled: HashSet<u64> = nest.iter().map(|synapse| synapse.0).collect();
+    let ours = ours.iter().copied();
+    let ours = multisets(
+        ours.filter(|synapse| settled.contains(&synapse.0))
+            .collect(),
+    );
     assert_eq!(ours.len(), nest.len());
     for (ours, nest) in ours.iter().zip(&nest) {
         assert_eq!((ours.0, ours.1), (nest.0, nest.1));
         assert!(
             (ours.2 - nest.2).abs() <= 1e-9 * nest.2.abs(),
-            "{ours:?} for {nest:?}"
+            "{name}: {ours:?} for {nest:?}"
         );
     }
+    nest.len()
 }
 
 fn all_splits_are_as_nest(name: &str, model: &str) {
     let desk = Desk::new();
     let config = config(&desk, name, model, "f64");
-    for (ranks, threads) in [(1, 1), (1, 2), (2, 1), (3, 2)] {
+    for (ranks, threads) in SPLITS {
         assert_as_nest(name, &desk.result(&config, ranks, threads, &[]));
     }
 }
@@ -109,6 +172,71 @@ fn integrate_and_fire_network_is_nests_spike_for_spike() {
 #[test]
 fn ignore_and_fire_network_is_nests_spike_for_spike() {
     all_splits_are_as_nest("ignore_1250", "ignore_and_fire");
+}
+
+/// Two time constants, lognormal weights, a delay for each projection, one of them a step.
+#[test]
+fn mixed_network_at_dt_01_is_nests() {
+    let case = Case {
+        name: "k1_mixed_dt01",
+        dt: 0.1,
+        spikes: [697, 242],
+        synapses: 32_000,
+        snapshots: &[123.4],
+        sets: &[],
+    };
+    case.assert_as_nest();
+}
+
+/// A neuron that is its own source, static weights of both signs, weights that end at 0.
+#[test]
+fn network_with_autapses_and_mixed_signs_is_nests() {
+    let case = Case {
+        name: "k5_autapses_signs",
+        dt: 0.1,
+        spikes: [1675, 1197],
+        synapses: 21_600,
+        snapshots: &[200.0],
+        sets: &[],
+    };
+    case.assert_as_nest();
+}
+
+/// All neurons of a population fire at once: every time is a tie of pre- and postsynaptic spikes.
+#[test]
+fn synchronous_network_is_nests() {
+    let case = Case {
+        name: "k6_synchrony",
+        dt: 0.125,
+        spikes: [3840, 720],
+        synapses: 7680,
+        snapshots: &[],
+        sets: &[],
+    };
+    case.assert_as_nest();
+}
+
+/// Where NEST has its default of 1000 tics a ms, periods are rounded to that.
+#[test]
+fn periods_are_rounded_to_nests_tics() {
+    let two_neurons = Case {
+        name: "ignore_tics",
+        dt: 0.1,
+        spikes: [8, 0],
+        synapses: 2,
+        snapshots: &[],
+        sets: &["simulation.tics_per_step=100"],
+    };
+    two_neurons.assert_as_nest();
+    let network = Case {
+        name: "k4_ignore_tics",
+        dt: 0.05,
+        spikes: [21_258, 5609],
+        synapses: 15_360,
+        snapshots: &[],
+        sets: &["simulation.tics_per_step=50"],
+    };
+    network.assert_as_nest();
 }
 
 /// Spikes of `ignore_and_fire` do not depend on weights, and single precision keeps those to

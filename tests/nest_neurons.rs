@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 
 use stdp_hpc::buffers::{RingBuffer, SpikeHistory};
-use stdp_hpc::neuron::{Emission, IafPscAlpha, IgnoreAndFire, Interval, channels};
+use stdp_hpc::neuron::{Emission, IafPscAlpha, IgnoreAndFire, Interval, Tics, channels};
 use stdp_hpc::params::{NeuronParams, Params, StdpParams};
 use stdp_hpc::rng::{below, unit};
 use stdp_hpc::simd::{self, Kernel};
@@ -210,7 +210,8 @@ fn ignore_and_fire_is_nests() {
         let column = |key| -> Vec<f64> { here.iter().map(|case| number(&case[key])).collect() };
         let end = here.iter().map(|case| step(&case["steps"])).max();
         for length in [1, 7, 12] {
-            let mut neurons = IgnoreAndFire::new(Ms(dt), &column("rate"), &column("phase"));
+            let mut neurons =
+                IgnoreAndFire::new(Tics::new(Ms(dt), 128), &column("rate"), &column("phase"));
             let mut input = Input::given(Vec::new(), Steps(1), here.len());
             let mut ring = RingBuffer::new(here.len(), 1, 12);
             let mut fired = vec![Vec::new(); here.len()];
@@ -238,7 +239,7 @@ fn ignore_and_fire_is_nests() {
 #[test]
 fn ignore_and_fire_receives_its_input() {
     for channels in [1, 2] {
-        let mut neurons = IgnoreAndFire::new(Ms(0.1), &[10.0; 3], &[0.5; 3]);
+        let mut neurons = IgnoreAndFire::new(Tics::new(Ms(0.1), 128), &[10.0; 3], &[0.5; 3]);
         let train = vec![(Steps(4), 1), (Steps(4), 1), (Steps(5), 2)];
         let mut input = Input::given(train, Steps(2), 3);
         let mut ring = RingBuffer::new(3, channels, 10);

@@ -8,7 +8,7 @@ use crate::buffers::{RingBuffer, SpikeHistory};
 use crate::comm::Comm;
 use crate::error::{Error, Result};
 use crate::network::{Draw, Placement, Pool};
-use crate::neuron::{self, IafPscAlpha, IgnoreAndFire, Neurons};
+use crate::neuron::{self, IafPscAlpha, IgnoreAndFire, Neurons, Tics};
 use crate::params::{Delays, NeuronModel, Params, Stimulus, VInit, WeightPrecision};
 use crate::rng::{Purpose, normal, stream, uniform};
 use crate::sonata::read;
@@ -409,7 +409,8 @@ impl Context<'_> {
                 }
             }
             Initial::RatesAndPhases(rates, phases) => {
-                Neurons::IgnoreAndFire(IgnoreAndFire::new(dt, &rates, &phases))
+                let tics = Tics::of(&params.simulation);
+                Neurons::IgnoreAndFire(IgnoreAndFire::new(tics, &rates, &phases))
             }
         };
         let input = match (&params.stimulus, node.spikes) {

@@ -2,6 +2,7 @@
 
 use crate::buffers::RingBuffer;
 use crate::memory::room;
+use crate::params::SimulationParams;
 use crate::simd::{self, Kernel};
 use crate::stimulus::{GROUP, Input};
 use crate::units::{Lid, Ms, Steps};
@@ -28,25 +29,51 @@ struct Group {
     received: [f64; GROUP],
 }
 
-/// Whole steps that cover `steps`, which is first rounded to 1/128 so that a period meant to
-/// be whole stays so.
-fn ceil(steps: f64) -> i32 {
-    (steps * 128.0).round().div_euclid(128.0) as i32
-        + i32::from((steps * 128.0).round().rem_euclid(128.0) > 0.0)
+/// NEST's fine grid of time, to which periods and phases are rounded before they are rounded up
+/// to steps, so that a period meant to be whole stays so.
+#[derive(Clone, Copy, Debug)]
+pub struct Tics {
+    per_step: f64,
+    per_ms: f64,
 }
 
-/// Period and first stamp (steps) of a neuron with this rate (spikes/s) and phase.
-pub fn schedule(dt: Ms, rate: f64, phase: f64) -> (i32, Steps) {
-    (
-        ceil(1000.0 / rate / dt.0),
-        Steps(ceil(phase * 1000.0 / rate / dt.0) + 1),
-    )
+impl Tics {
+    /// `per_step` tics, 1 … 2²⁰, in each step of `dt`.
+    pub fn new(dt: Ms, per_step: u32) -> Self {
+        let per_step = f64::from(per_step);
+        Tics {
+            per_step,
+            per_ms: per_step / dt.0,
+        }
+    }
+
+    /// Those of a run.
+    pub fn of(simulation: &SimulationParams) -> Self {
+        Self::new(simulation.dt, simulation.tics_per_step)
+    }
+
+    /// Whole steps that cover `ms` (≥ 0, at most 2³⁰ steps) once it is rounded to a tic. As NEST
+    /// does, operation by operation, because a tie decides a step.
+    fn steps(self, ms: f64) -> i32 {
+        let tics = (ms * self.per_ms + 0.5).floor();
+        (tics / self.per_step).ceil() as i32
+    }
+
+    /// Steps between the spikes of a neuron of `rate` spikes/s.
+    pub fn period(self, rate: f64) -> i32 {
+        self.steps(1.0 / rate * 1000.0)
+    }
+
+    /// Stamp of its first spike, `phase` of a period after the start.
+    pub fn first_stamp(self, rate: f64, phase: f64) -> Steps {
+        Steps(self.steps(phase / rate * 1000.0) + 1)
+    }
 }
 
 impl IgnoreAndFire {
     /// Neurons with these rates (spikes/s, > 0, at most one spike a step) and phases
     /// (0 … 1], the first spike after phase · period.
-    pub fn new(dt: Ms, rates: &[f64], phases: &[f64]) -> Self {
+    pub fn new(tics: Tics, rates: &[f64], phases: &[f64]) -> Self {
         let idle = Group {
             countdown: [-1; GROUP],
             period: [0; GROUP],
@@ -55,9 +82,8 @@ impl IgnoreAndFire {
         let mut groups = vec![idle; rates.len().div_ceil(GROUP)];
         for (i, (rate, phase)) in rates.iter().zip(phases).enumerate() {
             let group = &mut groups[i / GROUP];
-            let (period, first) = schedule(dt, *rate, *phase);
-            group.period[i % GROUP] = period;
-            group.countdown[i % GROUP] = first.0 - 1;
+            group.period[i % GROUP] = tics.period(*rate);
+            group.countdown[i % GROUP] = tics.first_stamp(*rate, *phase).0 - 1;
         }
         IgnoreAndFire {
             neurons: rates.len(),
@@ -194,5 +220,37 @@ impl<const CHANNELS: usize> Kernel for ByChannels<'_, CHANNELS> {
             }
             *group = state;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Periods in ms, and the steps that NEST 3.10 makes of them.
+    #[test]
+    fn times_are_rounded_to_a_tic_and_then_up() {
+        let nest = Tics::new(Ms(0.1), 100);
+        for (ms, steps) in [
+            (10.0, 100),
+            (10.000_49, 100),
+            (10.000_51, 101),
+            (10.05, 101),
+            (10.1, 101),
+            (0.0004, 0),
+            (0.0006, 1),
+        ] {
+            assert_eq!(nest.steps(ms), steps, "{ms} ms");
+        }
+        // Half a tic goes up: 99.995… spikes/s are 10.000 45 ms, 12.801 tics of 1/128.
+        let example = Tics::new(Ms(0.1), 128);
+        assert_eq!(example.steps(10.000_45), 101);
+        assert_eq!(nest.steps(10.000_45), 100);
+        // Where a tic is a step, periods are rounded to the nearest.
+        let coarse = Tics::new(Ms(1.0), 1);
+        assert_eq!([2.4, 2.5, 3.4].map(|ms| coarse.steps(ms)), [2, 3, 3]);
+        assert_eq!(coarse.period(1000.0), 1);
+        let finest = Tics::new(Ms(1.0), 1 << 20);
+        assert_eq!(finest.steps(f64::from(1 << 30)), 1 << 30);
     }
 }

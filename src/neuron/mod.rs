@@ -5,7 +5,7 @@ mod ignore_and_fire;
 mod propagators;
 
 pub use iaf_psc_alpha::IafPscAlpha;
-pub use ignore_and_fire::{IgnoreAndFire, schedule};
+pub use ignore_and_fire::{IgnoreAndFire, Tics};
 pub use propagators::Propagators;
 
 use crate::buffers::RingBuffer;

@@ -303,6 +303,8 @@ pub struct SimulationParams {
     pub presim: Steps,
     /// The grid, > 0.
     pub dt: Ms,
+    /// Parts of a step to which periods and phases of `ignore_and_fire` are rounded, 1 … 2²⁰.
+    pub tics_per_step: u32,
     /// Seed of every random number, 0 … 2⁶³ − 1 (a TOML integer).
     pub seed: u64,
     /// Threads of a rank, 1 … 1024.

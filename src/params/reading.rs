@@ -42,7 +42,7 @@ pub(crate) const CONFIG: Tables = &[
         "alpha lambda mu_plus tau_plus tau_minus weight_precision",
     ),
     ("stimulus", "eta rate spikes"),
-    ("simulation", "T presim dt seed threads"),
+    ("simulation", "T presim dt tics_per_step seed threads"),
     (
         "record",
         "spikes n_rec compression weights weights_over_time",

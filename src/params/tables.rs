@@ -26,6 +26,9 @@ const MOST_STEPS: i32 = i32::MAX - MOST_DELAY;
 /// The longest period of `ignore_and_fire` (steps).
 const MOST_PERIOD: f64 = (1u32 << 30) as f64;
 
+/// The most tics a step has: the longest period is then 2⁵⁰ of them, which a double holds.
+const MOST_TICS: i64 = 1 << 20;
+
 /// The largest mean number of Poisson events a step: a count has to fit 16 bits.
 const MOST_EVENTS: f64 = 30_000.0;
 
@@ -75,6 +78,7 @@ fn simulation(table: &Section, threads: Option<usize>) -> Result<SimulationParam
         T: table.time("T", 0.0, dt, 1..=MOST_STEPS - presim.0)?,
         presim,
         dt,
+        tics_per_step: table.integer("tics_per_step", 128, 1..=MOST_TICS)? as u32,
         seed: table.integer("seed", 1, 0..=i64::MAX)? as u64,
         threads: thread_count(table, threads)?,
     })

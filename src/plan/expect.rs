@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::error::Result;
+use crate::neuron::Tics;
 use crate::params::{Delays, NeuronModel, Params, Stimulus};
 use crate::sonata::read;
 use crate::units::{Projection, Steps};
@@ -34,14 +35,7 @@ impl Inputs {
             for (count, projection) in counts.iter_mut().zip(Projection::ALL) {
                 let head = read::count_edges(path, projection, params.simulation.dt)?;
                 *count = head.edges;
-                if let Some(delay) = head.delay {
-                    *match projection {
-                        Projection::EE => &mut delays.ee,
-                        Projection::EI => &mut delays.ei,
-                        Projection::IE => &mut delays.ie,
-                        Projection::II => &mut delays.ii,
-                    } = delay;
-                }
+                delays.set(projection, head.delay);
             }
             (inputs.edges, inputs.delays) = (Some(counts), Some(delays));
         }
@@ -100,7 +94,8 @@ impl Rate {
         let simulation = &params.simulation;
         let seconds = |time: Steps| time.to_ms(simulation.dt).0 / 1000.0;
         let (presim, recorded) = (seconds(simulation.presim), seconds(simulation.T));
-        let spikes = |time| mean_spikes(neuron.rate, neuron.phase, seconds(Steps(1)), time);
+        let period = |rate| seconds(Steps(Tics::of(simulation).period(rate)));
+        let spikes = |time| mean_spikes(neuron.rate, neuron.phase, period, time);
         let all = spikes(presim + recorded);
         Rate {
             recorded: [(all - spikes(presim)) / recorded; 2],
@@ -115,10 +110,15 @@ impl Rate {
 }
 
 /// Spikes of an `ignore_and_fire` neuron within `time` (s), in the mean over its rate and its
-/// phase; a period is whole steps of `dt` (s). Spike n falls on (phase + n) periods.
+/// phase; `period` (s) is that of a rate. Spike n falls on (phase + n) periods.
 ///
 /// By the midpoint rule over the rates, and the integral over the phases.
-fn mean_spikes([slow, fast]: [f64; 2], [low, high]: [f64; 2], dt: f64, time: f64) -> f64 {
+fn mean_spikes(
+    [slow, fast]: [f64; 2],
+    [low, high]: [f64; 2],
+    period: impl Fn(f64) -> f64,
+    time: f64,
+) -> f64 {
     const POINTS: usize = 1000;
     // ∫ ⌊x − phase⌋ + 1 dphase up to `phase`, backwards from x: whole periods and the rest.
     let below = |x: f64| {
@@ -128,7 +128,7 @@ fn mean_spikes([slow, fast]: [f64; 2], [low, high]: [f64; 2], dt: f64, time: f64
     };
     let spikes = |point: usize| {
         let rate = slow + (fast - slow) * (point as f64 + 0.5) / POINTS as f64;
-        let periods = time / ((1.0 / rate / dt).ceil() * dt);
+        let periods = time / period(rate);
         if high > low {
             (below(periods - low) - below(periods - high)) / (high - low)
         } else {
@@ -185,6 +185,8 @@ pub(super) fn largest_of(mean: f64, samples: f64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use crate::units::Ms;
+
     use super::*;
 
     #[test]
@@ -229,15 +231,26 @@ mod tests {
     #[test]
     fn spikes_of_neurons_with_a_period() {
         // 9.99 spikes/s is a period of 800.8, so 801 steps; phases over a whole period
-        let spikes = mean_spikes([9.99; 2], [0.0, 1.0], 0.125e-3, 100.0);
+        let steps = |per_step| {
+            let tics = Tics::new(Ms(0.125), per_step);
+            move |rate| 0.125e-3 * f64::from(tics.period(rate))
+        };
+        let mean_spikes = |rates, phases, time| super::mean_spikes(rates, phases, steps(128), time);
+        let spikes = mean_spikes([9.99; 2], [0.0, 1.0], 100.0);
         assert!((spikes - 800_000.0 / 801.0).abs() < 1e-6, "{spikes}");
         // 1 spike/s: none before phase 0.2, all by 0.6, and once more a second later
         for (time, expected) in [(0.1, 0.0), (0.3, 0.25), (0.7, 1.0), (1.4, 1.5), (7.0, 7.0)] {
-            let spikes = mean_spikes([1.0; 2], [0.2, 0.6], 0.125e-3, time);
+            let spikes = mean_spikes([1.0; 2], [0.2, 0.6], time);
             assert!((spikes - expected).abs() < 1e-9, "{time}: {spikes}");
         }
-        assert_eq!(mean_spikes([1.0; 2], [0.5; 2], 0.125e-3, 2.75), 3.0);
-        let spikes = mean_spikes([0.5, 1.5], [0.01, 1.0], 0.125e-3, 10.0);
+        assert_eq!(mean_spikes([1.0; 2], [0.5; 2], 2.75), 3.0);
+        // a period of 8.4 steps is 9 of them, or 8 where a tic is a step
+        for (per_step, period) in [(128, 9.0), (1, 8.0)] {
+            let rate = 8000.0 / 8.4;
+            let spikes = super::mean_spikes([rate; 2], [0.0, 1.0], steps(per_step), 9.0);
+            assert!((spikes - 72_000.0 / period).abs() < 1e-6, "{spikes}");
+        }
+        let spikes = mean_spikes([0.5, 1.5], [0.01, 1.0], 10.0);
         assert!((spikes - 10.0).abs() < 0.05, "{spikes}");
     }
 }

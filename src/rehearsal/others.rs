@@ -9,7 +9,7 @@ use crate::comm;
 use crate::engine::read_rates;
 use crate::error::Result;
 use crate::network::Placement;
-use crate::neuron::schedule;
+use crate::neuron::Tics;
 use crate::params::Params;
 use crate::rng::{Purpose, uniform};
 use crate::spikes::{ChunkWriter, need_and_room};
@@ -83,7 +83,8 @@ impl Others {
                 uniform(seed, Purpose::Phase, gid, neuron.phase),
             ),
         };
-        schedule(self.params.simulation.dt, rate, phase)
+        let tics = Tics::of(&self.params.simulation);
+        (tics.period(rate), tics.first_stamp(rate, phase))
     }
 
     /// Learns from the requests which neurons are listened to.
