@@ -44,7 +44,7 @@
 //! // The path is for messages; nothing is read.
 //! let params = Params::load(Path::new("example.toml"), config, &[], None, comm.size())?;
 //! let mut simulation = Simulation::build(comm, params)?;
-//! let delay = simulation.delays().ee;
+//! let delay = simulation.delays().plastic();
 //! let mut recorder = Recorder::new(simulation.comm(), simulation.params(), None, "", delay)?;
 //! let timers = simulation.run(&mut recorder, &mut |_progress| {})?;
 //!

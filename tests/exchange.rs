@@ -217,7 +217,7 @@ fn be_a_rank(thread: &str) {
                   spikes = false\nweights = false\n";
     let params = Params::load(Path::new("here"), config, &[], None, comm.size());
     let mut simulation = Simulation::build(comm, params.expect("good")).expect("built");
-    let delay = simulation.delays().ee;
+    let delay = simulation.delays().plastic();
     let recorder = Recorder::new(simulation.comm(), simulation.params(), None, "", delay);
     let mut intervals = 0;
     let run = simulation.run(&mut recorder.expect("nothing to write"), &mut |_| {

@@ -49,7 +49,7 @@ fn defaults_are_the_published_example() {
     assert!(!p.network.allow_autapses && p.network.allow_multapses);
     assert_eq!(p.neuron.model, NeuronModel::IgnoreAndFire);
     assert_eq!(p.neuron.V_init, VInit::Uniform(0.0, 20.0));
-    assert_eq!(p.neuron.t_ref, Steps(16));
+    assert_eq!(p.neuron.t_ref, Some(Steps(16)));
     assert_eq!((p.neuron.rate, p.neuron.phase), ([0.5, 1.5], [0.01, 1.0]));
     assert_eq!(p.synapse.unit_psp, UnitPsp::Maximum);
     assert_eq!(p.synapse.delay.x, Steps(12));
@@ -247,15 +247,74 @@ fn files_lie_beside_the_config() {
 #[test]
 fn delays_may_differ_by_projection() {
     let p = load(LEAST, &["synapse.delay={ E_to_E = 2, X_to_all = 0.125 }"]);
-    let (ee, x, other) = (Steps(16), Steps(1), Steps(12));
+    let (x, other) = (Steps(1), Some(Steps(12)));
     let expected = Delays {
-        ee,
+        ee: Some(Steps(16)),
         ei: other,
         ie: other,
         ii: other,
         x,
     };
     assert_eq!(p.synapse.delay, expected);
+}
+
+/// No default may refuse a config that does without it.
+#[test]
+fn what_is_not_used_need_not_lie_on_the_grid() {
+    let sets = ["simulation.dt=1", "synapse.delay={ X_to_all = 3 }"];
+    let read = load(LEAST, &[&sets[..], &["network.edges=net.h5"]].concat());
+    let none = Delays {
+        ee: None,
+        ei: None,
+        ie: None,
+        ii: None,
+        x: Steps(3),
+    };
+    assert_eq!(read.synapse.delay, none);
+    assert_eq!(
+        load(LEAST, &[&sets[..], &["network.K=0"]].concat())
+            .synapse
+            .delay,
+        none
+    );
+    // Without I there is E→E alone.
+    let sets = [
+        "simulation.dt=1",
+        "network.beta=1",
+        "synapse.delay={ E_to_E = 2, X_to_all = 3 }",
+    ];
+    let ee = Some(Steps(2));
+    let p = load(LEAST, &sets);
+    assert_eq!(p.synapse.delay, Delays { ee, ..none });
+    assert_eq!(
+        (p.synapse.delay.min(), p.synapse.delay.max()),
+        (Steps(2), Steps(2))
+    );
+    assert_eq!((none.min(), none.plastic()), (Steps(3), Steps(3)));
+
+    // Neurons that are never refractory; rates that are read.
+    let p = load(
+        LEAST,
+        &["simulation.dt=0.3", "synapse.delay=0.3", "simulation.T=999"],
+    );
+    assert_eq!(p.neuron.t_ref, None);
+    let coarse = [
+        "simulation.dt=1000",
+        "synapse.delay=1000",
+        "simulation.T=1e4",
+    ];
+    load(LEAST, &[&coarse[..], &["neuron.initial=rates.h5"]].concat());
+    let iaf = ["neuron.model=iaf_psc_alpha", "neuron.t_ref=0"];
+    load(LEAST, &[&coarse[..], &iaf].concat());
+    // A time step so small that the default between two samples is longer than a run can be.
+    load(
+        LEAST,
+        &[
+            "simulation.dt=1e-8",
+            "synapse.delay=1e-8",
+            "simulation.T=1e-6",
+        ],
+    );
 }
 
 #[test]

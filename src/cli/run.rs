@@ -153,7 +153,7 @@ fn simulate(
         params,
         Some(&output.directory),
         &output.id,
-        simulation.delays().ee,
+        simulation.delays().plastic(),
     );
     let mut recorder = comm.agree(recorder)?;
     let mut watcher = Watcher::new(comm, params, verbosity);

@@ -201,9 +201,7 @@ fn read_edges(
             params.simulation.dt,
             keep,
         )?;
-        if let Some(delay) = read.delay {
-            *delays.of(projection) = delay;
-        }
+        delays.set(projection, read.delay);
         let mut links = vec![Vec::new(); place.threads as usize];
         for edge in read.edges {
             let gid = gid(edge.target);
@@ -429,10 +427,15 @@ impl Context<'_> {
             weight_x: params.synapse.I_X,
             ring,
             history: SpikeHistory::new(excitatory, dt, params.stdp.tau_minus, self.clock.end),
-            ee: plastic(projections.ee, delays.ee, i_e, params.stdp.weight_precision),
-            ei: fixed(projections.ei, delays.ei, i_e),
-            ie: fixed(projections.ie, delays.ie, i_i),
-            ii: fixed(projections.ii, delays.ii, i_i),
+            ee: plastic(
+                projections.ee,
+                delays.plastic(),
+                i_e,
+                params.stdp.weight_precision,
+            ),
+            ei: fixed(projections.ei, delays.of(Projection::EI), i_e),
+            ie: fixed(projections.ie, delays.of(Projection::IE), i_i),
+            ii: fixed(projections.ii, delays.of(Projection::II), i_i),
             law: Arc::clone(self.law),
             table,
             emissions: Vec::new(),

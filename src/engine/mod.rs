@@ -164,7 +164,7 @@ impl Simulation {
     /// Forgets postsynaptic spikes that no synapse will ask for. Depression at a spike of
     /// this interval or a later one asks for the time a delay before it, at the earliest.
     fn prune(&mut self, interval: Interval) {
-        let delay = self.delays.ee;
+        let delay = self.delays.plastic();
         let windows = self
             .sources
             .open_windows(delay, self.law.decay_plus().horizon());

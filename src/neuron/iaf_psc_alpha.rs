@@ -66,7 +66,7 @@ impl<const CHANNELS: usize> IafPscAlpha<CHANNELS> {
                 drive: p.p30 * neuron.I_e,
                 threshold: neuron.V_th - neuron.E_L,
                 reset: neuron.V_reset - neuron.E_L,
-                refractory: f64::from(neuron.t_ref.0),
+                refractory: neuron.t_ref.map_or(0.0, |time| time.0.into()),
                 p33: p.p33,
                 channels: std::array::from_fn(|channel| [p.ex, p.inh][channel]),
             },

@@ -109,6 +109,19 @@ pub struct NetworkParams {
     pub edges: Option<PathBuf>,
 }
 
+impl NetworkParams {
+    /// Whether a draw gives the projection synapses.
+    pub(super) fn draws(&self, projection: Projection) -> bool {
+        let (k, targets) = match projection {
+            Projection::EE => (self.K_E, self.N_E),
+            Projection::EI => (self.K_E, self.N_I),
+            Projection::IE => (self.K_I, self.N_E),
+            Projection::II => (self.K_I, self.N_I),
+        };
+        k > 0 && targets > 0
+    }
+}
+
 /// Which neuron model every neuron follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -151,8 +164,9 @@ pub struct NeuronParams {
     pub C_m: f64,
     /// Membrane time constant (ms), > 0.
     pub tau_m: f64,
-    /// Refractory time, 0 (none) … 2²⁰.
-    pub t_ref: Steps,
+    /// Refractory time, 0 (none) … 2²⁰; `None` where neither the config says it nor the model
+    /// has one and the default does not lie on the grid.
+    pub t_ref: Option<Steps>,
     /// Threshold (mV).
     pub V_th: f64,
     /// Reset potential (mV), < `V_th`.
@@ -183,45 +197,67 @@ pub enum UnitPsp {
     NestExample,
 }
 
-/// One delay per projection, 1 … 2²⁰ steps.
+/// One delay per projection, 1 … 2²⁰ steps; `None` for a recurrent projection that has no
+/// synapses, or, in the parameters, has those of `edges`, which bring their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delays {
     /// E→E
     #[serde(rename = "E_to_E")]
-    pub ee: Steps,
+    pub ee: Option<Steps>,
     /// E→I
     #[serde(rename = "E_to_I")]
-    pub ei: Steps,
+    pub ei: Option<Steps>,
     /// I→E
     #[serde(rename = "I_to_E")]
-    pub ie: Steps,
+    pub ie: Option<Steps>,
     /// I→I
     #[serde(rename = "I_to_I")]
-    pub ii: Steps,
+    pub ii: Option<Steps>,
     /// X→all
     #[serde(rename = "X_to_all")]
     pub x: Steps,
 }
 
 impl Delays {
-    /// That of a recurrent projection.
-    pub fn of(&mut self, projection: Projection) -> &mut Steps {
-        match projection {
+    /// Sets that of a recurrent projection.
+    pub fn set(&mut self, projection: Projection, delay: Option<Steps>) {
+        *match projection {
             Projection::EE => &mut self.ee,
             Projection::EI => &mut self.ei,
             Projection::IE => &mut self.ie,
             Projection::II => &mut self.ii,
-        }
+        } = delay;
     }
 
-    /// The smallest of the recurrent ones.
+    /// That of a recurrent projection. Where it has no synapses, which leaves the delay without
+    /// effect, the smallest.
+    pub fn of(&self, projection: Projection) -> Steps {
+        let delay = match projection {
+            Projection::EE => self.ee,
+            Projection::EI => self.ei,
+            Projection::IE => self.ie,
+            Projection::II => self.ii,
+        };
+        delay.unwrap_or_else(|| self.min())
+    }
+
+    /// That of the plastic synapses, E→E.
+    pub fn plastic(&self) -> Steps {
+        self.of(Projection::EE)
+    }
+
+    /// The smallest of the recurrent ones; that of the input where there are none.
     pub fn min(&self) -> Steps {
-        self.ee.min(self.ei).min(self.ie).min(self.ii)
+        self.recurrent().min().unwrap_or(self.x)
     }
 
-    /// The largest of the recurrent ones.
+    /// The largest of the recurrent ones; that of the input where there are none.
     pub fn max(&self) -> Steps {
-        self.ee.max(self.ei).max(self.ie).max(self.ii)
+        self.recurrent().max().unwrap_or(self.x)
+    }
+
+    fn recurrent(&self) -> impl Iterator<Item = Steps> {
+        [self.ee, self.ei, self.ie, self.ii].into_iter().flatten()
     }
 }
 
@@ -243,7 +279,7 @@ pub struct SynapseParams {
     pub I_I: f64,
     /// PSC amplitude of the external input (pA), = I_E.
     pub I_X: f64,
-    /// Delays of a drawn network; `edges` brings its own, except X→all.
+    /// Delays of a drawn network; with `edges` only that of X→all.
     pub delay: Delays,
 }
 

@@ -6,7 +6,7 @@
 use toml::Value;
 
 use crate::error::{Error, Result};
-use crate::units::{Ms, Steps};
+use crate::units::{Ms, Projection, Steps};
 
 use super::derive;
 use super::reading::Bound::{Finite, Fraction, NotNegative, Positive};
@@ -46,7 +46,7 @@ pub(super) fn params(document: &Document, threads: Option<usize>, ranks: usize) 
     let simulation = simulation(&document.section("simulation")?, threads)?;
     let network = network(&document.section("network")?, ranks)?;
     let neuron = neuron(document, simulation.dt)?;
-    let synapse = synapse(document, &neuron, simulation.dt)?;
+    let synapse = synapse(document, &network, &neuron, simulation.dt)?;
     let stdp = stdp(&document.section("stdp")?)?;
     let stimulus = stimulus(
         &document.section("stimulus")?,
@@ -199,30 +199,42 @@ fn neuron(document: &Document, dt: Ms) -> Result<NeuronParams> {
         let what = format!("must be < V_th = {V_th:?} (mV)");
         return Err(table.fault("V_reset", "0.0", what));
     }
+    let model = table.choice(
+        "model",
+        NeuronModel::IgnoreAndFire,
+        [
+            ("iaf_psc_alpha", NeuronModel::IafPscAlpha),
+            ("ignore_and_fire", NeuronModel::IgnoreAndFire),
+        ],
+    )?;
+    let initial = table.file("initial")?;
     let ignoring = document.section("neuron.ignore_and_fire")?;
+    let ranges_count = model == NeuronModel::IgnoreAndFire && initial.is_none();
     Ok(NeuronParams {
-        model: table.choice(
-            "model",
-            NeuronModel::IgnoreAndFire,
-            [
-                ("iaf_psc_alpha", NeuronModel::IafPscAlpha),
-                ("ignore_and_fire", NeuronModel::IgnoreAndFire),
-            ],
-        )?,
+        model,
         E_L: table.number("E_L", 0.0, Finite.of("mV"))?,
         C_m: table.number("C_m", 250.0, Positive.of("pF"))?,
         tau_m: table.number("tau_m", 20.0, Positive.of("ms"))?,
-        t_ref: table.time("t_ref", 2.0, dt, 0..=MOST_DELAY)?,
+        t_ref: refractory_time(&table, model, dt)?,
         V_th,
         V_reset,
         tau_syn_ex: table.number("tau_syn_ex", 2.0, Positive.of("ms"))?,
         tau_syn_in: table.number("tau_syn_in", 2.0, Positive.of("ms"))?,
         I_e: table.number("I_e", 0.0, Finite.of("pA"))?,
         V_init: initial_potential(document, &table)?,
-        rate: rates(&ignoring, dt)?,
+        rate: rates(&ignoring, ranges_count, dt)?,
         phase: phases(&ignoring)?,
-        initial: table.file("initial")?,
+        initial,
     })
+}
+
+/// Of a model that has none only what the config says is checked against the grid.
+fn refractory_time(table: &Section, model: NeuronModel, dt: Ms) -> Result<Option<Steps>> {
+    let time = table.time("t_ref", 2.0, dt, 0..=MOST_DELAY);
+    if model == NeuronModel::IgnoreAndFire && table.get("t_ref").is_none() {
+        return Ok(time.ok());
+    }
+    time.map(Some)
 }
 
 fn initial_potential(document: &Document, neuron: &Section) -> Result<VInit> {
@@ -259,9 +271,13 @@ fn ordered(table: &Section, key: &str, default: [f64; 2], unit: &str) -> Result<
     Ok([low, high])
 }
 
-/// The range of rates: at most one spike a step, and a period that can be counted.
-fn rates(table: &Section, dt: Ms) -> Result<[f64; 2]> {
+/// The range of rates: at most one spike a step, and a period that can be counted; of the
+/// default, only where it `counts`.
+fn rates(table: &Section, counts: bool, dt: Ms) -> Result<[f64; 2]> {
     let [low, high] = ordered(table, "rate", [0.5, 1.5], "spikes/s")?;
+    if !counts && table.get("rate").is_none() {
+        return Ok([low, high]);
+    }
     let one_a_step = 1000.0 / dt.0;
     let what = if low <= 0.0 {
         "must be > 0 (spikes/s)".to_owned()
@@ -285,7 +301,12 @@ fn phases(table: &Section) -> Result<[f64; 2]> {
 }
 
 #[allow(non_snake_case)]
-fn synapse(document: &Document, neuron: &NeuronParams, dt: Ms) -> Result<SynapseParams> {
+fn synapse(
+    document: &Document,
+    network: &NetworkParams,
+    neuron: &NeuronParams,
+    dt: Ms,
+) -> Result<SynapseParams> {
     let table = document.section("synapse")?;
     let unit_psp = table.choice(
         "unit_psp",
@@ -327,7 +348,7 @@ fn synapse(document: &Document, neuron: &NeuronParams, dt: Ms) -> Result<Synapse
         I_E,
         I_I: -g * I_E,
         I_X: I_E,
-        delay: delays(document, &table, dt)?,
+        delay: delays(document, &table, network, dt)?,
     })
 }
 
@@ -349,26 +370,46 @@ fn unit_potential(table: &Section, neuron: &NeuronParams, by: UnitPsp) -> Result
     }
 }
 
-fn delays(document: &Document, synapse: &Section, dt: Ms) -> Result<Delays> {
+/// What the config says of a projection that the network does not draw is not asked for, and
+/// with `edges` refused.
+fn delays(
+    document: &Document,
+    synapse: &Section,
+    network: &NetworkParams,
+    dt: Ms,
+) -> Result<Delays> {
     let allowed = 1..=MOST_DELAY;
     let each = |table: &Section, key: &str| table.time(key, 1.5, dt, allowed.clone());
-    if !synapse.get("delay").is_some_and(Value::is_table) {
-        let all = each(synapse, "delay")?;
-        return Ok(Delays {
-            ee: all,
-            ei: all,
-            ie: all,
-            ii: all,
-            x: all,
-        });
-    }
-    let table = document.section("synapse.delay")?;
+    let table = synapse.get("delay").is_some_and(Value::is_table);
+    let table = table
+        .then(|| document.section("synapse.delay"))
+        .transpose()?;
+    let recurrent = |projection: Projection| -> Result<Option<Steps>> {
+        let (table, key) = match &table {
+            Some(table) => (table, projection.name()),
+            None => (synapse, "delay"),
+        };
+        let given = table.get(key).is_some();
+        if network.edges.is_some() {
+            if given && key != "delay" {
+                let what = "and [network] edges are both given: edges bring their own delays, \
+                            only X_to_all counts";
+                return Err(table.table_fault(key, what));
+            }
+            return Ok(None);
+        }
+        let drawn = given || network.draws(projection);
+        drawn.then(|| each(table, key)).transpose()
+    };
     Ok(Delays {
-        ee: each(&table, "E_to_E")?,
-        ei: each(&table, "E_to_I")?,
-        ie: each(&table, "I_to_E")?,
-        ii: each(&table, "I_to_I")?,
-        x: each(&table, "X_to_all")?,
+        ee: recurrent(Projection::EE)?,
+        ei: recurrent(Projection::EI)?,
+        ie: recurrent(Projection::IE)?,
+        ii: recurrent(Projection::II)?,
+        x: match &table {
+            Some(table) => each(table, "X_to_all")?,
+            None => each(synapse, "delay")?,
+        },
     })
 }
 
@@ -481,7 +522,7 @@ fn weight_sampling(
     let Some(table) = record.switched("weights_over_time", "record.weights_over_time")? else {
         return Ok(None);
     };
-    let nearest = Steps((100.0 / dt.0).round().max(1.0) as i32);
+    let nearest = Steps((100.0 / dt.0).round().clamp(1.0, MOST_STEPS.into()) as i32);
     let neurons = network.N_E.max(1);
     let in_degree = match network.edges {
         Some(_) => network.N_E / 10, // not known yet, nor need it be

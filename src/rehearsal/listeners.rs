@@ -56,9 +56,7 @@ impl Listeners {
             let (first_target, n_target) = population(projection.target());
             let dt = params.simulation.dt;
             let edges = read::read_edges(path, projection, n_source, n_target, dt, |_| true)?;
-            if let Some(delay) = edges.delay {
-                *delays.of(projection) = delay;
-            }
+            delays.set(projection, edges.delay);
             pairs.extend(edges.edges.iter().filter_map(|edge| {
                 let source = Gid(first_source + edge.source);
                 let listener = place.rank_of(Gid(first_target + edge.target));

@@ -159,7 +159,7 @@ pub fn rehearse(
     let before = resident().now;
     let comm = Comm::among(Box::new(others), rank, ranks);
     let mut simulation = Simulation::build(comm, params)?;
-    let delay = simulation.delays().ee;
+    let delay = simulation.delays().plastic();
     let mut recorder = Recorder::new(simulation.comm(), simulation.params(), None, "", delay)?;
     let timers = simulation.run(&mut recorder, progress)?;
 

@@ -28,7 +28,7 @@ pub fn small_result() -> stdp_hpc::error::Result<(tempfile::TempDir, [u64; 2])> 
         simulation.params(),
         Some(directory.path()),
         &id,
-        simulation.delays().ee,
+        simulation.delays().plastic(),
     )?;
     let timers = simulation.run(&mut recorder, &mut |_| {})?;
     recorder.flush(simulation.comm());

@@ -39,7 +39,7 @@ fn simulated(sets: &[&str], threads: usize) -> RunRecord {
     let mut simulation = Simulation::build(comm, params).expect("built");
     let out = Some(directory.path());
     let id = outcome::new_id().expect("random");
-    let delay = simulation.delays().ee;
+    let delay = simulation.delays().plastic();
     let mut recorder =
         Recorder::new(simulation.comm(), simulation.params(), out, &id, delay).expect("files");
     let timers = simulation.run(&mut recorder, &mut |_| {}).expect("run");
