@@ -78,6 +78,7 @@ pub mod error;
 pub mod figure;
 pub mod files;
 pub mod interconnect;
+pub mod lock;
 pub mod math;
 pub mod memory;
 pub mod network;

@@ -13,6 +13,7 @@ use std::process::Stdio;
 use flate2::read::GzDecoder;
 use hdf5::File;
 use stdp_hpc::analysis::{Population, Results};
+use stdp_hpc::lock::DirectoryLock;
 use stdp_hpc::sonata::spikes::SpikeWriter;
 use stdp_hpc::units::{Gid, Ms, Steps};
 
@@ -343,6 +344,17 @@ fn copied(from: &Path, to: &Path) {
     fs::copy(from, to).expect("copied");
 }
 
+/// Changes a copy of the HDF5 file `path`, and puts it in its place.
+fn change(desk: &Desk, path: &Path, change: impl FnOnce(&File)) {
+    let draft = desk.path().join("changed.h5");
+    copied(path, &draft);
+    let file = File::open_rw(&draft).expect("opened");
+    change(&file);
+    file.close().expect("closed");
+    copied(&draft, path);
+    fs::remove_file(&draft).expect("removed");
+}
+
 /// Longer than what is read at once, 2^20 spikes: none is lost or doubled where blocks meet.
 #[test]
 fn blocks_join() {
@@ -427,10 +439,113 @@ fn a_run_without_end_ends_with_its_last_spike() {
     writer.close().expect("closed");
     copied(&draft, &spikes);
     let message = format!(
-        "{}: holds no spike yet (the run is running)",
+        "{}: holds no spike (status of the run: killed)",
         spikes.display()
     );
     refuses(directory, "spikes", &message);
+    let lock = DirectoryLock::take(directory, "a run").expect("free");
+    let message = format!(
+        "{}: holds no spike yet (status of the run: running)",
+        spikes.display()
+    );
+    refuses(directory, "spikes", &message);
+    drop(lock);
+    // A run of an older build has no id, and locked nothing.
+    let text = fs::read_to_string(&path).expect("run.json");
+    fs::write(&path, text.replace("\"id\": ", "\"no_id\": ")).expect("written");
+    let message = format!(
+        "{}: holds no spike (status of the run: running, or killed)",
+        spikes.display()
+    );
+    refuses(directory, "spikes", &message);
+}
+
+/// Two runs of one config that differ in the seed alone: nothing but the id tells their files
+/// apart.
+#[test]
+fn files_of_two_runs_are_not_taken_for_one_result() {
+    let desk = Desk::new();
+    let config = desk.config("small", CONFIG);
+    let (one, other) = (
+        desk.result(&config, 1, 1, &[]),
+        desk.result(&config, 2, 1, &["simulation.seed=2"]),
+    );
+    assert_ne!(id_of(&one), id_of(&other));
+    assert_eq!(id_of(&one).len(), 32);
+    let directory = one.path();
+    for (name, what) in [("spikes.h5", "rates"), ("weights.h5", "connectivity")] {
+        let path = directory.join(name);
+        let mine = fs::read(&path).expect("file");
+        fs::copy(other.path().join(name), &path).expect("copied");
+        let message = format!(
+            "{}: is not of the run of {}: two runs have written there, or one file was copied",
+            path.display(),
+            directory.join("run.json").display()
+        );
+        refuses(directory, what, &message);
+        // What is of the run is still read.
+        let others = if what == "rates" {
+            "connectivity"
+        } else {
+            "rates"
+        };
+        table(directory, others);
+        fs::write(&path, mine).expect("written");
+        table(directory, what);
+    }
+    // Results of older builds have no ids.
+    let path = directory.join("run.json");
+    let text = fs::read_to_string(&path).expect("run.json");
+    fs::write(&path, text.replace("\"id\": ", "\"no_id\": ")).expect("written");
+    table(directory, "rates");
+    fs::write(&path, text).expect("written");
+    change(&desk, &directory.join("spikes.h5"), |file| {
+        file.delete_attr("id").expect("deleted");
+    });
+    table(directory, "rates");
+}
+
+/// What is there of one population is shown where the other is damaged.
+#[test]
+fn a_population_that_cannot_be_read_keeps_no_other_back() {
+    let desk = Desk::new();
+    let result = result(&desk);
+    let directory = result.path();
+    let whole = table(directory, "rates").1;
+    let path = directory.join("spikes.h5");
+    change(&desk, &path, |file| {
+        file.unlink("spikes/I").expect("unlinked");
+    });
+    let run_json = directory.join("run.json");
+    let done = fs::read_to_string(&run_json).expect("run.json");
+    for status in ["done", "running"] {
+        fs::write(
+            &run_json,
+            done.replace("\"done\"", &format!("\"{status}\"")),
+        )
+        .expect("written");
+        for what in ["rates", "rates --per-neuron", "rates --bin 10", "spikes"] {
+            let mut all = vec!["export", text(directory)];
+            all.extend(what.split(' '));
+            let ended = run(1, &all).expect(0);
+            let fault = format!(
+                "warning: left out: {}: group /spikes/I is missing\n",
+                path.display()
+            );
+            assert_eq!(ended.stderr, fault);
+            assert!(ended.stdout.lines().count() > 1, "{ended:?}");
+            assert!(!ended.stdout.contains("\nI,"));
+        }
+        if status == "done" {
+            let rates = table(directory, "rates --population E").1;
+            assert_eq!(rates[..], whole[..1]);
+        }
+    }
+    refuses(
+        directory,
+        "rates --population I",
+        &format!("{}: group /spikes/I is missing", path.display()),
+    );
 }
 
 #[track_caller]

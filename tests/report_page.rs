@@ -144,6 +144,22 @@ impl Trial {
     }
 }
 
+impl Trial {
+    /// Expects a page with so many figures that names what it lacks, as standard error does.
+    #[track_caller]
+    fn leaves_out(&self, directory: &Path, what: &str, figures: usize) {
+        let ended = report(&[text(directory), "-o", text(&self.page())]).expect(0);
+        let said = ended.stderr.strip_prefix("warning: not shown: ");
+        let said = said.unwrap_or_else(|| panic!("{ended:?}")).trim_end();
+        assert!(said.starts_with(what) && !said.contains('\n'), "{said}");
+        let page = fs::read_to_string(self.page()).expect("a page");
+        assert_eq!(page.matches("<figure ").count(), figures, "{what}");
+        let said = said.replace('&', "&amp;").replace('"', "&quot;");
+        assert!(page.contains(&said), "{said} is not on the page");
+        fs::remove_file(self.page()).expect("removed");
+    }
+}
+
 /// Files that are neither a result's nor whole pages nor figures.
 fn drafts(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).expect("directory");
@@ -165,20 +181,25 @@ fn results_that_are_missing_foreign_or_cut_are_named() {
     let directory = trial.result.path();
     let reference = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference");
     let foreign = fs::read(reference.join("iaf_1250_input.h5")).expect("reference");
-    for name in ["spikes.h5", "weights.h5"] {
+    for (name, figures) in [("spikes.h5", 6), ("weights.h5", 4)] {
         let path = directory.join(name);
         let good = fs::read(&path).expect("file");
         for bytes in [
             &good[..good.len() / 2],
             &good[..100],
             b"E,1,0.5\n",
+            b"",
             &foreign,
         ] {
             fs::write(&path, bytes).expect("written");
-            trial.refuses(directory, &format!("{}: ", path.display()));
+            trial.leaves_out(directory, &format!("{}: ", path.display()), figures);
         }
         fs::remove_file(&path).expect("removed");
-        trial.refuses(directory, &format!("{}: cannot be opened", path.display()));
+        trial.leaves_out(
+            directory,
+            &format!("{}: cannot be opened", path.display()),
+            figures,
+        );
         fs::write(&path, good).expect("written");
     }
     let run = directory.join("run.json");
@@ -192,6 +213,13 @@ fn results_that_are_missing_foreign_or_cut_are_named() {
         let what = format!("{}: is not of a run of stdp-hpc", run.display());
         trial.refuses(directory, &what);
     }
+    // A number that JSON has no word for: the rest is shown.
+    let text = String::from_utf8(good).expect("UTF-8");
+    let (head, tail) = text.split_once("\"mean\": ").expect("a mean");
+    let (_, tail) = tail.split_once(',').expect("a number");
+    fs::write(&run, format!("{head}\"mean\": null,{tail}")).expect("written");
+    let what = format!("{}: is not of a run of stdp-hpc: ", run.display());
+    trial.leaves_out(directory, &what, 8);
     fs::remove_file(&run).expect("removed");
     let what = format!("{}: holds no result", directory.display());
     trial.refuses(directory, &what);

@@ -226,3 +226,148 @@ fn a_full_disk_ends_the_run() {
         fs::remove_dir_all(&result).expect("removed");
     }
 }
+
+/// A run that goes on until it is killed, and has written run.json.
+struct Endless(std::process::Child);
+
+impl Endless {
+    fn start(bench: &Bench) -> Self {
+        let mut command = command_alone(program());
+        command.arg(&bench.config).args(["--out", text(&bench.out)]);
+        // Two days of model time.
+        command.args(["--quiet", "--set", "simulation.T=200000000.0"]);
+        command.stderr(std::process::Stdio::null());
+        let mut run = Self(command.spawn().expect("started"));
+        while !bench.out.join("run.json").exists() {
+            assert_eq!(run.0.try_wait().expect("waited for"), None, "it ended");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        run
+    }
+
+    /// Kills it, as nothing else would end it so surely.
+    fn kill(mut self) {
+        self.0.kill().expect("killed");
+        self.0.wait().expect("waited for");
+    }
+}
+
+impl Drop for Endless {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The lock dies with its process; readers are let in all the while, and tell both apart.
+#[test]
+fn a_directory_takes_one_run_at_a_time() {
+    let bench = Bench::new();
+    let first = Endless::start(&bench);
+    let out = bench.out.display();
+    let page = bench.path("page.html");
+    let status = || {
+        let page = text(&page);
+        let made = ["report", text(&bench.out), "-o", page, "--force"];
+        run(1, &made).expect(0);
+        let page = fs::read_to_string(page).expect("a page");
+        let (_, status) = page.split_once("(status: ").expect("a status");
+        status.split(')').next().expect("a word").to_owned()
+    };
+    let before = fs::read(bench.out.join("run.json")).expect("run.json");
+    for (ranks, force) in [(1, &[][..]), (1, &["--force"]), (2, &["--force"])] {
+        let refused = bench.run(ranks, force).expect(2);
+        let said = refused
+            .stderr
+            .lines()
+            .find(|line| line.starts_with("stdp-hpc: "));
+        let said = said.expect("a message");
+        let pid = first.0.id();
+        let who = format!("stdp-hpc: --out {out}: a run (process {pid}, host ");
+        assert!(said.starts_with(&who), "{said}");
+        let what = ") is at work there: name another directory, or wait for its end";
+        assert!(said.ends_with(what), "{said}");
+    }
+    assert_eq!(
+        fs::read(bench.out.join("run.json")).expect("run.json"),
+        before
+    );
+    assert_eq!(status(), "running");
+
+    first.kill();
+    assert_eq!(status(), "killed");
+    bench.run(1, &["--force", "--quiet"]).expect(0);
+    read_run(&bench.out);
+    let names = content(&bench.out).into_keys();
+    let names: Vec<_> = names
+        .map(|path| path.file_name().unwrap().to_owned())
+        .collect();
+    assert_eq!(names, ["run.json", "spikes.h5", "weights.h5"]);
+}
+
+/// What a run left that was killed before it wrote anything is no result.
+#[test]
+fn a_lock_file_without_a_holder_is_nothing() {
+    let bench = Bench::new();
+    fs::create_dir_all(&bench.out).expect("created");
+    fs::write(bench.out.join("run.lock"), "a run\nprocess 1\n").expect("written");
+    bench.run(1, &["--quiet"]).expect(0);
+    assert_eq!(content(&bench.out).len(), 3);
+}
+
+/// Runs a program on a file system without locks, played by a `flock` that fails with `errno`.
+fn without_locks(shim: &Path, errno: i32, arguments: &[&str]) -> common::Ended {
+    let mut command = command_alone(program());
+    command
+        .args(arguments)
+        .current_dir(shim.parent().expect("a folder"));
+    command
+        .env("LD_PRELOAD", shim)
+        .env("ERRNO", errno.to_string());
+    start(command).wait(Duration::from_secs(300))
+}
+
+#[test]
+fn file_systems_without_locks_will_do() {
+    let bench = Bench::new();
+    let (source, shim) = (bench.path("shim.c"), bench.path("shim.so"));
+    let code = "#include <errno.h>\n#include <stdlib.h>\n\
+                int flock(int f, int o) { errno = atoi(getenv(\"ERRNO\")); return -1; }\n";
+    fs::write(&source, code).expect("written");
+    let mut compiler = Command::new("cc");
+    compiler
+        .args(["-shared", "-fPIC", "-o"])
+        .args([&shim, &source]);
+    assert!(compiler.status().expect("a C compiler").success());
+    let config = text(&bench.config);
+    let study = format!("[study]\nconfig = \"{config}\"\n[axes]\nsimulation.seed = [1]\n");
+    fs::write(bench.path("study.toml"), study).expect("written");
+    // ENOLCK of NFS, ENOSYS of Lustre, EOPNOTSUPP, ENOTSUPP of DVS.
+    for errno in [37, 38, 95, 524] {
+        let out = format!("out{errno}");
+        let run = |arguments: &[&str]| without_locks(&shim, errno, arguments);
+        let ended = run(&[config, "--out", &out]).expect(0);
+        let warning = format!("warning: {out}: no locks on this file system (");
+        assert!(ended.stderr.starts_with(&warning), "{ended:?}");
+        run(&["export", &out, "rates"]).expect(0);
+        run(&["export", &out, "connectivity"]).expect(0);
+        run(&["report", &out, "-o", &format!("{out}.html")]).expect(0);
+        // Its own result is the input of the next run.
+        let edges = format!("network.edges={out}/weights.h5");
+        let next = format!("next{errno}");
+        let again = run(&[config, "--out", &next, "--set", &edges]);
+        assert!(!again.stderr.contains("ock"), "{again:?}");
+        let studied = format!("study{errno}");
+        let ended = run(&["study", "study.toml", "--out", &studied]).expect(0);
+        let warning = format!("study: {studied}: no locks on this file system (");
+        assert!(ended.stderr.starts_with(&warning), "{ended:?}");
+
+        let path = bench.path(&out).join("run.json");
+        let done = fs::read_to_string(&path).expect("run.json");
+        fs::write(&path, done.replace("\"done\"", "\"running\"")).expect("written");
+        fs::write(path.with_file_name("run.lock"), "a run\n").expect("written");
+        run(&["report", &out, "-o", &format!("{out}.html"), "--force"]).expect(0);
+        let page = fs::read_to_string(bench.path(&format!("{out}.html"))).expect("a page");
+        assert!(page.contains("(status: running, or killed)"));
+    }
+}

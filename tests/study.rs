@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
+use stdp_hpc::lock::DirectoryLock;
 
 use common::{
     Desk, Ended, command_alone, command_mpirun, launcher, program, read_run, signal, start,
@@ -539,6 +540,82 @@ fn two_studies_do_not_share_a_directory() {
     assert_eq!(said, message);
     drop(lock);
     room.conduct(&["-q"]).expect(0);
+}
+
+/// A plain run in the directory of a study, or of one of its runs, is left alone.
+#[test]
+fn a_study_and_a_run_do_not_share_a_directory() {
+    let room = Room::new("[axes]\nsimulation.seed = [1, 2]\n");
+    fs::create_dir_all(room.at("results/study")).expect("created");
+    let lock = DirectoryLock::take(&room.at("results/study"), "a run").expect("free");
+    let said = room.conduct(&["--force"]).expect(2).stderr;
+    let who = "stdp-hpc: --out results/study: a run (process ";
+    assert!(said.starts_with(who) && said.lines().count() == 1, "{said}");
+    drop(lock);
+
+    let directory = room.run("seed1");
+    fs::create_dir_all(&directory).expect("created");
+    let lock = DirectoryLock::take(&directory, "a run").expect("free");
+    fs::write(directory.join("spikes.h5"), "precious").expect("written");
+    for force in [&["-q"][..], &["-q", "--force"]] {
+        let ended = room.conduct(force).expect(0);
+        assert!(ended.stdout.contains("seed2 "), "{}", ended.stdout);
+        let kept = fs::read(directory.join("spikes.h5")).expect("spikes.h5");
+        assert_eq!(kept, b"precious");
+    }
+    let list = room.conduct(&["--list"]).expect(0).stdout;
+    assert!(list.contains("seed1    1 x 1  running "), "{list}");
+    drop(lock);
+
+    let lock = DirectoryLock::take(&room.at("results/study"), "a study").expect("free");
+    let mut command = command_alone(program());
+    let arguments = ["net.toml", "--out", "results/study", "--force"];
+    command.args(arguments).current_dir(room.0.path());
+    let said = start(command).wait(LIMIT).expect(2).stderr;
+    let who = "stdp-hpc: --out results/study: a study (process ";
+    assert!(said.starts_with(who) && said.lines().count() == 1, "{said}");
+    drop(lock);
+}
+
+/// A result that cannot be used is named; the others have their table and report.
+#[test]
+fn a_result_that_cannot_be_used_denies_no_other_its_table() {
+    let room = Room::new("[axes]\nsimulation.seed = [1, 2, 3]\n");
+    room.conduct(&["-q"]).expect(0);
+    let run_json = room.run("seed2").join("run.json");
+    let good = fs::read_to_string(&run_json).expect("run.json");
+    let (head, tail) = good.split_once("\"mean\": ").expect("a mean");
+    let (_, tail) = tail.split_once(',').expect("a number");
+    let null = format!("{head}\"mean\": null,{tail}");
+    let half = &good[..good.len() / 2];
+    for bad in ["", half, "{}", &null] {
+        fs::write(&run_json, bad).expect("written");
+        unusable(&room, "run.json: is not of a run of stdp-hpc: ");
+    }
+    fs::write(&run_json, &good).expect("written");
+    fs::copy(
+        room.run("seed1").join("spikes.h5"),
+        room.run("seed2").join("spikes.h5"),
+    )
+    .expect("copied");
+    unusable(&room, "spikes.h5: is not of the run of ");
+    room.conduct(&["-q", "--force"]).expect(0);
+    assert_eq!(room.conduct(&["-q"]).expect(0).stdout.lines().count(), 4);
+}
+
+/// Expects the result of seed2 to be left out and named, and nothing to be run.
+#[track_caller]
+fn unusable(room: &Room, fault: &str) {
+    let before = room.times();
+    let ended = room.conduct(&["-q"]).expect(2);
+    let line = format!("stdp-hpc: results/study/runs/seed2/{fault}");
+    assert!(ended.stderr.starts_with(&line), "{}", ended.stderr);
+    assert!(ended.stdout.contains("result unusable"), "{}", ended.stdout);
+    assert_eq!(ended.stdout.lines().count(), 4);
+    assert_eq!(read_csv(&room.at("results/study/study.csv")).len(), 2);
+    let page = fs::read_to_string(room.at("results/study/report.html")).expect("a page");
+    assert!(page.contains("results/study/runs/seed2/"), "not named");
+    assert_eq!(room.times(), before);
 }
 
 #[test]

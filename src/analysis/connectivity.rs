@@ -33,7 +33,7 @@ impl Results {
     /// # Errors
     /// If `weights.h5` cannot be read or is not of stdp-hpc.
     pub fn snapshots(&self) -> Result<Vec<Ms>> {
-        snapshots(&self.file("weights.h5"))
+        snapshots(&self.own_file("weights.h5")?)
     }
 
     /// The weights at time `at`, which must be that of a snapshot; at the latest one if `None`.
@@ -55,7 +55,7 @@ impl Results {
     pub fn weights(&self, at: Option<Ms>) -> Result<Weights> {
         let (sources, targets) = self.recorded_weights();
         let n_e = self.neurons(super::Population::E);
-        let table = WeightTable::open(&self.file("weights.h5"), n_e, self.dt(), at)?;
+        let table = WeightTable::open(&self.own_file("weights.h5")?, n_e, self.dt(), at)?;
         Ok(Weights {
             at: table.at().to_ms(self.dt()),
             table,
@@ -90,7 +90,7 @@ impl Results {
     /// # Panics
     /// If `most` is 0.
     pub fn weights_over_time(&self, most: usize) -> Result<Option<WeightsOverTime>> {
-        read_weights_over_time(&self.file("weights.h5"), most)
+        read_weights_over_time(&self.own_file("weights.h5")?, most)
     }
 }
 

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
-use crate::sonata::read::results::SpikeTable;
+use crate::lock::Life;
+use crate::sonata::read::results::{SpikeTable, check_id};
 use crate::units::{Ms, Steps};
 
 /// One of the two populations.
@@ -58,6 +59,7 @@ pub struct Results {
 #[derive(Clone, Debug, Deserialize)]
 struct Run {
     status: String,
+    id: Option<String>,
     parameters: Parameters,
 }
 
@@ -103,10 +105,16 @@ impl Results {
     pub fn open(directory: &Path) -> Result<Self> {
         let path = directory.join("run.json");
         let fault = |what: String| Error::input(format!("{}: {what}", path.display()));
-        let text =
-            fs::read_to_string(&path).map_err(|error| fault(format!("cannot be read: {error}")))?;
-        let run: Run = serde_json::from_str(&text)
+        let read = || fs::read_to_string(&path);
+        let (text, life) = Life::while_reading(directory, read)
+            .map_err(|error| fault(format!("cannot be read: {error}")))?;
+        let mut run: Run = serde_json::from_str(&text)
             .map_err(|error| fault(format!("is not of a run of stdp-hpc: {error}")))?;
+        if run.status == "running" {
+            // An older build, without ids, has locked nothing.
+            let life = run.id.as_ref().map_or(Life::Unknown, |_| life);
+            run.status = life.status().to_owned();
+        }
         let simulation = &run.parameters.simulation;
         let end = simulation.presim.checked_add(simulation.T);
         if !(simulation.dt.is_finite() && simulation.dt > 0.0) || end.is_none() {
@@ -173,8 +181,9 @@ impl Results {
         let all = self.recorded_time()?.ok_or_else(|| {
             let (path, status) = (self.file("spikes.h5"), &self.run.status);
             Error::input(format!(
-                "{}: holds no spike yet (the run is {status})",
-                path.display()
+                "{}: holds no spike{} (status of the run: {status})",
+                path.display(),
+                if status == "running" { " yet" } else { "" }
             ))
         })?;
         let (first, last) = (all.after.to_ms(self.dt()).0, all.until.to_ms(self.dt()).0);
@@ -221,22 +230,45 @@ impl Results {
         Ok(until.map(|until| Window { after, until }))
     }
 
-    /// The time of the last spike in the file.
+    /// The time of the last spike in the file, of those populations that can be read.
     fn last_spike(&self) -> Result<Option<Steps>> {
-        let mut last = None;
-        for population in Population::ALL {
-            last = last.max(self.spike_table(population)?.last()?);
+        let last = |population| self.spike_table(population)?.last();
+        match Population::ALL.map(last) {
+            [Ok(one), Ok(other)] => Ok(one.max(other)),
+            [Ok(one), Err(_)] | [Err(_), Ok(one)] => Ok(one),
+            [Err(error), Err(_)] => Err(error),
         }
-        Ok(last)
     }
 
-    /// The file `name` of the result.
+    /// Checks that the HDF5 files that are there and can be read belong to this result.
+    ///
+    /// # Errors
+    /// If one is of another run.
+    pub fn check_files(&self) -> Result<()> {
+        for name in ["spikes.h5", "weights.h5"] {
+            let path = self.file(name);
+            // One that cannot be read is missed by whoever reads it.
+            if check_id(&path, None).is_ok() {
+                check_id(&path, self.run.id.as_deref())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The path of the file `name` of the result.
     pub(super) fn file(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }
 
+    /// The same, after a check that the file is of this result.
+    pub(super) fn own_file(&self, name: &str) -> Result<PathBuf> {
+        let path = self.file(name);
+        check_id(&path, self.run.id.as_deref())?;
+        Ok(path)
+    }
+
     pub(super) fn spike_table(&self, population: Population) -> Result<SpikeTable> {
-        let (path, neurons) = (self.file("spikes.h5"), self.neurons(population));
+        let (path, neurons) = (self.own_file("spikes.h5")?, self.neurons(population));
         SpikeTable::open(&path, population.name(), neurons, self.dt())
     }
 

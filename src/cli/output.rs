@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 
 use crate::comm::Comm;
 use crate::error::{Error, Result};
+use crate::lock::{self, DirectoryLock, Refusal};
 use crate::outcome::{self, FILES, Provenance, Status};
 use crate::params::Params;
 
 /// The result directory, taken before any work is done and given back if nothing came of it.
+///
+/// Rank 0 holds its lock as long as this lasts.
 pub(super) struct Output {
     /// Where the files go.
     pub(super) directory: PathBuf,
@@ -16,11 +19,13 @@ pub(super) struct Output {
     pub(super) id: String,
     /// The directories made for it, the innermost first.
     created: Vec<PathBuf>,
+    /// On rank 0, from before anything in the directory is touched.
+    lock: Option<DirectoryLock>,
 }
 
 impl Output {
-    /// On rank 0 makes sure that the directory exists, is writable, and holds no result but
-    /// one that may be overwritten.
+    /// On rank 0 makes sure that the directory exists, is writable, no other process is at work
+    /// there, and it holds no result but one that may be overwritten.
     pub(super) fn claim(
         comm: &Comm,
         out: Option<&Path>,
@@ -35,6 +40,7 @@ impl Output {
             directory,
             id: String::new(),
             created: Vec::new(),
+            lock: None,
         };
         if comm.rank() == 0 {
             output.id = outcome::new_id()?;
@@ -59,16 +65,30 @@ impl Output {
             fs::create_dir_all(directory)
                 .map_err(|error| fault(format!("cannot create the directory: {error}")))?;
         }
-        let empty = fs::read_dir(directory)
-            .map_err(|error| fault(format!("cannot read the directory: {error}")))?
-            .next()
-            .is_none();
-        if !empty && !force {
-            return Err(fault(
+        let empty = is_empty(directory)
+            .map_err(|error| fault(format!("cannot read the directory: {error}")))?;
+        let full = || {
+            fault(
                 "exists and is not empty: name another directory, or --force to overwrite a \
                  result there"
                     .to_owned(),
-            ));
+            )
+        };
+        self.lock = match DirectoryLock::take(directory, "a run") {
+            Ok(lock) => Some(lock),
+            Err(Refusal::Busy(who)) => {
+                return Err(fault(format!(
+                    "{who} is at work there: name another directory, or wait for its end"
+                )));
+            }
+            Err(Refusal::Unwritable(_)) if !empty && !force => return Err(full()),
+            Err(Refusal::Unwritable(error)) => {
+                return Err(fault(format!("cannot write there: {error}")));
+            }
+        };
+        // Again: a run may have ended there while the lock was waited for.
+        if !is_empty(directory).unwrap_or(false) && !force {
+            return Err(full());
         }
         if let Some(name) = FILES.iter().find(|name| directory.join(name).is_dir()) {
             return Err(fault(format!("cannot overwrite {name}: is a directory")));
@@ -77,6 +97,11 @@ impl Output {
         fs::write(&probe, "")
             .and_then(|()| fs::remove_file(&probe))
             .map_err(|error| fault(format!("cannot write there: {error}")))
+    }
+
+    /// A warning where the directory cannot be locked; on rank 0 only.
+    pub(super) fn warning(&self) -> Option<String> {
+        self.lock.as_ref().and_then(DirectoryLock::warning)
     }
 
     /// On rank 0 removes the result that is overwritten: not before all input is known to be
@@ -106,9 +131,20 @@ impl Output {
 impl Drop for Output {
     /// Leaves no empty directory behind where the run ended before it wrote anything.
     fn drop(&mut self) {
+        self.lock = None; // which removes the lock file
         for directory in &self.created {
             // Refused where there is something in it, which is what is wanted.
             let _ = fs::remove_dir(directory);
         }
     }
+}
+
+/// Returns whether `directory` holds nothing, or only the lock file that a killed run left.
+fn is_empty(directory: &Path) -> std::io::Result<bool> {
+    for entry in fs::read_dir(directory)? {
+        if entry?.file_name() != lock::NAME {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

@@ -77,6 +77,11 @@ pub(super) fn run(comm: Comm, arguments: &Run) -> Result<()> {
     let comm = simulation.comm();
     comm.agree(output.clear(comm))?;
     if verbosity > Verbosity::Quiet
+        && let Some(warning) = output.warning()
+    {
+        console::warn(&warning);
+    }
+    if verbosity > Verbosity::Quiet
         && let Some(shortage) = cores::shortage(comm, simulation.params().simulation.threads)
     {
         console::warn(&shortage);

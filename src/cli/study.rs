@@ -79,10 +79,16 @@ pub(super) fn run(comm: &Comm, arguments: &StudyArguments) -> Result<()> {
     for (name, why) in &conclusion.failed {
         let _ = writeln!(stderr(), "stdp-hpc: {name} failed: {why}");
     }
+    for error in &conclusion.unusable {
+        let _ = writeln!(stderr(), "stdp-hpc: {error}");
+    }
     conclusion.table?;
-    match conclusion.failed.len() {
-        0 => Ok(()),
-        failed => Err(Error::run(format!(
+    match (conclusion.failed.len(), conclusion.unusable.len()) {
+        (0, 0) => Ok(()),
+        (0, unusable) => Err(Error::input(format!(
+            "{unusable} result(s) cannot be used and are left out"
+        ))),
+        (failed, _) => Err(Error::run(format!(
             "{failed} run(s) failed, see the logs; the same command repeats what is not done"
         ))),
     }

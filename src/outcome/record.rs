@@ -8,15 +8,18 @@ use serde_json::Value;
 
 use super::{Outcome, Provenance};
 use crate::error::{Error, Result};
+use crate::lock::Life;
 
 /// What the run.json of a run says.
 #[derive(Clone, Debug)]
 pub struct RunRecord {
     /// Where it was found.
     pub directory: PathBuf,
-    /// "running", "failed" or "done"
+    /// "running", "failed" or "done"; where the run no longer lives, "killed" in place of
+    /// "running", and "running, or killed" where the file system cannot tell. Of a record
+    /// [read in part](Self::read_in_part) also "unreadable".
     pub status: String,
-    /// Why it failed.
+    /// Why it failed, or cannot be read.
     pub error: Option<String>,
     /// Where the result comes from.
     pub provenance: Provenance,
@@ -30,6 +33,7 @@ pub struct RunRecord {
 #[derive(Deserialize)]
 struct Head {
     status: String,
+    id: Option<String>,
     error: Option<String>,
     provenance: Provenance,
     parameters: Value,
@@ -54,22 +58,50 @@ impl RunRecord {
     /// If it cannot be read or is not what [`write`](super::write) leaves: one line that names
     /// the file and, where something is wrong in it, the line and the key.
     pub fn read(directory: &Path) -> Result<Self> {
+        let record = Self::read_in_part(directory)?;
+        match (&record.status[..], &record.error) {
+            ("unreadable", Some(error)) => Err(Error::input(error)),
+            _ => Ok(record),
+        }
+    }
+
+    /// Reads the same, but also takes a result whose numbers of how the run went cannot be
+    /// read: it has the status "unreadable".
+    ///
+    /// # Errors
+    /// If not even status, provenance and parameters can be read.
+    pub fn read_in_part(directory: &Path) -> Result<Self> {
         let path = directory.join("run.json");
         let fault = |what: String| Error::input(format!("{}: {what}", path.display()));
         let foreign = |error| fault(format!("is not of a run of stdp-hpc: {error}"));
-        let text =
-            fs::read_to_string(&path).map_err(|error| fault(format!("cannot be read: {error}")))?;
+        let read = || fs::read_to_string(&path);
+        let (text, life) = Life::while_reading(directory, read)
+            .map_err(|error| fault(format!("cannot be read: {error}")))?;
         let head: Head = serde_json::from_str(&text).map_err(foreign)?;
-        let done = head.status == "done";
-        let outcome = done.then(|| serde_json::from_str(&text)).transpose();
-        Ok(Self {
+        let mut record = Self {
             directory: directory.to_owned(),
             status: head.status,
             error: head.error,
             provenance: head.provenance,
             parameters: head.parameters,
-            outcome: outcome.map_err(foreign)?,
-        })
+            outcome: None,
+        };
+        match &record.status[..] {
+            "done" => match serde_json::from_str(&text).map_err(foreign) {
+                Ok(outcome) => record.outcome = Some(outcome),
+                Err(error) => {
+                    record.status = "unreadable".to_owned();
+                    record.error = Some(error.to_string());
+                }
+            },
+            "running" => {
+                // An older build, without ids, has locked nothing.
+                let life = head.id.map_or(Life::Unknown, |_| life);
+                record.status = life.status().to_owned();
+            }
+            _ => {}
+        }
+        Ok(record)
     }
 
     /// What `parameters` hold at `path`, such as `["network", "N"]`; null if nothing.

@@ -25,19 +25,24 @@ use page::Page;
 /// Writes the page of the runs whose results lie in `directories`, or anywhere in them, to
 /// `output`, and its figures as PNG files to the directory `png`.
 ///
-/// Cost: of several runs only run.json is read; of one all files are, see [`figures_of_run`].
+/// Returns what could not be shown, a line each, which the page says too: results that cannot be
+/// read, and files of the only one.
+///
+/// Cost: of several runs only run.json is read, and the head of the other files; of one all files
+/// are, see [`figures_of_run`].
 ///
 /// # Errors
-/// If there is no result, one cannot be read, or a file cannot be written; if one is there
-/// already, unless `force`.
+/// If there is no result that can be read, or a file cannot be written; if one is there already,
+/// unless `force`.
 pub fn write(
     directories: &[PathBuf],
     output: &Path,
     png: Option<&Path>,
     force: bool,
-) -> Result<()> {
+) -> Result<Vec<String>> {
     files::refuse_existing("-o", output, force)?;
     let (mut found, mut seen) = (Vec::new(), HashSet::new());
+    let mut faults = Vec::new();
     for directory in directories {
         let of_file = directory
             .parent()
@@ -47,20 +52,57 @@ pub fn write(
             Some(parent) => parent,
             None => directory,
         };
-        find(directory, &mut found, &mut seen)?;
+        faults.extend(find(directory, &mut found, &mut seen).err());
     }
-    let runs: Vec<RunRecord> = found
-        .iter()
-        .map(|run| RunRecord::read(run))
-        .collect::<Result<_>>()?;
-    let (html, figures) = match &runs[..] {
-        [run] => page_of_one(run)?,
-        runs => page_of_many(runs),
+    let mut runs = Vec::new();
+    for directory in &found {
+        match read(directory, found.len() > 1) {
+            Ok(run) => runs.push(run),
+            Err(error) => faults.push(error),
+        }
+    }
+    let (html, figures, faults) = match &runs[..] {
+        [] => return Err(all_of(faults)),
+        [run] => page_of_one(run, faults)?,
+        runs => page_of_many(runs, faults),
     };
     if let Some(directory) = png {
         write_images(directory, &figures, force)?;
     }
-    files::replace(output, html.as_bytes())
+    files::replace(output, html.as_bytes())?;
+    Ok(faults)
+}
+
+/// Reads run.json of a result. Where it is `one_of_many`, no page says more of it, so that its
+/// files must be of one run.
+fn read(directory: &Path, one_of_many: bool) -> Result<RunRecord> {
+    let run = RunRecord::read_in_part(directory)?;
+    if one_of_many {
+        Results::open(directory)?.check_files()?;
+    }
+    Ok(run)
+}
+
+/// The fault of several results, none of which can be read, on one line.
+fn all_of(faults: Vec<Error>) -> Error {
+    let others = faults.len().saturating_sub(1);
+    match faults.into_iter().next() {
+        Some(first) if others == 0 => first,
+        Some(first) => Error::input(format!("{first} (nor can {others} others be shown)")),
+        None => Error::input("no result"),
+    }
+}
+
+/// What cannot be shown, in lines; none twice.
+fn lines(faults: Vec<Error>) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for fault in faults {
+        let line = fault.to_string();
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    lines
 }
 
 /// The figures of the run that left its result in `directory`, those that it has data for.
@@ -85,7 +127,8 @@ pub fn write(
 /// If a file that the run wrote is missing or cannot be read, is not of this run, or holds what
 /// it must not.
 pub fn figures_of_run(directory: &Path) -> Result<Vec<Figure>> {
-    one::figures(&RunRecord::read(directory)?, &Results::open(directory)?)
+    let (figures, faults) = one::figures(&RunRecord::read(directory)?, &Results::open(directory)?);
+    faults.into_iter().next().map_or(Ok(figures), Err)
 }
 
 /// Adds the results in `directory`: itself, or those that it holds at any depth. A directory that
@@ -122,8 +165,15 @@ fn find(directory: &Path, found: &mut Vec<PathBuf>, seen: &mut HashSet<PathBuf>)
 /// Figures that are of use to few, folded away.
 const FOLDED: [&str; 1] = ["weights_full"];
 
-fn page_of_one(run: &RunRecord) -> Result<(String, Vec<Figure>)> {
-    let figures = one::figures(run, &Results::open(&run.directory)?)?;
+/// A page, its figures, and what could not be shown.
+type Written = (String, Vec<Figure>, Vec<String>);
+
+/// The page of one run; `faults` are those of results left out.
+fn page_of_one(run: &RunRecord, mut faults: Vec<Error>) -> Result<Written> {
+    let (figures, unread) = one::figures(run, &Results::open(&run.directory)?);
+    faults.extend(unread);
+    faults.extend(one::never_begun(run));
+    let faults = lines(faults);
     let title = name(&run.directory);
     let provenance = &run.provenance;
     let mut page = Page::new(
@@ -141,11 +191,17 @@ fn page_of_one(run: &RunRecord) -> Result<(String, Vec<Figure>)> {
     );
     match (&run.outcome, &run.error) {
         (Some(outcome), _) => page.headline(&headline(outcome)),
+        (None, Some(error)) if run.status == "unreadable" => {
+            page.warn(&format!("The numbers of this run cannot be read: {error}"));
+        }
         (None, Some(error)) => page.warn(&format!("This run has failed: {error}")),
-        (None, None) => page.warn(
-            "This run has not come to its end: it goes on, or was stopped. The figures show what \
-             its files held.",
-        ),
+        (None, None) => page.warn(&format!(
+            "This run has not come to its end (status: {}). The figures show what its files held.",
+            run.status
+        )),
+    }
+    for fault in &faults {
+        page.warn(&format!("Not shown: {fault}."));
     }
     for figure in &figures {
         page.figure(figure, FOLDED.contains(&figure.name));
@@ -158,14 +214,23 @@ fn page_of_one(run: &RunRecord) -> Result<(String, Vec<Figure>)> {
     if let Some(outcome) = &run.outcome {
         page.folded("outcome", "All measured numbers", outcome);
     }
-    Ok((page.html(&title), figures))
+    let mut faults = faults;
+    faults.extend(run.error.clone().filter(|_| run.status == "unreadable"));
+    Ok((page.html(&title), figures, faults))
 }
 
-fn page_of_many(runs: &[RunRecord]) -> (String, Vec<Figure>) {
+/// The page of several runs; `faults` are those of results left out.
+fn page_of_many(runs: &[RunRecord], mut faults: Vec<Error>) -> Written {
+    let unreadable = |run: &&RunRecord| run.status == "unreadable";
+    let in_part = runs.iter().filter(unreadable);
+    faults.extend(in_part.filter_map(|run| run.error.clone().map(Error::input)));
+    let faults = lines(faults);
     let figures = many::figures(runs);
     let title = format!("{} runs", runs.len());
     let mut page = Page::new(&title, &origins(runs));
-    let unfinished = runs.iter().filter(|run| run.outcome.is_none());
+    let unfinished = runs
+        .iter()
+        .filter(|run| run.outcome.is_none() && !unreadable(run));
     let unfinished: Vec<String> = unfinished.map(|run| name(&run.directory)).collect();
     if !unfinished.is_empty() {
         page.warn(&format!(
@@ -174,6 +239,9 @@ fn page_of_many(runs: &[RunRecord]) -> (String, Vec<Figure>) {
             runs.len(),
             unfinished.join(", ")
         ));
+    }
+    for fault in &faults {
+        page.warn(&format!("Not shown: {fault}."));
     }
     let table = many::table(runs);
     for warning in &table.warnings {
@@ -187,7 +255,7 @@ fn page_of_many(runs: &[RunRecord]) -> (String, Vec<Figure>) {
         let title = format!("Parameters of {}", name(&run.directory));
         page.folded("", &title, &run.parameters);
     }
-    (page.html(&title), figures)
+    (page.html(&title), figures, faults)
 }
 
 /// Programs, machines and days that runs come from.

@@ -10,6 +10,7 @@ use std::fmt::Display;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use hdf5::plist::file_access::FileAccessBuilder;
 use hdf5::types::{
     FixedAscii, FixedUnicode, FloatSize, TypeDescriptor, VarLenAscii, VarLenUnicode,
 };
@@ -17,6 +18,7 @@ use hdf5::{Attribute, Dataset, File, Group, H5Type};
 
 use super::{blocks, cause};
 use crate::error::{Error, Result};
+use crate::lock::Hold;
 use crate::units::{Gid, Ms, Projection, Steps};
 
 pub use over_time::{WeightsOverTime, read_weights_over_time};
@@ -191,11 +193,56 @@ struct Input {
     file: File,
 }
 
+/// Stands in for the method of `FileAccessBuilder` where HDF5 is too old to have it (before
+/// 1.10.7, and 1.12.0): there only HDF5_USE_FILE_LOCKING=FALSE in the environment serves.
+#[allow(
+    dead_code,
+    reason = "the builder's own method, where there is one, is preferred"
+)]
+trait FileLocking {
+    fn file_locking(&mut self, _lock: bool) -> &mut Self {
+        self
+    }
+}
+
+impl FileLocking for FileAccessBuilder {}
+
+/// Returns whether HDF5 can lock `file`, or `None` where another process holds a lock that
+/// keeps readers out.
+///
+/// HDF5 itself reports both cases alike, as a file that it cannot open.
+fn can_lock(file: &std::fs::File) -> Option<bool> {
+    let asked = std::env::var_os("HDF5_USE_FILE_LOCKING");
+    if asked.is_some_and(|asked| asked == "FALSE" || asked == "0") {
+        return Some(false);
+    }
+    match Hold::share(file) {
+        Hold::Taken => Some(true),
+        Hold::Busy => None,
+        Hold::Unsupported(_) => Some(false),
+    }
+}
+
 impl Input {
     fn open(path: &Path) -> Result<Self> {
         let fault = |what: String| Error::input(format!("{}: {what}", path.display()));
-        std::fs::File::open(path).map_err(|error| fault(format!("cannot be opened: {error}")))?;
-        let file = File::open(path).map_err(|error| {
+        let plain = std::fs::File::open(path)
+            .map_err(|error| fault(format!("cannot be opened: {error}")))?;
+        let lock = can_lock(&plain).ok_or_else(|| {
+            fault(
+                "another process has locked it to write; with HDF5_USE_FILE_LOCKING=FALSE it is \
+                 read all the same"
+                    .to_owned(),
+            )
+        })?;
+        let open = || {
+            let mut options = File::with_options();
+            if !lock {
+                options.with_fapl(|access| access.file_locking(false));
+            }
+            options.open(path)
+        };
+        let file = open().map_err(|error| {
             fault(format!(
                 "cannot be opened as an HDF5 file: {}",
                 cause(&error)

@@ -6,9 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitStatus};
 use std::time::Instant;
 
-use crate::outcome;
-
-use super::{Queue, Run, State, Study, last_words, shell_line, write};
+use super::{Queue, Run, State, Study, clear, last_words, shell_line, write};
 
 /// Runs all of `to_do`; one that fails does not keep the others from running. Returns the names
 /// of those that did, and why. `lock` is the study's; they hold it too while they last.
@@ -39,11 +37,16 @@ pub(super) fn work(
 
 /// The real-time factor of a run that has ended with `status`, or why it failed.
 fn judge(study: &Study, run: &Run, status: ExitStatus) -> std::result::Result<f64, String> {
-    if status.success()
-        && let State::Done(record) = study.state(run, &Queue::default())
-        && let Some(outcome) = record.outcome
-    {
-        return Ok(outcome.real_time_factor);
+    if status.success() {
+        match study.state(run, &Queue::default()) {
+            State::Done(record) => {
+                if let Some(outcome) = record.outcome {
+                    return Ok(outcome.real_time_factor);
+                }
+            }
+            State::Unusable(error) => return Err(error.to_string()),
+            _ => {}
+        }
     }
     let words = last_words(&study.log(run));
     Err(match status.code() {
@@ -59,7 +62,7 @@ fn start(
     force: bool,
     lock: &File,
 ) -> std::result::Result<ExitStatus, String> {
-    outcome::clear(&study.directory(run)).map_err(|error| error.to_string())?;
+    clear(study, run).map_err(|error| error.to_string())?;
     let words = command(study, run, force)?;
     let path = study.log(run);
     let fault = |error: io::Error| format!("{}: {error}", path.display());

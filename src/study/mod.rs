@@ -12,14 +12,15 @@ mod spec;
 mod table;
 
 use std::fmt::Write as _;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf, absolute};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::analysis::Results;
 use crate::error::{Error, Result};
 use crate::files;
-use crate::outcome::RunRecord;
+use crate::lock::{DirectoryLock, Hold, Life, Refusal};
+use crate::outcome::{self, RunRecord};
 use crate::report;
 
 use runs::Run;
@@ -53,6 +54,16 @@ pub struct Conclusion {
     pub table: Result<Option<String>>,
     /// Names of the runs that failed, or were not submitted, and why.
     pub failed: Vec<(String, String)>,
+    /// Faults of the results that cannot be read or are mixed up, which the table leaves out.
+    pub unusable: Vec<Error>,
+}
+
+/// What keeps other studies, and runs, out of OUT.
+struct Locks {
+    /// The lock that a plain run would take too.
+    _directory: DirectoryLock,
+    /// The lock that each run started holds as well, so that it is free only when all have ended.
+    runs: File,
 }
 
 /// How far a run is.
@@ -61,12 +72,16 @@ enum State {
     New,
     /// Slurm has it, in this state of Slurm's.
     Queued(String),
+    /// A process is at work in its directory.
+    Running,
     /// It has begun and is not done: it failed or was killed.
     Stopped,
     /// Done as the study has it.
     Done(Box<RunRecord>),
     /// There is a result, of something else.
     Other(Error),
+    /// There is a result that cannot be used: unreadable, or files of two runs.
+    Unusable(Error),
 }
 
 impl Study {
@@ -111,9 +126,11 @@ impl Study {
             let state = match self.state(run, &queue) {
                 State::New => "new".to_owned(),
                 State::Queued(state) => state.to_lowercase(),
+                State::Running => "running".to_owned(),
                 State::Stopped => "stopped".to_owned(),
                 State::Done(_) => "done".to_owned(),
                 State::Other(_) => "differs".to_owned(),
+                State::Unusable(_) => "unusable".to_owned(),
             };
             let (name, set) = (&run.name, run.overrides.join(" ").replace('\n', " "));
             writeln!(list, "{name:<width$}  {split:>7}  {state:<9}  {set}").expect("memory");
@@ -133,16 +150,20 @@ impl Study {
         force: bool,
         say: &mut dyn FnMut(&str),
     ) -> Result<Conclusion> {
-        let lock = self.lock()?;
+        let lock = self.lock(say)?;
         let queue = Queue::ask(self)?;
         let mut to_do = Vec::new();
-        let (mut done, mut queued) = (0, 0);
+        let (mut done, mut queued, mut running) = (0, 0, 0);
         for run in &self.runs {
             match self.state(run, &queue) {
                 State::Done(_) => done += 1,
                 State::Queued(_) => queued += 1,
+                State::Running => running += 1,
+                State::Unusable(_) if !force => {}
                 State::Other(error) if !force => return Err(error),
-                State::New | State::Stopped | State::Other(_) => to_do.push(run),
+                State::New | State::Stopped | State::Other(_) | State::Unusable(_) => {
+                    to_do.push(run);
+                }
             }
         }
         let of = self.runs.len();
@@ -151,34 +172,50 @@ impl Study {
             (0, Place::Here) => String::new(),
             _ => format!(" {queued} queued,"),
         };
-        say(&format!("{of} runs: {done} done,{queued} {left} to do"));
+        let running = match running {
+            0 => String::new(),
+            _ => format!(" {running} running,"),
+        };
+        say(&format!(
+            "{of} runs: {done} done,{running}{queued} {left} to do"
+        ));
         let failed = match place {
-            Place::Here => local::work(self, &to_do, force, &lock, say),
+            Place::Here => local::work(self, &to_do, force, &lock.runs, say),
             Place::Slurm => slurm::submit(self, &to_do, force, say)?,
         };
+        let queue = Queue::default();
+        let (mut finished, mut unusable, mut faults) = (Vec::new(), Vec::new(), Vec::new());
+        for run in &self.runs {
+            match self.state(run, &queue) {
+                State::Done(record) => finished.extend(Finished::new(run, *record)),
+                State::Unusable(error) => {
+                    unusable.push(run);
+                    if failed.iter().all(|(name, _)| *name != run.name) {
+                        faults.push(error);
+                    }
+                }
+                _ => {}
+            }
+        }
         Ok(Conclusion {
-            table: self.collect(),
+            table: self.collect(&finished, &unusable),
             failed,
+            unusable: faults,
         })
     }
 
-    /// Writes study.csv and report.html of the runs that are done; returns the table of them.
-    fn collect(&self) -> Result<Option<String>> {
-        let queue = Queue::default();
-        let finished = self.runs.iter().filter_map(|run| {
-            let State::Done(record) = self.state(run, &queue) else {
-                return None;
-            };
-            Finished::new(run, *record)
-        });
-        let finished: Vec<Finished> = finished.collect();
+    /// Writes study.csv and report.html of the runs that are done; returns the table of them,
+    /// which names those whose result is `unusable` too.
+    fn collect(&self, finished: &[Finished], unusable: &[&Run]) -> Result<Option<String>> {
         if finished.is_empty() {
             return Ok(None);
         }
-        write(&self.out.join("study.csv"), &table::csv(&finished))?;
-        let directories: Vec<PathBuf> = finished.iter().map(|of| self.directory(of.run)).collect();
+        write(&self.out.join("study.csv"), &table::csv(finished))?;
+        let done = finished.iter().map(|of| of.run);
+        let runs = done.chain(unusable.iter().copied());
+        let directories: Vec<PathBuf> = runs.map(|run| self.directory(run)).collect();
         report::write(&directories, &self.out.join("report.html"), None, true)?;
-        Ok(Some(table::table(&finished)))
+        Ok(Some(table::table(finished, unusable)))
     }
 
     fn state(&self, run: &Run, queue: &Queue) -> State {
@@ -186,20 +223,28 @@ impl Study {
             return State::Queued(state);
         }
         let directory = self.directory(run);
+        if Life::of(&directory) == Life::Alive {
+            return State::Running;
+        }
         if !directory.join("run.json").exists() {
             let begun = self.log(run).exists();
             return if begun { State::Stopped } else { State::New };
         }
+        let unusable = |error: Error| {
+            State::Unusable(Error::input(format!("{error}; --force repeats the run")))
+        };
         let record = match RunRecord::read(&directory) {
             Ok(record) if record.outcome.is_none() => return State::Stopped,
             Ok(record) => record,
             Err(error) => {
-                let error = format!("{error}; --force repeats the run");
-                return State::Other(Error::input(error));
+                return unusable(error);
             }
         };
         match run.differs(&record) {
-            None => State::Done(Box::new(record)),
+            None => match Results::open(&directory).and_then(|results| results.check_files()) {
+                Ok(()) => State::Done(Box::new(record)),
+                Err(error) => unusable(error),
+            },
             Some(difference) => State::Other(Error::input(format!(
                 "{}: is of other parameters, {difference}: name another --out, or --force to \
                  repeat it",
@@ -208,30 +253,36 @@ impl Study {
         }
     }
 
-    /// The one study that is at work in OUT, and each run that it has started, holds this.
-    fn lock(&self) -> Result<File> {
+    /// Takes the locks of OUT, or tells `say` that its file system has none.
+    fn lock(&self, say: &mut dyn FnMut(&str)) -> Result<Locks> {
         let fault = |what: String| Error::input(format!("--out {}: {what}", self.out.display()));
         if self.out.join("run.json").exists() {
             return Err(fault(
                 "holds the result of a run: name another directory".to_owned(),
             ));
         }
-        let path = self.out.join("lock");
-        let opened = fs::create_dir_all(&self.out).and_then(|()| File::create(&path));
-        let lock = opened.map_err(|error| fault(format!("cannot write there: {error}")))?;
-        let begun = Instant::now();
-        // A run needs a moment to end with a study that was killed.
-        loop {
-            match lock.try_lock() {
-                Ok(()) => return Ok(lock),
-                Err(TryLockError::Error(error)) => {
-                    return Err(fault(format!("cannot be locked: {error}")));
-                }
-                Err(TryLockError::WouldBlock) if begun.elapsed() > Duration::from_secs(5) => {
-                    return Err(fault("another study is at work there".to_owned()));
-                }
-                Err(TryLockError::WouldBlock) => sleep(Duration::from_millis(50)),
+        let unwritable = |error| fault(format!("cannot write there: {error}"));
+        fs::create_dir_all(&self.out).map_err(unwritable)?;
+        let directory = match DirectoryLock::take(&self.out, "a study") {
+            Ok(lock) => lock,
+            Err(Refusal::Busy(who)) => {
+                return Err(fault(format!(
+                    "{who} is at work there: name another directory, or wait for its end"
+                )));
             }
+            Err(Refusal::Unwritable(error)) => return Err(unwritable(error)),
+        };
+        if let Some(warning) = directory.warning() {
+            say(&warning);
+        }
+        let runs = File::create(self.out.join("lock")).map_err(unwritable)?;
+        // A run needs a moment to end with a study that was killed.
+        match Hold::take(&runs, Duration::from_secs(5)) {
+            Hold::Taken | Hold::Unsupported(_) => Ok(Locks {
+                _directory: directory,
+                runs,
+            }),
+            Hold::Busy => Err(fault("another study is at work there".to_owned())),
         }
     }
 
@@ -255,6 +306,23 @@ impl Study {
         arguments.extend(["--out".to_owned(), path(&self.directory(run))]);
         arguments.extend(force.then(|| "--force".to_owned()));
         arguments
+    }
+}
+
+/// Removes what an earlier attempt at `run` left.
+///
+/// # Errors
+/// If a process is at work in its directory, or a file cannot be removed.
+fn clear(study: &Study, run: &Run) -> Result<()> {
+    let directory = study.directory(run);
+    if !directory.exists() {
+        return Ok(());
+    }
+    let fault = |what: String| Error::input(format!("{}: {what}", directory.display()));
+    match DirectoryLock::take(&directory, "a study") {
+        Ok(_lock) => outcome::clear(&directory),
+        Err(Refusal::Busy(who)) => Err(fault(format!("{who} is at work there"))),
+        Err(Refusal::Unwritable(error)) => Err(fault(format!("cannot write there: {error}"))),
     }
 }
 

@@ -8,9 +8,8 @@ use std::path::{Path, PathBuf, absolute};
 use std::process::{Command, Output};
 
 use crate::error::{Error, Result};
-use crate::outcome;
 
-use super::{Run, Study, last_words, shell_line, shell_word, write};
+use super::{Run, Study, clear, last_words, shell_line, shell_word, write};
 
 /// The user's jobs that Slurm has not ended with: state by id.
 #[derive(Default)]
@@ -67,7 +66,7 @@ pub(super) fn submit(
         }
     }
     for run in to_do {
-        outcome::clear(&study.directory(run))?;
+        clear(study, run)?;
         let id_file = id_file(study, run);
         let before = id_file.exists().then(|| last_words(&study.log(run)));
         let path = id_file.with_file_name(format!("{}.sbatch", run.name));

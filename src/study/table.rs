@@ -137,9 +137,13 @@ pub(super) fn csv(finished: &[Finished]) -> String {
 /// Characters of a line that are left to the name of a run.
 const NAME: usize = 46;
 
-/// The runs as a table of at most 100 columns, with a line of heads.
-pub(super) fn table(finished: &[Finished]) -> String {
-    let names = finished.iter().map(|of| of.run.name.chars().count());
+/// The runs as a table of at most 100 columns, with a line of heads; those whose result is
+/// `unusable` stand at its end, without numbers.
+pub(super) fn table(finished: &[Finished], unusable: &[&Run]) -> String {
+    let runs = finished.iter().map(|of| of.run);
+    let names = runs
+        .chain(unusable.iter().copied())
+        .map(|run| run.name.chars().count());
     let width = names.max().unwrap_or(0).clamp(3, NAME);
     let mut table = format!(
         "{:<width$} {:>8} {:>8} {:>9} {:>8} {:>6} {:>8} {:>8}\n",
@@ -164,6 +168,11 @@ pub(super) fn table(finished: &[Finished]) -> String {
             show_size(outcome.memory.peak_per_rank.max as u64),
         )
         .expect("memory");
+    }
+    for run in unusable {
+        let name = short(&run.name, width);
+        let split = format!("{} x {}", run.ranks, run.threads);
+        writeln!(table, "{name:<width$} {split:>8}  result unusable").expect("memory");
     }
     table
 }

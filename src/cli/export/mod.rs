@@ -20,7 +20,8 @@ use csv::{Csv, Destination, Stop};
 ///
 /// The first line names the columns, with units. Ids count from 0 within the population. Of a
 /// run that was killed it is what the last flush left; one that still goes on can be read with
-/// HDF5_USE_FILE_LOCKING=FALSE in the environment.
+/// HDF5_USE_FILE_LOCKING=FALSE in the environment. A population that cannot be read is left out
+/// and named on standard error.
 #[derive(Debug, Args)]
 #[command(subcommand_value_name = "WHAT", subcommand_help_heading = "What")]
 pub(super) struct Export {

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::ops::Range;
 
 use crate::analysis::{Activity, Population, Results, Weights, Window};
+use crate::console;
 use crate::error::Result;
 use crate::units::Ms;
 
@@ -29,8 +30,28 @@ impl Period {
     /// What each population did.
     fn activities(&self, results: &Results) -> Result<Vec<(Population, Activity)>> {
         let window = self.window(results)?;
-        let activity = |population| Ok((population, results.activity(population, window)?));
-        self.populations().map(activity).collect()
+        self.readable(|population| results.activity(population, window))
+    }
+
+    /// What `read` finds of each population. One that cannot be read is named on standard error,
+    /// and does not keep the other back.
+    fn readable<T>(&self, read: impl Fn(Population) -> Result<T>) -> Result<Vec<(Population, T)>> {
+        let (mut found, mut faults) = (Vec::new(), Vec::new());
+        for population in self.populations() {
+            match read(population) {
+                Ok(value) => found.push((population, value)),
+                Err(error) => faults.push(error),
+            }
+        }
+        if found.is_empty()
+            && let Some(error) = faults.pop()
+        {
+            return Err(error);
+        }
+        for error in faults {
+            console::warn(&format!("left out: {error}"));
+        }
+        Ok(found)
     }
 }
 
@@ -59,9 +80,7 @@ fn or_empty(value: Option<impl Display>) -> String {
 /// A row a spike.
 pub(super) fn spikes(csv: &mut Csv, results: &Results, period: &Period) -> Written {
     let window = period.window(results)?;
-    let spikes = |population| Ok((population, results.spikes(population, window)?));
-    let all: Result<Vec<_>> = period.populations().map(spikes).collect();
-    let all = all?;
+    let all = period.readable(|population| results.spikes(population, window))?;
     csv.row(format_args!("population,neuron,time_ms"))?;
     for (population, spikes) in all {
         let name = population.name();
@@ -123,14 +142,10 @@ pub(super) fn rates_over_time(
     bin: Ms,
 ) -> Written {
     let window = period.window(results)?;
-    let rates = |population| {
-        let rates = results.population_rate(population, window, bin)?;
-        Ok((population.name(), rates))
-    };
-    let all: Result<Vec<_>> = period.populations().map(rates).collect();
-    let all = all?;
+    let all = period.readable(|population| results.population_rate(population, window, bin))?;
     csv.row(format_args!("population,from_ms,to_ms,spikes,rate_per_s"))?;
-    for (name, rates) in all {
+    for (population, rates) in all {
+        let name = population.name();
         for rate in rates {
             let ends = [rate.window.after, rate.window.until];
             let [from, to] = ends.map(|time| time.to_ms(results.dt()).0);

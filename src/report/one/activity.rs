@@ -1,15 +1,15 @@
 //! Who spiked when: raster and population rate, rates and irregularity of single neurons.
 
 use super::numbers::{edges, end_above, evenly, fractions, short};
-use super::{begun, check_count};
+use super::{begun, check_count, noted};
 use crate::analysis::{Activity, Population, Results, Window};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::figure::{Axis, Colour, Figure, Panel, Shape, nice};
 use crate::outcome::RunRecord;
 use crate::units::{Ms, Steps, grouped};
 
 /// Where the spikes are.
-const FILE: &str = "spikes.h5";
+pub(super) const FILE: &str = "spikes.h5";
 
 /// Of a file of more spikes than this only a stretch at the end is read, …
 const MOST_SPIKES: usize = 200_000_000;
@@ -72,55 +72,66 @@ impl Seen {
     }
 }
 
-/// Raster, rates and irregularity, as far as spikes were recorded.
-pub(super) fn figures(record: &RunRecord, results: &Results) -> Result<Vec<Figure>> {
+/// Raster, rates and irregularity, as far as spikes were recorded and can be read.
+pub(super) fn figures(
+    record: &RunRecord,
+    results: &Results,
+    faults: &mut Vec<Error>,
+) -> Vec<Figure> {
     let mut figures = Vec::new();
     if record.parameter(["record", "spikes"]) != true || !begun(record, FILE) {
-        return Ok(figures);
+        return figures;
     }
-    let Some(all) = results.recorded_time()? else {
-        return Ok(figures);
+    let Some(Some(all)) = noted(results.recorded_time(), faults) else {
+        return figures;
     };
-    let spikes = count(record, results, all)?;
+    let mut counts = Vec::new();
+    for population in Population::ALL {
+        let count = noted(count(record, results, population, all), faults);
+        counts.extend(count.map(|count| (population, count)));
+    }
+    let spikes = counts.iter().map(|(_, count)| count).sum();
     let window = stretch(all, spikes);
     let mut seen = Vec::new();
-    for population in Population::ALL {
+    for (population, _) in counts {
         if results.recorded(population) > 0 {
-            seen.push(Seen {
+            let activity = noted(results.activity(population, window), faults);
+            seen.extend(activity.map(|activity| Seen {
                 population,
                 neurons: results.neurons(population),
-                activity: results.activity(population, window)?,
-            });
+                activity,
+            }));
         }
     }
     if seen.is_empty() {
-        return Ok(figures);
+        return figures;
     }
     let note = note(&seen, window, all, results.dt(), spikes);
-    figures.push(activity(results, &seen, window)?);
+    figures.extend(noted(activity(results, &seen, window), faults));
     figures.push(rates(&seen, window.length(results.dt()), &note));
     figures.extend(cvs(&seen, &note));
-    Ok(figures)
+    figures
 }
 
-/// All spikes of the file, which must be those that the run had.
-fn count(record: &RunRecord, results: &Results, all: Window) -> Result<usize> {
-    let mut sum = 0;
-    for population in Population::ALL {
-        let found = results.spikes(population, all)?.len();
-        if let Some(outcome) = &record.outcome
-            && results.recorded(population) == results.neurons(population)
-        {
-            let had = match population {
-                Population::E => outcome.counts.spikes_E,
-                Population::I => outcome.counts.spikes_I,
-            };
-            let what = format!("spikes of {}", population.name());
-            check_count(record, FILE, &what, found as u64, had)?;
-        }
-        sum += found;
+/// All spikes of `population` in the file, which must be those that the run had.
+fn count(
+    record: &RunRecord,
+    results: &Results,
+    population: Population,
+    all: Window,
+) -> Result<usize> {
+    let found = results.spikes(population, all)?.len();
+    if let Some(outcome) = &record.outcome
+        && results.recorded(population) == results.neurons(population)
+    {
+        let had = match population {
+            Population::E => outcome.counts.spikes_E,
+            Population::I => outcome.counts.spikes_I,
+        };
+        let what = format!("spikes of {}", population.name());
+        check_count(record, FILE, &what, found as u64, had)?;
     }
-    Ok(sum)
+    Ok(found)
 }
 
 /// The part of `all` that is looked at: its end, where it holds too many spikes.

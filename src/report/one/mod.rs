@@ -5,6 +5,8 @@ mod numbers;
 mod timing;
 mod weights;
 
+use serde_json::Value;
+
 use crate::analysis::Results;
 use crate::error::{Error, Result};
 use crate::figure::Figure;
@@ -13,12 +15,47 @@ use crate::units::grouped;
 
 /// All figures that there are data for, in the order of a page.
 ///
-/// Of a run that has failed or still goes on they show what its files hold.
-pub(super) fn figures(record: &RunRecord, results: &Results) -> Result<Vec<Figure>> {
-    let mut figures = activity::figures(record, results)?;
-    figures.extend(weights::figures(record, results)?);
+/// Of a run that has failed or still goes on they show what its files hold. What cannot be read
+/// is left out, and comes back as faults.
+pub(super) fn figures(record: &RunRecord, results: &Results) -> (Vec<Figure>, Vec<Error>) {
+    let mut faults = Vec::new();
+    let mut figures = activity::figures(record, results, &mut faults);
+    figures.extend(weights::figures(record, results, &mut faults));
     figures.extend(timing::phases(record));
-    Ok(figures)
+    (figures, faults)
+}
+
+/// Files that a run without end was to write and did not come to.
+pub(super) fn never_begun(record: &RunRecord) -> Vec<Error> {
+    let wanted = |key| {
+        !matches!(
+            record.parameter(["record", key]),
+            Value::Null | Value::Bool(false)
+        )
+    };
+    let files = [
+        (activity::FILE, wanted("spikes")),
+        (
+            weights::FILE,
+            wanted("weights") || wanted("weights_over_time"),
+        ),
+    ];
+    let missing = files
+        .into_iter()
+        .filter(|(file, wanted)| *wanted && !begun(record, file));
+    let fault = |(file, _)| {
+        let path = record.directory.join(file);
+        Error::input(format!(
+            "{}: the run did not come to write it",
+            path.display()
+        ))
+    };
+    missing.map(fault).collect()
+}
+
+/// Takes a value, or leaves its fault to `faults`.
+fn noted<T>(value: Result<T>, faults: &mut Vec<Error>) -> Option<T> {
+    value.map_err(|error| faults.push(error)).ok()
 }
 
 /// Whether there is anything to read in `file` if the run was to write it: a run that ended

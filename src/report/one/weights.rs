@@ -1,15 +1,15 @@
 //! The plastic weights: their distribution, between whom they are, and how they went.
 
 use super::numbers::{decades, end_above, evenly, short};
-use super::{begun, check_count};
+use super::{begun, check_count, noted};
 use crate::analysis::{Histogram, Population, Results, Sample, Weights, WeightsOverTime};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::figure::{Axis, Colour, Figure, Panel, Scale, Shape, nice};
 use crate::outcome::RunRecord;
-use crate::units::grouped;
+use crate::units::{Ms, grouped};
 
 /// Where the weights are.
-const FILE: &str = "weights.h5";
+pub(super) const FILE: &str = "weights.h5";
 
 /// Of more weights than this a sample is read.
 const MOST_WEIGHTS: usize = 100_000_000;
@@ -28,28 +28,52 @@ const MATRIX: u32 = 100;
 /// Samples of the weights over time that are shown, at most.
 const SAMPLES: usize = 200;
 
-/// All that there are data for.
-pub(super) fn figures(record: &RunRecord, results: &Results) -> Result<Vec<Figure>> {
+/// All that there are data for and that can be read.
+pub(super) fn figures(
+    record: &RunRecord,
+    results: &Results,
+    faults: &mut Vec<Error>,
+) -> Vec<Figure> {
     let mut figures = Vec::new();
     if !begun(record, FILE) {
-        return Ok(figures);
+        return figures;
     }
     let recorded = |key| !record.parameter(["record", key]).is_null();
     if recorded("weights") {
-        let snapshots = snapshots(record, results)?;
-        if !snapshots.is_empty() {
-            figures.extend(distributions(&snapshots, MOST_WEIGHTS)?);
-            figures.push(matrices(&snapshots)?);
-        }
+        let snapshots = snapshots(record, results, faults);
+        figures.extend(readable(&snapshots, faults, |snapshots| {
+            distributions(snapshots, MOST_WEIGHTS)
+        }));
+        figures.extend(readable(&snapshots, faults, |snapshots| {
+            Ok([matrices(snapshots)?])
+        }));
     }
     if recorded("weights_over_time")
-        && let Some(over_time) = results.weights_over_time(SAMPLES)?
+        && let Some(Some(over_time)) = noted(results.weights_over_time(SAMPLES), faults)
         && over_time.samples.len() > 1
     {
         figures.extend(histograms_over_time(&over_time));
         figures.extend(trajectories(&over_time));
     }
-    Ok(figures)
+    figures
+}
+
+/// What `draw` makes of all `snapshots`, or where one of these cannot be read, of another.
+fn readable<const N: usize>(
+    snapshots: &[Snapshot],
+    faults: &mut Vec<Error>,
+    draw: impl Fn(&[Snapshot]) -> Result<[Figure; N]>,
+) -> Vec<Figure> {
+    if snapshots.is_empty() {
+        return Vec::new();
+    }
+    if let Some(figures) = noted(draw(snapshots), faults) {
+        return figures.into();
+    }
+    // The last is of most interest.
+    let others = snapshots.chunks(1).rev().filter(|_| snapshots.len() > 1);
+    let mut others = others.filter_map(|one| draw(one).ok());
+    others.next().map_or_else(Vec::new, Vec::from)
 }
 
 /// The weights at one time.
@@ -64,30 +88,33 @@ impl Snapshot {
     }
 }
 
-/// The first and the last snapshot, or the only one; none where there are none or they are
-/// empty.
-fn snapshots(record: &RunRecord, results: &Results) -> Result<Vec<Snapshot>> {
-    let times = results.snapshots()?;
+/// The first and the last snapshot, or the only one; none where there are none, they are
+/// empty, or cannot be read.
+fn snapshots(record: &RunRecord, results: &Results, faults: &mut Vec<Error>) -> Vec<Snapshot> {
+    let times = noted(results.snapshots(), faults).unwrap_or_default();
     let mut chosen = Vec::new();
     if let [first, .., _] = times[..] {
         chosen.push((first, Colour::Reference));
     }
     chosen.extend(times.last().map(|last| (*last, Colour::Excitatory)));
-    let mut snapshots = Vec::new();
-    for (at, colour) in chosen {
-        let weights = results.weights(Some(at))?;
-        let all = results.neurons(Population::E);
-        if let Some(outcome) = &record.outcome
-            && (weights.sources().end, weights.targets().end) == (all, all)
-        {
-            let (found, had) = (weights.synapses() as u64, outcome.counts.synapses_plastic);
-            check_count(record, FILE, "plastic synapses", found, had)?;
-        }
-        if weights.synapses() > 0 {
-            snapshots.push(Snapshot { weights, colour });
-        }
+    let opened = chosen.into_iter().filter_map(|(at, colour)| {
+        let weights = noted(open(record, results, at), faults)?;
+        (weights.synapses() > 0).then_some(Snapshot { weights, colour })
+    });
+    opened.collect()
+}
+
+/// The weights at time `at`, which must be as many as the run had synapses.
+fn open(record: &RunRecord, results: &Results, at: Ms) -> Result<Weights> {
+    let weights = results.weights(Some(at))?;
+    let all = results.neurons(Population::E);
+    if let Some(outcome) = &record.outcome
+        && (weights.sources().end, weights.targets().end) == (all, all)
+    {
+        let (found, had) = (weights.synapses() as u64, outcome.counts.synapses_plastic);
+        check_count(record, FILE, "plastic synapses", found, had)?;
     }
-    Ok(snapshots)
+    Ok(weights)
 }
 
 /// How the weights are distributed: on the axis of the published example, and as far as they go.

@@ -8,17 +8,11 @@ use std::path::Path;
 use hdf5::Group;
 
 use super::{Column, Input, Population, text};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::units::{Ms, Projection, Steps};
 
 /// What the attribute `creator` of our own files begins with.
 const CREATOR: &str = "stdp-hpc ";
-
-/// What the system says of a file that a run is writing …
-const LOCKED: &str = "Resource temporarily unavailable";
-/// … and what can be done about it.
-const WHILE_IT_RUNS: &str =
-    ": a run is writing it; with HDF5_USE_FILE_LOCKING=FALSE it is read up to its last flush";
 
 /// A spike, as a result holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -282,13 +276,30 @@ fn bisect(len: usize, before: impl Fn(usize) -> Result<bool>) -> Result<usize> {
     Ok(low)
 }
 
+/// Checks that the file at `path` belongs to the result `id`, of which run.json beside it tells.
+/// A file or a result of an older build has no id, and may belong to any.
+///
+/// # Errors
+/// If the file cannot be read, is not of stdp-hpc, or belongs to another result.
+pub fn check_id(path: &Path, id: Option<&str>) -> Result<()> {
+    let input = Input::of_a_run(path)?;
+    let Ok(attribute) = input.file.attr("id") else {
+        return Ok(());
+    };
+    let found = text(&attribute).map_err(|error| input.fault(super::cause(&error)))?;
+    match id {
+        Some(id) if found != id => Err(input.fault(format!(
+            "is not of the run of {}: two runs have written there, or one file was copied",
+            path.with_file_name("run.json").display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
 impl Input {
     /// Opens a file that a run of this program wrote, or is writing.
     pub(super) fn of_a_run(path: &Path) -> Result<Self> {
-        let input = Self::open(path).map_err(|error| match error {
-            Error::Input(what) if what.ends_with(LOCKED) => Error::Input(what + WHILE_IT_RUNS),
-            other => other,
-        })?;
+        let input = Self::open(path)?;
         let creator = input.file.attr("creator").and_then(|found| text(&found));
         match creator {
             Ok(name) if name.starts_with(CREATOR) => Ok(input),
@@ -301,6 +312,7 @@ impl Input {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Error;
 
     #[test]
     fn bisection_finds_the_first() {
