@@ -267,6 +267,14 @@ impl Results {
         Ok(path)
     }
 
+    /// Checks that the spikes of `population` are there to be read, of this run. O(1).
+    ///
+    /// # Errors
+    /// If `spikes.h5` cannot be read, is of another run, or lacks a dataset of the population.
+    pub fn check_spikes(&self, population: Population) -> Result<()> {
+        self.spike_table(population).map(drop)
+    }
+
     pub(super) fn spike_table(&self, population: Population) -> Result<SpikeTable> {
         let (path, neurons) = (self.own_file("spikes.h5")?, self.neurons(population));
         SpikeTable::open(&path, population.name(), neurons, self.dt())

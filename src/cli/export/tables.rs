@@ -30,16 +30,21 @@ impl Period {
     /// What each population did.
     fn activities(&self, results: &Results) -> Result<Vec<(Population, Activity)>> {
         let window = self.window(results)?;
-        self.readable(|population| results.activity(population, window))
+        self.readable(results, |population| results.activity(population, window))
     }
 
-    /// What `read` finds of each population. One that cannot be read is named on standard error,
-    /// and does not keep the other back.
-    fn readable<T>(&self, read: impl Fn(Population) -> Result<T>) -> Result<Vec<(Population, T)>> {
+    /// What `read` finds of each population. One whose datasets cannot be opened is named on
+    /// standard error, and does not keep the other back; a wrong value does, for no part of a
+    /// table that holds one can be trusted.
+    fn readable<T>(
+        &self,
+        results: &Results,
+        read: impl Fn(Population) -> Result<T>,
+    ) -> Result<Vec<(Population, T)>> {
         let (mut found, mut faults) = (Vec::new(), Vec::new());
         for population in self.populations() {
-            match read(population) {
-                Ok(value) => found.push((population, value)),
+            match results.check_spikes(population) {
+                Ok(()) => found.push((population, read(population)?)),
                 Err(error) => faults.push(error),
             }
         }
@@ -80,7 +85,7 @@ fn or_empty(value: Option<impl Display>) -> String {
 /// A row a spike.
 pub(super) fn spikes(csv: &mut Csv, results: &Results, period: &Period) -> Written {
     let window = period.window(results)?;
-    let all = period.readable(|population| results.spikes(population, window))?;
+    let all = period.readable(results, |population| results.spikes(population, window))?;
     csv.row(format_args!("population,neuron,time_ms"))?;
     for (population, spikes) in all {
         let name = population.name();
@@ -142,7 +147,9 @@ pub(super) fn rates_over_time(
     bin: Ms,
 ) -> Written {
     let window = period.window(results)?;
-    let all = period.readable(|population| results.population_rate(population, window, bin))?;
+    let all = period.readable(results, |population| {
+        results.population_rate(population, window, bin)
+    })?;
     csv.row(format_args!("population,from_ms,to_ms,spikes,rate_per_s"))?;
     for (population, rates) in all {
         let name = population.name();
