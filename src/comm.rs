@@ -398,11 +398,7 @@ impl Comm {
         };
         self.broadcast(self.size - worst, &mut message);
         let text = String::from_utf8_lossy(&message[1..]);
-        Err(if message[0] == 2 {
-            Error::input(text)
-        } else {
-            Error::run(text)
-        })
+        Err(Error::of_exit_code(message[0], text.into_owned()))
     }
 }
 
@@ -468,7 +464,10 @@ mod tests {
         );
         assert_eq!((comm.node().rank(), comm.node().size()), (0, 1));
         assert_eq!(comm.agree(Ok(1)), Ok(1));
-        let error = Error::input("a.toml: bad");
-        assert_eq!(comm.agree::<()>(Err(error.clone())), Err(error));
+        for code in [1, 2, 75] {
+            let error = Error::of_exit_code(code, "a.toml: bad".to_owned());
+            assert_eq!(error.exit_code(), code);
+            assert_eq!(comm.agree::<()>(Err(error.clone())), Err(error));
+        }
     }
 }

@@ -9,6 +9,9 @@ pub enum Error {
     Input(String),
     /// The run failed although its input was good (disk full, out of memory). Exit code 1.
     Run(String),
+    /// A signal asked the program to end, which it did in good order. Exit code 75, "temporary
+    /// failure" of sysexits.h: the same command, given again, may succeed.
+    Interrupted(String),
 }
 
 /// Result of everything that can fail for a reason a user can mend.
@@ -30,6 +33,16 @@ impl Error {
         match self {
             Error::Input(_) => 2,
             Error::Run(_) => 1,
+            Error::Interrupted(_) => 75,
+        }
+    }
+
+    /// Returns the error of this exit code and message, as another rank had it.
+    pub fn of_exit_code(code: u8, message: String) -> Self {
+        match code {
+            2 => Error::Input(message),
+            75 => Error::Interrupted(message),
+            _ => Error::Run(message),
         }
     }
 }
@@ -37,7 +50,9 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Input(message) | Error::Run(message) => f.write_str(message),
+            Error::Input(message) | Error::Run(message) | Error::Interrupted(message) => {
+                f.write_str(message)
+            }
         }
     }
 }

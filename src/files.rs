@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -75,6 +75,60 @@ impl Drop for Draft {
     }
 }
 
+/// Room on a disk for a file that is written at the end, when the disk may be full.
+///
+/// Until then it is a file beside the place of that one, of blank lines; it is gone if it is
+/// dropped.
+pub struct Reserve {
+    file: File,
+    path: PathBuf,
+    place: PathBuf,
+}
+
+/// Ending of its name.
+const RESERVE: &str = ".reserve";
+
+impl Reserve {
+    /// Takes `bytes` for the file at `place`.
+    ///
+    /// # Errors
+    /// Fails if the disk, a quota or a limit does not allow for them.
+    pub fn beside(place: &Path, bytes: usize) -> io::Result<Self> {
+        let mut path = OsString::from(place);
+        path.push(RESERVE);
+        let path = PathBuf::from(path);
+        let mut reserve = Reserve {
+            file: File::create(&path)?,
+            path,
+            place: place.to_owned(),
+        };
+        // Written, for not all file systems can allocate; not zeros, which some do not store.
+        reserve.file.write_all(&vec![b'\n'; bytes])?;
+        reserve.file.sync_data()?;
+        Ok(reserve)
+    }
+
+    /// Puts a file of these bytes in its place. Up to as many as were reserved need no room on
+    /// the disk.
+    ///
+    /// # Errors
+    /// Fails if it cannot be written. Then what was in its place is still there, and so is the
+    /// room for another try.
+    pub fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.rewind()?;
+        self.file.write_all(bytes)?;
+        self.file.set_len(bytes.len() as u64)?;
+        fs::rename(&self.path, &self.place)
+    }
+}
+
+impl Drop for Reserve {
+    fn drop(&mut self) {
+        // No longer there if it was put.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
 /// An error that names `option` where no file can be put at `path`: it is a directory or in none,
 /// or there is something already and not `force`.
 ///
@@ -109,6 +163,23 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+
+    #[test]
+    fn a_reserve_takes_its_place_or_goes() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let place = directory.path().join("run.json");
+        let names = || fs::read_dir(&directory).expect("read").count();
+        drop(Reserve::beside(&place, 100).expect("room"));
+        assert_eq!(names(), 0);
+        for text in ["short", &"long".repeat(100)] {
+            let mut reserve = Reserve::beside(&place, 100).expect("room");
+            assert_eq!(fs::metadata(&reserve.path).expect("a file").len(), 100);
+            reserve.put(text.as_bytes()).expect("put");
+            drop(reserve);
+            assert_eq!(fs::read(&place).expect("read"), text.as_bytes());
+            assert_eq!(names(), 1);
+        }
+    }
 
     #[test]
     fn a_link_stays_and_leads_to_the_new_file() {

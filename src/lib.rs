@@ -92,6 +92,7 @@ pub mod rehearsal;
 pub mod report;
 pub mod rng;
 pub mod simd;
+pub mod signals;
 pub mod sonata;
 pub mod spikes;
 pub mod stimulus;

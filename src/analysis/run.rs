@@ -60,7 +60,14 @@ pub struct Results {
 struct Run {
     status: String,
     id: Option<String>,
+    interrupted: Option<Interrupted>,
     parameters: Parameters,
+}
+
+/// How far a run came that a signal ended.
+#[derive(Clone, Debug, Deserialize)]
+struct Interrupted {
+    model_time_ms: f64,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -160,7 +167,7 @@ impl Results {
     /// `None`.
     ///
     /// It begins with the end of the warm-up. Of a run that has not come to its end (`done`),
-    /// it ends with the last spike in the file.
+    /// it ends with the time at which a signal ended the run, else with the last spike in the file.
     ///
     /// ```
     /// # use stdp_hpc::{analysis::Results, units::{Ms, Steps}};
@@ -223,9 +230,13 @@ impl Results {
     pub fn recorded_time(&self) -> Result<Option<Window>> {
         let simulation = &self.run.parameters.simulation;
         let after = Steps(simulation.presim);
-        let until = match self.done() {
-            true => Some(Steps(simulation.presim + simulation.T)),
-            false => self.last_spike()?,
+        let reached = self.run.interrupted.as_ref();
+        let until = match (self.done(), reached) {
+            (true, _) => Some(Steps(simulation.presim + simulation.T)),
+            (false, Some(reached)) => Ms(reached.model_time_ms)
+                .to_steps(self.dt())
+                .filter(|until| *until > after),
+            (false, None) => self.last_spike()?,
         };
         Ok(until.map(|until| Window { after, until }))
     }

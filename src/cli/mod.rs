@@ -21,6 +21,7 @@ use serde::Serialize;
 use crate::comm::Comm;
 use crate::error::{Error, Result};
 use crate::params::Params;
+use crate::signals;
 
 use comm_bench::CommBench;
 use dry_run::DryRun;
@@ -73,8 +74,12 @@ struct Config {
 
 const KEYS: &str = include_str!("../keys.txt");
 
-/// Runs the program; returns its exit code: 0 done, 1 the run failed, 2 bad input.
+/// Runs the program; returns its exit code: 0 done, 1 the run failed, 2 bad input, 75 a signal
+/// ended it in good order.
 pub fn main() -> u8 {
+    if let Err(error) = signals::survive_file_limits() {
+        return complain(&error);
+    }
     let comm = match Comm::from_launcher() {
         Ok(comm) => comm,
         Err(error) => return complain(&error),

@@ -1,10 +1,12 @@
 //! The result directory of a run.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::comm::Comm;
 use crate::error::{Error, Result};
+use crate::files::{self, Reserve};
 use crate::lock::{self, DirectoryLock, Refusal};
 use crate::outcome::{self, FILES, Provenance, Status};
 use crate::params::Params;
@@ -21,7 +23,13 @@ pub(super) struct Output {
     created: Vec<PathBuf>,
     /// On rank 0, from before anything in the directory is touched.
     lock: Option<DirectoryLock>,
+    /// Room for the run.json of a run that fails, on rank 0 while the run goes on.
+    reserve: Option<Reserve>,
 }
+
+/// Bytes that the run.json of a run that failed is longer than that of one that goes on: a
+/// message, with paths in it.
+const LAST_WORDS: usize = 1 << 13;
 
 impl Output {
     /// On rank 0 makes sure that the directory exists, is writable, no other process is at work
@@ -41,6 +49,7 @@ impl Output {
             id: String::new(),
             created: Vec::new(),
             lock: None,
+            reserve: None,
         };
         if comm.rank() == 0 {
             output.id = outcome::new_id()?;
@@ -113,18 +122,29 @@ impl Output {
         Ok(())
     }
 
-    /// On rank 0 writes run.json.
+    /// On rank 0 writes run.json. While the run goes on it keeps room on the disk for the last
+    /// one, which so can tell of a disk that is full.
     pub(super) fn write(
-        &self,
+        &mut self,
         comm: &Comm,
         provenance: &Provenance,
         params: &Params,
         status: Status,
     ) -> Result<()> {
-        if comm.rank() == 0 {
-            outcome::write(&self.directory, &self.id, provenance, params, status)?;
+        if comm.rank() != 0 {
+            return Ok(());
         }
-        Ok(())
+        let path = self.directory.join("run.json");
+        let fault =
+            |error: io::Error| Error::run(format!("{}: cannot write: {error}", path.display()));
+        let text = outcome::text(&self.id, provenance, params, status);
+        if let Status::Running = status {
+            let reserve = Reserve::beside(&path, text.len() + LAST_WORDS);
+            self.reserve = Some(reserve.map_err(fault)?);
+        } else if let Some(reserve) = &mut self.reserve {
+            return reserve.put(text.as_bytes()).map_err(fault);
+        }
+        files::replace(&path, text.as_bytes())
     }
 }
 

@@ -10,10 +10,11 @@ use crate::cores;
 use crate::engine::Simulation;
 use crate::error::{Error, Result};
 use crate::memory::{self, resident, show_size};
-use crate::outcome::{Outcome, Provenance, Status};
+use crate::outcome::{Interruption, Outcome, Provenance, Status};
 use crate::params::Params;
 use crate::plan::{Inputs, Plan, Rate};
 use crate::recording::Recorder;
+use crate::signals;
 use crate::simd;
 
 use super::output::Output;
@@ -48,6 +49,7 @@ pub(super) struct Run {
 
 /// Runs the config on the ranks of `comm`. Collective; the same result on all ranks.
 pub(super) fn run(comm: Comm, arguments: &Run) -> Result<()> {
+    comm.agree(signals::watch())?;
     let instruction_set = comm.agree(simd::choose())?;
     let params = arguments
         .config
@@ -58,7 +60,7 @@ pub(super) fn run(comm: Comm, arguments: &Run) -> Result<()> {
         _ => Verbosity::Normal,
     };
     let provenance = Provenance::new(&comm, &params, instruction_set);
-    let output = comm.agree(Output::claim(
+    let mut output = comm.agree(Output::claim(
         &comm,
         arguments.out.as_deref(),
         arguments.config.path(),
@@ -86,24 +88,41 @@ pub(super) fn run(comm: Comm, arguments: &Run) -> Result<()> {
     {
         console::warn(&shortage);
     }
-    let write = |simulation: &Simulation, status| {
+    let (directory, id) = (output.directory.clone(), output.id.clone());
+    let mut write = |simulation: &Simulation, status: Status| {
         let comm = simulation.comm();
         comm.agree(output.write(comm, &provenance, simulation.params(), status))
     };
-    write(&simulation, Status::Running)?;
-    match simulate(&mut simulation, &output, verbosity, before) {
+    let done = write(&simulation, Status::Running)
+        .and_then(|()| simulate(&mut simulation, (&directory, &id), verbosity, before))
+        .and_then(|outcome| write(&simulation, Status::Done(&outcome)).map(|()| outcome));
+    match done {
         Ok(outcome) => {
-            write(&simulation, Status::Done(&outcome))?;
             if simulation.comm().rank() == 0 && verbosity > Verbosity::Quiet {
-                console::print(&provenance, &outcome, &output.directory, verbosity);
+                console::print(&provenance, &outcome, &directory, verbosity);
             }
             Ok(())
         }
         Err(error) => {
             // The failure is what matters; that it could not be noted as well would hide it.
-            let _ = write(&simulation, Status::Failed(&error));
+            let _ = write(&simulation, ended(&simulation, &error));
             Err(error)
         }
+    }
+}
+
+/// The status of a run that has ended with `error`.
+fn ended<'a>(simulation: &Simulation, error: &'a Error) -> Status<'a> {
+    match (error, signals::received()) {
+        (Error::Interrupted(_), Some(signal)) => {
+            let model_time_ms = simulation.now().0;
+            let how = Interruption {
+                signal,
+                model_time_ms,
+            };
+            Status::Interrupted(error, how)
+        }
+        _ => Status::Failed(error),
     }
 }
 
@@ -148,7 +167,7 @@ fn refuse_what_does_not_fit(
 /// Runs what was built and closes its files. Collective.
 fn simulate(
     simulation: &mut Simulation,
-    output: &Output,
+    (directory, id): (&Path, &str),
     verbosity: Verbosity,
     before: u64,
 ) -> Result<Outcome> {
@@ -156,13 +175,25 @@ fn simulate(
     let recorder = Recorder::new(
         comm,
         params,
-        Some(&output.directory),
-        &output.id,
+        Some(directory),
+        id,
         simulation.delays().plastic(),
     );
     let mut recorder = comm.agree(recorder)?;
     let mut watcher = Watcher::new(comm, params, verbosity);
-    let timers = simulation.run(&mut recorder, &mut |progress| watcher.show(progress))?;
+    let run = simulation.run(&mut recorder, &mut |progress| watcher.show(progress));
+    let timers = match run {
+        Ok(timers) => timers,
+        Err(Error::Interrupted(why)) => {
+            let comm = simulation.comm();
+            recorder.flush(comm);
+            recorder.check(comm)?;
+            let directory = directory.display();
+            let left = format!("{why}; {directory} holds what was recorded until then");
+            return Err(Error::Interrupted(left));
+        }
+        Err(error) => return Err(error),
+    };
     watcher.close();
     // What the last spikes take on their way to the file belongs to the run.
     recorder.flush(simulation.comm());

@@ -13,6 +13,7 @@ use crate::params::{Delays, NeuronModel, Params, Stimulus, VInit, WeightPrecisio
 use crate::rng::{Purpose, normal, stream, uniform};
 use crate::sonata::read;
 use crate::spikes::{Exchange, TargetTable};
+use crate::signals;
 use crate::stimulus::Input;
 use crate::synapse::{
     Built, Draft, Law, Link, PlasticProjection, PlasticWeights, Sources, StaticProjection,
@@ -45,10 +46,12 @@ impl Simulation {
 
         let begun = Instant::now();
         let (delays, wired) = comm.agree(connect(&params, &place, &team))?;
+        end_if_asked(&comm)?;
         let connect = begun.elapsed().as_secs_f64();
 
         let begun = Instant::now();
         let inhibitory = |source| Gid(params.network.N_E + source);
+        end_if_asked(&comm)?;
         let (e, i) = (wired.sources.excitatory(), wired.sources.inhibitory());
         let tables = TargetTable::set_up(
             &comm,
@@ -111,6 +114,12 @@ struct Wired {
     projections: Vec<Projections>,
     /// Bytes that the drafts of the rows took.
     drafted: u64,
+}
+
+/// Fails where a signal has asked some rank to end. Collective.
+fn end_if_asked(comm: &Comm) -> Result<()> {
+    let when = || "while the network was built, before anything was written".to_owned();
+    signals::end_if_asked(comm, when)
 }
 
 struct Projections {

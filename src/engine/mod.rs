@@ -15,6 +15,7 @@ use crate::network::Placement;
 use crate::neuron::Interval;
 use crate::params::{Delays, Params};
 use crate::recording::{Recorder, for_each_weight};
+use crate::signals;
 use crate::spikes::{Exchange, Flags, row_and_stamp};
 use crate::synapse::{Arrival, Law, Sources};
 use crate::units::{Ms, Steps};
@@ -98,7 +99,9 @@ impl Simulation {
     /// delivery). The spikes of the last interval are emitted and recorded, not delivered.
     /// `progress` is called after every interval.
     ///
-    /// Errors: what the recorder could not write, the same on all ranks.
+    /// Errors: what the recorder could not write; a signal that asked a rank to end
+    /// ([`signals::watch`]), after which what was recorded waits to be flushed. The same on all
+    /// ranks.
     pub fn run(
         &mut self,
         recorder: &mut Recorder,
@@ -121,14 +124,24 @@ impl Simulation {
                 timers.time(Phase::Record, || recorder.flush(&self.comm));
             }
             if flags.failed {
-                return Err(recorder.failure(&self.comm));
+                recorder.check(&self.comm)?;
             }
             self.clock.now = Steps(interval.start.0 + interval.steps);
             progress(self.progress(recorder));
+            if flags.interrupted {
+                self.end_if_asked()?;
+            }
         }
         timers.stop(self.clock.now, self.params.simulation.dt);
         self.snapshot_at_end(recorder)?;
+        self.end_if_asked()?;
         Ok(timers)
+    }
+
+    /// Fails where a signal has asked some rank to end. Collective.
+    fn end_if_asked(&self) -> Result<()> {
+        let when = || format!("at {} ms of model time", self.now().0);
+        signals::end_if_asked(&self.comm, when)
     }
 
     /// The steps to the next exchange, fewer at the end of the run.
@@ -197,6 +210,7 @@ impl Simulation {
         let flags = Flags {
             failed: recorder.failed(),
             flush: recorder.wants_flush(),
+            interrupted: signals::received().is_some(),
         };
         let begun = Instant::now();
         let sampled =
@@ -298,7 +312,7 @@ impl Simulation {
         let dt = self.params.simulation.dt;
         let spikes = recorder.spikes().1.iter().sum();
         Progress {
-            now: self.clock.now.to_ms(dt),
+            now: self.now(),
             end: self.clock.end.to_ms(dt),
             spikes,
         }
@@ -307,6 +321,11 @@ impl Simulation {
     /// The ranks.
     pub fn comm(&self) -> &Comm {
         &self.comm
+    }
+
+    /// Model time reached, warm-up included.
+    pub fn now(&self) -> Ms {
+        self.clock.now.to_ms(self.params.simulation.dt)
     }
 
     /// The parameters it was built from.

@@ -28,9 +28,10 @@ pub use record::RunRecord;
 pub const COMMIT: &str = env!("STDP_HPC_COMMIT");
 
 /// The files of a result, also those that a killed run may leave.
-pub const FILES: [&str; 5] = [
+pub const FILES: [&str; 6] = [
     "run.json",
     "run.json.new",
+    "run.json.reserve",
     "spikes.h5",
     "spikes.h5.part",
     "weights.h5",
@@ -291,8 +292,19 @@ pub enum Status<'a> {
     Running,
     /// It ended with this error.
     Failed(&'a Error),
+    /// A signal ended it in good order.
+    Interrupted(&'a Error, Interruption),
     /// It has done all.
     Done(&'a Outcome),
+}
+
+/// What ended a run before its end.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Interruption {
+    /// Name of the signal.
+    pub signal: &'static str,
+    /// Model time reached (ms), warm-up included. Spikes up to it are in the file.
+    pub model_time_ms: f64,
 }
 
 #[derive(Serialize)]
@@ -301,6 +313,8 @@ struct Report<'a> {
     id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interrupted: Option<Interruption>,
     provenance: &'a Provenance,
     note: &'static str,
     parameters: &'a Params,
@@ -341,22 +355,38 @@ pub fn write(
     parameters: &Params,
     status: Status,
 ) -> Result<()> {
-    let (name, error, outcome) = match status {
-        Status::Running => ("running", None, None),
-        Status::Failed(error) => ("failed", Some(error.to_string()), None),
-        Status::Done(outcome) => ("done", None, Some(outcome)),
+    let text = text(id, provenance, parameters, status);
+    files::replace(&directory.join("run.json"), text.as_bytes())
+}
+
+/// Returns what a `run.json` holds.
+pub fn text(id: &str, provenance: &Provenance, parameters: &Params, status: Status) -> String {
+    let name = match status {
+        Status::Running => "running",
+        Status::Failed(_) => "failed",
+        Status::Interrupted(..) => "interrupted",
+        Status::Done(_) => "done",
     };
+    let (mut error, mut interrupted, mut outcome) = (None, None, None);
+    match status {
+        Status::Running => {}
+        Status::Failed(why) => error = Some(why.to_string()),
+        Status::Interrupted(why, how) => {
+            (error, interrupted) = (Some(why.to_string()), Some(how));
+        }
+        Status::Done(how) => outcome = Some(how),
+    }
     let report = Report {
         status: name,
         id,
         error,
+        interrupted,
         provenance,
         note: "T, presim, at, every, t_ref and delays are whole steps of simulation.dt (ms)",
         parameters,
         outcome,
     };
-    let text = serde_json::to_string_pretty(&report).expect("plain data");
-    files::replace(&directory.join("run.json"), (text + "\n").as_bytes())
+    serde_json::to_string_pretty(&report).expect("plain data") + "\n"
 }
 
 /// Removes the result in `directory`, if there is one; other files stay.

@@ -15,11 +15,11 @@ use crate::lock::Life;
 pub struct RunRecord {
     /// Where it was found.
     pub directory: PathBuf,
-    /// "running", "failed" or "done"; where the run no longer lives, "killed" in place of
+    /// "running", "failed", "interrupted" or "done"; where the run no longer lives, "killed" in place of
     /// "running", and "running, or killed" where the file system cannot tell. Of a record
     /// [read in part](Self::read_in_part) also "unreadable".
     pub status: String,
-    /// Why it failed, or cannot be read.
+    /// Why it failed, was interrupted, or cannot be read.
     pub error: Option<String>,
     /// Where the result comes from.
     pub provenance: Provenance,

@@ -5,6 +5,7 @@
 //! travels by the same flags, so all ranks end together.
 
 mod over_time;
+mod place;
 
 use std::ops::Range;
 use std::path::Path;
@@ -26,6 +27,7 @@ use crate::vp::VirtualProcess;
 pub use over_time::Sampler;
 
 /// Recorded spikes that a rank holds at most before it asks for a flush: 512 KiB, of which
+use place::Place;
 /// rank 0 gets as much from every rank.
 const MANY: usize = 1 << 16;
 /// Gathered spikes handed to the writer at once.
@@ -51,6 +53,8 @@ pub struct Recorder {
     weights: Option<WeightWriter>,
     selection: Option<WeightRecord>,
     /// On all ranks, where weights are sampled.
+    /// On rank 0, where there are files.
+    place: Option<Place>,
     sampler: Option<Sampler>,
     failure: Option<Error>,
     digest: Digest,
@@ -94,6 +98,7 @@ impl Recorder {
         Ok(Recorder {
             after: params.simulation.presim,
             n_rec: if record.spikes { record.n_rec } else { 0 },
+            place: directory.map(Place::new).transpose()?,
             n_e: params.network.N_E,
             dt,
             waiting: Vec::new(),
@@ -133,8 +138,7 @@ impl Recorder {
 
     /// Whether this rank wants the ranks to gather now.
     pub fn wants_flush(&self) -> bool {
-        let samples = self.weights.as_ref().is_some_and(WeightWriter::wants_flush);
-        let overdue = (self.spikes.is_some() || samples) && self.flushed.elapsed() > OFTEN;
+        let overdue = self.place.is_some() && self.flushed.elapsed() > OFTEN;
         self.waiting.len() > MANY || overdue
     }
 
@@ -143,10 +147,12 @@ impl Recorder {
         self.failure.is_some()
     }
 
-    /// The failure that some rank had, on every rank. Collective.
-    pub fn failure(&mut self, comm: &Comm) -> Error {
-        let mine = self.failure.take().map_or(Ok(()), Err);
-        comm.agree(mine).expect_err("called when a rank has failed")
+    /// Fails on every rank with what failed on one of them. Collective.
+    ///
+    /// # Errors
+    /// Fails if writing has failed on some rank.
+    pub fn check(&mut self, comm: &Comm) -> Result<()> {
+        comm.agree(self.failure.take().map_or(Ok(()), Err))
     }
 
     /// Brings all waiting spikes to rank 0, and with the samples there to disk. Collective; a failure is kept until
@@ -159,7 +165,8 @@ impl Recorder {
         self.flushed = Instant::now();
         let spikes = self.write_spikes(&mut spikes);
         let samples = self.weights.as_mut().map_or(Ok(()), WeightWriter::flush);
-        if let Err(error) = spikes.and(samples) {
+        let place = self.place.as_mut().map_or(Ok(()), Place::check);
+        if let Err(error) = spikes.and(samples).and(place) {
             self.failure.get_or_insert(error);
         }
     }

@@ -7,8 +7,8 @@
 //!
 //! | word | bits | meaning |
 //! |---|---|---|
-//! | 0 | 31…29 | flags of the sender, see [`Flags`] |
-//! | 0 | 28…0 | words that the fullest chunk of the sender needs |
+//! | 0 | 31…28 | flags of the sender, see [`Flags`] |
+//! | 0 | 27…0 | words that the fullest chunk of the sender needs |
 //! | 1 | 31…0 | words that this chunk needs; more than `capacity` means it is cut short |
 //! | 2… | | entries: one per spike that a row here listens to |
 //!
@@ -86,11 +86,14 @@ pub struct Flags {
     pub failed: bool,
     /// What is recorded should be gathered and written now.
     pub flush: bool,
+    /// A signal asked this rank to end the run.
+    pub interrupted: bool,
 }
 
 const FAILED: u32 = 1 << 31;
 const FLUSH: u32 = 1 << 30;
-const NEED: u32 = (1 << 29) - 1;
+const INTERRUPTED: u32 = 1 << 29;
+const NEED: u32 = (1 << 28) - 1;
 const HEADER: usize = 2;
 /// Smallest capacity: with the header a cache line.
 const LEAST: usize = 14;
@@ -239,10 +242,15 @@ impl Exchange {
         let need = self.needs.iter().copied().max().unwrap_or(0);
         assert!(
             need <= NEED as usize,
-            "spikes of one interval beyond 2²⁹ words for one rank"
+            "spikes of one interval beyond 2²⁸ words for one rank"
         );
-        let head =
-            (u32::from(flags.failed) * FAILED) | (u32::from(flags.flush) * FLUSH) | need as u32;
+        let bits = [
+            (flags.failed, FAILED),
+            (flags.flush, FLUSH),
+            (flags.interrupted, INTERRUPTED),
+        ];
+        let set = bits.iter().filter(|(flag, _)| *flag).map(|(_, bit)| bit);
+        let head = set.fold(need as u32, |head, bit| head | bit);
         let chunk = HEADER + self.capacity;
         for (chunk, &need) in self.send.chunks_exact_mut(chunk).zip(&self.needs) {
             chunk[0] = head;
@@ -260,6 +268,7 @@ impl Exchange {
         let flags = Flags {
             failed: any(FAILED),
             flush: any(FLUSH),
+            interrupted: any(INTERRUPTED),
         };
         self.statistics.intervals += 1;
         self.statistics.peak_words = self.statistics.peak_words.max(need);

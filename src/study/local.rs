@@ -3,13 +3,17 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::process::{Command, ExitStatus};
-use std::time::Instant;
+use std::process::{Child, Command, ExitStatus};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::signals;
 
 use super::{Queue, Run, State, Study, clear, last_words, shell_line, write};
 
 /// Runs all of `to_do`; one that fails does not keep the others from running. Returns the names
-/// of those that did, and why. `lock` is the study's; they hold it too while they last.
+/// of those that did, and why. A signal to end goes to the run at work, and no other is started.
+/// `lock` is the study's; they hold it too while they last.
 pub(super) fn work(
     study: &Study,
     to_do: &[&Run],
@@ -21,6 +25,9 @@ pub(super) fn work(
     for (i, run) in to_do.iter().enumerate() {
         let begun = Instant::now();
         let ended = start(study, run, force, lock);
+        if signals::received().is_some() {
+            break;
+        }
         let seconds = begun.elapsed().as_secs_f64();
         let what = match ended.and_then(|status| judge(study, run, status)) {
             Ok(factor) => format!("{seconds:.1} s, real-time factor {factor:.3}"),
@@ -76,8 +83,29 @@ fn start(
         .stdout(log.try_clone().map_err(fault)?)
         .stderr(log);
     end_with_this_process(&mut command);
-    let ended = command.spawn().and_then(|mut child| child.wait());
+    let ended = command.spawn().and_then(wait);
     ended.map_err(|error| format!("{} cannot be started: {error}", words[0]))
+}
+
+/// Interval between two looks at a run: short beside any run, long beside a look.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Waits for the end of `child`. A signal to end reaches it as SIGUSR1: a launcher passes that
+/// one on and leaves its ranks the time to end in good order, and a run that has also had the
+/// SIGINT of the terminal does not take it for a second one.
+fn wait(mut child: Child) -> io::Result<ExitStatus> {
+    let mut told = false;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        if !told && signals::received().is_some() {
+            // SAFETY: plain numbers; the child has not been waited for, so the id is its own.
+            unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGUSR1) };
+            told = true;
+        }
+        sleep(LOOK);
+    }
 }
 
 /// The command line of `run`.

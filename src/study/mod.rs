@@ -22,6 +22,7 @@ use crate::files;
 use crate::lock::{DirectoryLock, Hold, Life, Refusal};
 use crate::outcome::{self, RunRecord};
 use crate::report;
+use crate::signals;
 
 use runs::Run;
 use slurm::Queue;
@@ -143,7 +144,8 @@ impl Study {
     ///
     /// # Errors
     /// If OUT is in use or holds results of other parameters; if it cannot be written; if Slurm
-    /// does not answer. That a run fails is no error here.
+    /// does not answer; if a signal asks to end while runs are started here. That a run fails is
+    /// no error here.
     pub fn conduct(
         &self,
         place: Place,
@@ -180,9 +182,13 @@ impl Study {
             "{of} runs: {done} done,{running}{queued} {left} to do"
         ));
         let failed = match place {
-            Place::Here => local::work(self, &to_do, force, &lock.runs, say),
+            Place::Here => {
+                signals::watch()?;
+                local::work(self, &to_do, force, &lock.runs, say)
+            }
             Place::Slurm => slurm::submit(self, &to_do, force, say)?,
         };
+        self.end_if_asked()?;
         let queue = Queue::default();
         let (mut finished, mut unusable, mut faults) = (Vec::new(), Vec::new(), Vec::new());
         for run in &self.runs {
@@ -202,6 +208,21 @@ impl Study {
             failed,
             unusable: faults,
         })
+    }
+
+    /// Fails where a signal has asked the study to end.
+    fn end_if_asked(&self) -> Result<()> {
+        let Some(signal) = signals::received() else {
+            return Ok(());
+        };
+        let queue = Queue::default();
+        let is_done = |run: &&Run| matches!(self.state(run, &queue), State::Done(_));
+        let done = self.runs.iter().filter(is_done).count();
+        let of = self.runs.len();
+        Err(Error::Interrupted(format!(
+            "interrupted by {signal}: {done} of {of} runs are done, the same command goes on from \
+             there"
+        )))
     }
 
     /// Writes study.csv and report.html of the runs that are done; returns the table of them,

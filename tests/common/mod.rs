@@ -127,6 +127,11 @@ pub fn start(mut command: Command) -> Started {
 }
 
 impl Started {
+    /// The id of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for the end. Past `limit` the process and all it started are killed, and the
     /// test fails with what they said.
     pub fn wait(mut self, limit: Duration) -> Ended {

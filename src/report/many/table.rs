@@ -52,6 +52,7 @@ pub(in crate::report) fn table(runs: &[RunRecord]) -> Table {
 fn row(run: &RunRecord) -> [String; COLUMNS] {
     let parameter = |table, key| run.parameter([table, key]);
     let status = match &run.error {
+        Some(error) if error.starts_with(&run.status) => error.clone(),
         Some(error) => format!("{}: {error}", run.status),
         None => run.status.clone(),
     };
