@@ -65,6 +65,7 @@
 //! [`Params::load`]: params::Params::load
 //! [`Outcome`]: outcome::Outcome
 
+pub mod allocator;
 pub mod analysis;
 pub mod buffers;
 pub mod cli;
@@ -91,8 +92,8 @@ pub mod recording;
 pub mod rehearsal;
 pub mod report;
 pub mod rng;
-pub mod simd;
 pub mod signals;
+pub mod simd;
 pub mod sonata;
 pub mod spikes;
 pub mod stimulus;

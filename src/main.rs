@@ -2,8 +2,15 @@
 
 use std::process::ExitCode;
 
+use stdp_hpc::allocator::{self, Allocator};
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
+
 fn main() -> ExitCode {
     stdp_hpc::memory::return_what_is_freed();
+    stdp_hpc::memory::grow_stack();
+    allocator::end_with(stdp_hpc::comm::end_job);
     stdp_hpc::comm::abort_job_on_panic();
     ExitCode::from(stdp_hpc::cli::main())
 }

@@ -175,6 +175,37 @@ pub fn return_what_is_freed() {
     }
 }
 
+/// Takes the addresses that the stack of the calling thread is going to need.
+///
+/// A stack grows when it is used. Where a limit on addresses (`ulimit -v`) is met then, the
+/// system kills the process without a word; an allocation that fails later can tell of it.
+#[inline(never)]
+pub fn grow_stack() {
+    std::hint::black_box([0u8; 1 << 19]);
+}
+
+/// Bytes that this process may still take under the limits on it alone (`ulimit -v`, `ulimit -d`);
+/// `None` where there are none or the system does not say.
+pub fn left_to_process() -> Option<u64> {
+    let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    left_under_limits(&limits, &status)
+}
+
+fn left_under_limits(limits: &str, status: &str) -> Option<u64> {
+    let left = |name: &str, used: &str| {
+        let line = limits.lines().find_map(|line| line.strip_prefix(name))?;
+        // "unlimited" is no number.
+        let limit: u64 = line.split_whitespace().next()?.parse().ok()?;
+        Some(limit.saturating_sub(kibibytes(status, used)?))
+    };
+    let all = [
+        left("Max address space", "VmSize:"),
+        left("Max data size", "VmData:"),
+    ];
+    all.into_iter().flatten().min()
+}
+
 /// Bytes that processes of this machine can still take, together, before one of them is
 /// killed: what the kernel says is available, or less where a control group (version 1 or 2)
 /// that this process is in allows less. `None` where the system does not say.
@@ -293,6 +324,26 @@ mod tests {
         }
         let shown = [7, 1 << 10, 5 << 19, 1_000_000_000, 123 << 30].map(show_size);
         assert_eq!(shown, ["7 B", "1.00 KiB", "2.50 MiB", "954 MiB", "123 GiB"]);
+    }
+
+    #[test]
+    fn limits_on_the_process_count() {
+        let status = "VmSize:\t    400 kB\nVmData:\t    100 kB\n";
+        let limits = |space: &str, data: &str| {
+            format!(
+                "Limit                     Soft Limit           Hard Limit           Units\n\
+                 Max data size             {data}            unlimited            bytes\n\
+                 Max address space         {space}           unlimited            bytes\n"
+            )
+        };
+        for (space, data, left) in [
+            ("unlimited", "unlimited", None),
+            ("1024000", "unlimited", Some(600 << 10)),
+            ("1024000", "204800", Some(100 << 10)),
+            ("1024", "unlimited", Some(0)),
+        ] {
+            assert_eq!(left_under_limits(&limits(space, data), status), left);
+        }
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::ops::{Deref, DerefMut, Range};
 use bytemuck::Pod;
 use memmap2::MmapMut;
 
+use crate::allocator;
+
 /// An array whose memory is contiguous, where the system has huge pages.
 ///
 /// Pages of 4 KiB lie anywhere in memory, and those of two threads that build at the same time
@@ -24,12 +26,13 @@ const HUGE: usize = 1 << 21;
 const WORTHWHILE: usize = HUGE / 4;
 
 impl<T: Pod> HugeArray<T> {
-    /// `len` zeros. Panics where the system has no memory left.
+    /// `len` zeros. Ends the program where the system has no memory left.
     pub fn zeroed(len: usize) -> Self {
         let bytes = len * size_of::<T>();
         let whole = Self::bytes(len as u64) as usize;
         // What is not touched takes no memory.
-        let map = MmapMut::map_anon(whole + HUGE).expect("memory for an array");
+        let map =
+            MmapMut::map_anon(whole + HUGE).unwrap_or_else(|_| allocator::ran_out(whole + HUGE));
         let start = map.as_ptr().align_offset(HUGE);
         #[cfg(target_os = "linux")]
         if bytes >= WORTHWHILE {

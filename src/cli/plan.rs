@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::comm::Comm;
 use crate::error::{Error, Result};
-use crate::memory::{self, parse_size, resident, show_size};
+use crate::memory::{self, left_to_process, parse_size, resident, show_size};
 use crate::plan::{self, Inputs, Rate};
 
 use super::{Config, print_text};
@@ -83,7 +83,12 @@ pub(super) fn run(comm: &Comm, arguments: &Plan) -> Result<()> {
     let program = program(comm, ranks);
     let plan = plan::Plan::new(&params, ranks, &inputs, rate, program);
     let room = memory
-        .or_else(memory::available)
+        .or_else(|| {
+            memory::available()
+                .into_iter()
+                .chain(left_to_process())
+                .min()
+        })
         .ok_or_else(|| Error::input("--memory-per-rank is needed: this system does not say"))?;
     let whose = match memory {
         Some(_) => "--memory-per-rank",

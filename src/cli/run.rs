@@ -1,6 +1,6 @@
 //! `stdp-hpc CONFIG`: builds the network, runs it, leaves a result.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -146,7 +146,7 @@ fn refuse_what_does_not_fit(
     let available = memory::available().unwrap_or(u64::MAX);
     let (room, whose) = match given {
         Some(given) => (given, "--memory-per-rank".to_owned()),
-        None if needed <= available => return Ok(()),
+        None if needed <= available => (u64::MAX, String::new()),
         None => {
             let room = before + available / ranks as u64;
             (
@@ -157,6 +157,13 @@ fn refuse_what_does_not_fit(
                 ),
             )
         }
+    };
+    let (room, whose) = match memory::left_to_process() {
+        Some(left) if given.is_none() && before + left < room => (
+            before + left,
+            "left by the limit on this process, ulimit -v".to_owned(),
+        ),
+        _ => (room, whose),
     };
     let why_not = plan.why_not(params, &inputs, room, &whose);
     why_not.map_or(Ok(()), |why| {

@@ -4,16 +4,18 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use crate::allocator::working_on;
 use crate::buffers::{RingBuffer, SpikeHistory};
 use crate::comm::Comm;
 use crate::error::{Error, Result};
+use crate::memory::Structure;
 use crate::network::{Draw, Placement, Pool};
 use crate::neuron::{self, IafPscAlpha, IgnoreAndFire, Neurons, Tics};
 use crate::params::{Delays, NeuronModel, Params, Stimulus, VInit, WeightPrecision};
 use crate::rng::{Purpose, normal, stream, uniform};
+use crate::signals;
 use crate::sonata::read;
 use crate::spikes::{Exchange, TargetTable};
-use crate::signals;
 use crate::stimulus::Input;
 use crate::synapse::{
     Built, Draft, Law, Link, PlasticProjection, PlasticWeights, Sources, StaticProjection,
@@ -38,30 +40,34 @@ impl Simulation {
             threads: params.simulation.threads as u32,
             rank: comm.rank() as u32,
         };
-        let team = comm.agree(Team::new(params.simulation.threads))?;
+        let team = comm.agree(Team::new(params.simulation.threads, place.rank))?;
         // First, because what is wrong with these files is found sooner than the synapses.
         let begun = Instant::now();
+        working_on(Structure::ExternalInput.name());
         let nodes = comm.agree(Nodes::read(&params, &place))?;
         let read = begun.elapsed().as_secs_f64();
+        end_if_asked(&comm)?;
 
         let begun = Instant::now();
         let (delays, wired) = comm.agree(connect(&params, &place, &team))?;
-        end_if_asked(&comm)?;
         let connect = begun.elapsed().as_secs_f64();
+        end_if_asked(&comm)?;
 
         let begun = Instant::now();
         let inhibitory = |source| Gid(params.network.N_E + source);
-        end_if_asked(&comm)?;
+        working_on(Structure::TargetTable.name());
         let (e, i) = (wired.sources.excitatory(), wired.sources.inhibitory());
         let tables = TargetTable::set_up(
             &comm,
             &place,
             e.iter().map(Gid).chain(i.iter().map(inhibitory)),
         )?;
+        working_on(Structure::Exchange.name());
         let min_delay = delays.min();
         let exchange = Exchange::new(&comm, wired.sources.len(), min_delay.0 as u32);
         let prepare = begun.elapsed().as_secs_f64();
 
+        working_on(Structure::Neurons.name());
         let begun = Instant::now();
         let clock = Clock {
             now: Steps(0),
@@ -85,6 +91,8 @@ impl Simulation {
             Mutex::new(context.virtual_process(thread as u32, projections, table, node))
         });
         let create = read + begun.elapsed().as_secs_f64();
+        end_if_asked(&comm)?;
+        working_on("");
         Ok(Simulation {
             comm,
             place,
@@ -108,18 +116,18 @@ impl Simulation {
     }
 }
 
+/// Fails where a signal has asked some rank to end. Collective.
+fn end_if_asked(comm: &Comm) -> Result<()> {
+    let when = || "while the network was built, before anything was written".to_owned();
+    signals::end_if_asked(comm, when)
+}
+
 /// The rows of this rank, thread by thread.
 struct Wired {
     sources: Sources,
     projections: Vec<Projections>,
     /// Bytes that the drafts of the rows took.
     drafted: u64,
-}
-
-/// Fails where a signal has asked some rank to end. Collective.
-fn end_if_asked(comm: &Comm) -> Result<()> {
-    let when = || "while the network was built, before anything was written".to_owned();
-    signals::end_if_asked(comm, when)
 }
 
 struct Projections {
@@ -131,6 +139,7 @@ struct Projections {
 
 /// Draws or reads the connections and builds the rows.
 fn connect(params: &Params, place: &Placement, team: &Team) -> Result<(Delays, Wired)> {
+    working_on(Structure::Construction.name());
     let seed = params.simulation.seed;
     let (delays, drafts) = match &params.network.edges {
         None => {
@@ -143,6 +152,7 @@ fn connect(params: &Params, place: &Placement, team: &Team) -> Result<(Delays, W
         Some(path) => read_edges(params, place, path)?,
     };
     let drafted = drafts.iter().flatten().map(Draft::held).sum();
+    working_on(Structure::Sources.name());
     let rows_of = |pool: usize| union(drafts.iter().map(|draft| draft[pool].sources()));
     let (excitatory, inhibitory) = (rows_of(0), rows_of(1));
     let drafts: Vec<_> = drafts
@@ -154,7 +164,9 @@ fn connect(params: &Params, place: &Placement, team: &Team) -> Result<(Delays, W
         let [from_e, from_i] = draft.expect("one draft a thread");
         let mut draw = Draw::new(&params.network, seed);
         let thread = thread as u32;
+        working_on(Structure::PlasticSynapses.name());
         let [ee, ei] = from_e.build(&mut draw, place, thread, &excitatory)?;
+        working_on(Structure::StaticSynapses.name());
         let [ie, ii] = from_i.build(&mut draw, place, thread, &inhibitory)?;
         Ok(Projections { ee, ei, ie, ii })
     });
@@ -405,6 +417,7 @@ impl Context<'_> {
         let excitatory = self.place.count_below(thread, self.place.n_e) as usize;
         let slots = delays.max().0 as usize;
         let channels = neuron::channels(&params.neuron);
+        working_on(Structure::RingBuffers.name());
         let ring = RingBuffer::new(gids.len(), channels, slots);
         let neurons = match node.initial {
             Initial::Potentials(potentials) => {
@@ -420,6 +433,7 @@ impl Context<'_> {
                 Neurons::IgnoreAndFire(IgnoreAndFire::new(tics, &rates, &phases))
             }
         };
+        working_on(Structure::ExternalInput.name());
         let input = match (&params.stimulus, node.spikes) {
             (Stimulus::Poisson { mean_per_step, .. }, _) => {
                 Input::poisson(*mean_per_step, delays.x, params.simulation.seed, gids)
@@ -429,6 +443,7 @@ impl Context<'_> {
             }
         };
         let (i_e, i_i) = (params.synapse.I_E, params.synapse.I_I);
+        working_on(Structure::SpikeHistory.name());
         VirtualProcess {
             excitatory,
             neurons,

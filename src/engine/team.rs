@@ -7,6 +7,12 @@ use std::time::{Duration, Instant};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::error::{Error, Result};
+use crate::memory::{left_to_process, show_size};
+
+/// Bytes of a thread's stack: Rust's default.
+const STACK: usize = 2 << 20;
+/// Bytes of addresses that a thread takes: its stack, and what surrounds it.
+const THREAD: u64 = STACK as u64 + (64 << 10);
 
 /// Runs a phase on all virtual processes of a rank, the first on the calling thread: it is
 /// the one that may call MPI, and that hands over without going to sleep.
@@ -18,18 +24,31 @@ pub struct Team {
 }
 
 impl Team {
-    /// `threads` threads, the calling one included.
-    pub fn new(threads: usize) -> Result<Self> {
+    /// `threads` threads of rank `rank`, the calling one included.
+    pub fn new(threads: usize, rank: u32) -> Result<Self> {
+        let refuse = |why: String| {
+            Error::run(format!(
+                "rank {rank}: cannot start {threads} threads: {why}; set simulation.threads or \
+                 --threads to fewer"
+            ))
+        };
+        let needed = threads as u64 * THREAD;
+        if let Some(left) = left_to_process().filter(|left| *left < needed) {
+            let [left, needed] = [left, needed].map(show_size);
+            return Err(refuse(format!(
+                "they take {needed} of addresses, the limit on this process (ulimit -v) leaves \
+                 {left}"
+            )));
+        }
         let workers = match threads {
             1 => None,
             _ => Some(
                 ThreadPoolBuilder::new()
                     .num_threads(threads - 1)
+                    .stack_size(STACK)
                     .thread_name(|worker| format!("vp-{}", worker + 1))
                     .build()
-                    .map_err(|error| {
-                        Error::run(format!("cannot start {threads} threads: {error}"))
-                    })?,
+                    .map_err(|error| refuse(error.to_string()))?,
             ),
         };
         Ok(Team {
@@ -103,7 +122,7 @@ mod tests {
     #[test]
     fn every_thread_has_its_own() {
         for threads in [1, 2, 5] {
-            let team = Team::new(threads).unwrap();
+            let team = Team::new(threads, 0).unwrap();
             let state: Vec<Mutex<usize>> = (0..threads).map(Mutex::new).collect();
             for _ in 0..100 {
                 team.each(&state, |thread, value| *value += thread);

@@ -12,9 +12,11 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use crate::allocator::working_on;
 use crate::comm::Comm;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::memory::Structure;
 use crate::network::Placement;
 use crate::neuron::{Emission, Interval};
 use crate::params::{Params, WeightRecord};
@@ -25,9 +27,9 @@ use crate::units::{Gid, Lid, Ms, Steps};
 use crate::vp::VirtualProcess;
 
 pub use over_time::Sampler;
+use place::Place;
 
 /// Recorded spikes that a rank holds at most before it asks for a flush: 512 KiB, of which
-use place::Place;
 /// rank 0 gets as much from every rank.
 const MANY: usize = 1 << 16;
 /// Gathered spikes handed to the writer at once.
@@ -51,10 +53,10 @@ pub struct Recorder {
     /// On rank 0, unless nothing is recorded.
     spikes: Option<SpikeWriter>,
     weights: Option<WeightWriter>,
-    selection: Option<WeightRecord>,
-    /// On all ranks, where weights are sampled.
     /// On rank 0, where there are files.
     place: Option<Place>,
+    selection: Option<WeightRecord>,
+    /// On all ranks, where weights are sampled.
     sampler: Option<Sampler>,
     failure: Option<Error>,
     digest: Digest,
@@ -96,9 +98,9 @@ impl Recorder {
             None => None,
         };
         Ok(Recorder {
+            place: directory.map(Place::new).transpose()?,
             after: params.simulation.presim,
             n_rec: if record.spikes { record.n_rec } else { 0 },
-            place: directory.map(Place::new).transpose()?,
             n_e: params.network.N_E,
             dt,
             waiting: Vec::new(),
@@ -271,6 +273,7 @@ impl Recorder {
             .weights
             .as_mut()
             .map_or(Ok(()), |writer| writer.begin(at));
+        working_on(Structure::Recording.name());
         // One allocation each, of which only what is filled takes memory.
         let (mut keys, mut weights) = (Vec::new(), Vec::new());
         let most = mine.min(BLOCK + BLOCK / 8) as usize;
@@ -320,6 +323,7 @@ impl Recorder {
         if let Some(writer) = &mut self.weights {
             result = result.and_then(|()| writer.end());
         }
+        working_on("");
         comm.agree(result)
     }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use hdf5::{Dataset, Group, H5Type};
 
-use super::{Input, cause};
+use super::{Column, Input, cause};
 use crate::error::Result;
 use crate::sonata::weights::{HISTOGRAM, Sample, TRAJECTORIES};
 use crate::units::Ms;
@@ -40,6 +40,7 @@ pub fn read_weights_over_time(path: &Path, most: usize) -> Result<Option<Weights
     }
     let histogram = input.group(&input.file, HISTOGRAM)?;
     let edges = input.column(&histogram, "edges")?;
+    check_claim::<f64>(&input, &edges)?;
     let edges = edges.finite(0..edges.len)?;
     let bins = edges.len().saturating_sub(1);
     let [time, zeros, above] =
@@ -82,6 +83,33 @@ pub fn read_weights_over_time(path: &Path, most: usize) -> Result<Option<Weights
     }))
 }
 
+/// Bytes that any dataset may claim: those that HDF5 does not store, being all alike.
+const ALWAYS: u64 = 1 << 16;
+
+/// The most that deflate makes of a byte.
+const INFLATION: u64 = 1032;
+
+/// Refuses a column that says it has more entries than can come of what the file stores of it.
+/// To be called before it is read as a whole.
+fn check_claim<T>(input: &Input, column: &Column) -> Result<()> {
+    let stored = column.dataset.storage_size();
+    let factor = if column.dataset.filters().is_empty() {
+        1
+    } else {
+        INFLATION
+    };
+    let most = stored.saturating_mul(factor).saturating_add(ALWAYS);
+    let claimed = (column.len as u64).saturating_mul(size_of::<T>() as u64);
+    if claimed <= most {
+        return Ok(());
+    }
+    Err(input.fault(format!(
+        "{} claims {} entries, of which the file stores {stored} bytes: it is damaged, or not of \
+         stdp-hpc",
+        column.name, column.len
+    )))
+}
+
 /// The synapses followed and their weights.
 struct Trajectories {
     synapses: Vec<(u64, u64)>,
@@ -97,6 +125,7 @@ impl Trajectories {
         let group = input.group(&input.file, TRAJECTORIES)?;
         let sources = input.column(&group, "source_node_id")?;
         let targets = input.column_of_length(&group, "target_node_id", &sources)?;
+        check_claim::<u64>(input, &sources)?;
         let [sources, targets] = [sources, targets].map(|ids| ids.read(0..ids.len));
         let synapses: Vec<(u64, u64)> = sources?.into_iter().zip(targets?).collect();
         let weights = Table::open(input, &group, "weight", synapses.len())?;
