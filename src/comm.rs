@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::fmt::Arguments;
 use std::io::{Cursor, Write, stderr};
 use std::ops::Range;
+use std::process::Command;
 use std::rc::Rc;
 
 use mpi::Threading;
@@ -67,6 +68,48 @@ const LAUNCHERS: [&str; 4] = [
 /// Set by launchers that do not tell the size.
 const OTHER_SIGNS: [&str; 3] = ["PMIX_RANK", "PMI_RANK", "PALS_RANKID"];
 
+/// Which of its processes this is, by the variable the launcher says it with.
+const RANKS: [&str; 6] = [
+    "OMPI_COMM_WORLD_RANK",
+    "PMI_RANK",
+    "MV2_COMM_WORLD_RANK",
+    "PMIX_RANK",
+    "PALS_RANKID",
+    "SLURM_PROCID",
+];
+
+/// Returns the number that the first of `names` which is set to one has in the environment.
+fn told(names: &[&'static str]) -> Option<(&'static str, usize)> {
+    names.iter().find_map(|&name| {
+        let number = std::env::var(name).ok()?.parse().ok()?;
+        Some((name, number))
+    })
+}
+
+/// Returns the rank that a launcher gave this process, without asking MPI; 0 where none did.
+pub fn rank_told() -> usize {
+    told(&RANKS).map_or(0, |(_, rank)| rank)
+}
+
+/// Returns the number of processes that an mpirun started this one among, without asking MPI.
+///
+/// What srun sets does not count: a shell that it started hands it on to all it runs.
+pub fn size_told_by_mpirun() -> Option<usize> {
+    let in_step = std::env::var_os("SLURM_STEP_ID").is_some();
+    let of_hydra = (!in_step).then_some("PMI_SIZE");
+    let names = ["OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE"];
+    let names: Vec<_> = names.into_iter().chain(of_hydra).collect();
+    told(&names).map(|(_, size)| size)
+}
+
+/// Takes all that launchers say out of the environment of `command`, which is to be a process of
+/// its own or a launcher.
+pub fn forget_launcher(command: &mut Command) {
+    for name in LAUNCHERS.iter().chain(&OTHER_SIGNS).chain(&RANKS) {
+        command.env_remove(name);
+    }
+}
+
 impl Comm {
     /// One rank, no MPI.
     pub fn alone() -> Self {
@@ -94,10 +137,7 @@ impl Comm {
     /// the host name does not resolve. Errors: MPI refuses to start or lacks thread support;
     /// the launcher belongs to another MPI (each process would be a job of its own).
     pub fn from_launcher() -> Result<Self> {
-        let told = LAUNCHERS.iter().find_map(|&name| {
-            let size: usize = std::env::var(name).ok()?.parse().ok()?;
-            Some((name, size))
-        });
+        let told = told(&LAUNCHERS);
         if told.is_none()
             && OTHER_SIGNS
                 .iter()
@@ -118,8 +158,10 @@ impl Comm {
             && told != size
         {
             return Err(Error::run(format!(
-                "{name} is {told} but MPI_COMM_WORLD has {size} rank(s): the launcher and the \
-                 MPI library this program was built with do not belong together"
+                "{name} is {told} but MPI_COMM_WORLD has {size} rank(s): either the launcher is \
+                 not of the MPI library that this program was built with (start it with the \
+                 mpirun of that library, or srun with a matching --mpi), or this is a shell \
+                 inside a step of Slurm (use mpirun -n {told} there, or unset {name} for one rank)"
             )));
         }
         Ok(Comm {

@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::comm::{Comm, Spread};
 use crate::engine::Progress;
+use crate::error::shown;
 use crate::outcome::{Outcome, Provenance};
 use crate::params::{Params, Stimulus};
 use crate::units::grouped;
@@ -88,7 +89,7 @@ impl Watcher {
             "warming up".to_owned()
         };
         let message = format!(
-            "{} of {} ms, real-time factor {factor:.3}, {rate}, {} left",
+            "{:.0} of {:.0} ms, real-time factor {factor:.3}, {rate}, {} left",
             now.0,
             end.0,
             humantime::format_duration(Duration::from_secs(left.as_secs()))
@@ -131,7 +132,7 @@ pub fn announce(provenance: &Provenance, params: &Params) {
         provenance.ranks,
         provenance.threads,
         match &network.edges {
-            Some(path) => format!("edges of {}", path.display()),
+            Some(path) => format!("edges of {}", shown(path)),
             None => format!("in-degree {} E + {} I", network.K_E, network.K_I),
         },
         provenance.instruction_set
@@ -142,7 +143,7 @@ pub fn announce(provenance: &Provenance, params: &Params) {
     );
     match &params.stimulus {
         Stimulus::Poisson { rate, .. } => eprintln!("input: Poisson, {rate} spikes/s a neuron"),
-        Stimulus::Spikes(path) => eprintln!("input: spikes of {}", path.display()),
+        Stimulus::Spikes(path) => eprintln!("input: spikes of {}", shown(path)),
     }
     eprintln!(
         "time: {} ms after {} ms of warm-up, dt = {} ms, seed {}",
@@ -222,7 +223,7 @@ pub fn print(provenance: &Provenance, outcome: &Outcome, directory: &Path, verbo
     line(
         "real-time factor",
         format!(
-            "{:.3} ({} ms model time)",
+            "{:.3} ({:.0} ms model time)",
             outcome.real_time_factor, outcome.model_time_ms
         ),
     );
@@ -260,7 +261,7 @@ pub fn print(provenance: &Provenance, outcome: &Outcome, directory: &Path, verbo
             outcome.digest.spikes, outcome.digest.weights
         ),
     );
-    line("written", directory.display().to_string());
+    line("written", shown(directory));
     // All is on disk: a reader that is gone (`| head -1`) is no failure of the run.
     let _ = stdout().write_all(table.as_bytes());
 }

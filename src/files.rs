@@ -2,10 +2,39 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+
+/// The most bytes of a file of text, far beyond what anybody writes by hand.
+const LONGEST_TEXT: u64 = 64 << 20;
+
+/// Reads a file of text.
+///
+/// # Errors
+/// If it cannot be read, is too long, or is not UTF-8: then the line is named.
+pub fn read_text(path: &Path) -> Result<String> {
+    let fault = |what: String| Error::input(format!("{}: {what}", path.display()));
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(LONGEST_TEXT + 1).read_to_end(&mut bytes))
+        .map_err(|error| fault(format!("cannot be read: {error}")))?;
+    if bytes.len() as u64 > LONGEST_TEXT {
+        return Err(fault(format!(
+            "is too long: must be at most {LONGEST_TEXT} bytes"
+        )));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let bytes = error.as_bytes();
+        let line = 1 + bytes[..good].iter().filter(|byte| **byte == b'\n').count();
+        fault(format!(
+            "line {line}: byte 0x{:02x} is not UTF-8: save the file as UTF-8 (it may be Latin-1)",
+            bytes[good]
+        ))
+    })
+}
 
 /// Puts a file of these bytes at `path`, in place of one that is there.
 ///
@@ -148,6 +177,11 @@ pub fn refuse_existing(option: &str, path: &Path, force: bool) -> Result<()> {
         let folder = folder.display();
         return Err(Error::input(format!(
             "{option} {path_shown}: there is no directory {folder}"
+        )));
+    }
+    if path.is_symlink() && !path.exists() {
+        return Err(Error::input(format!(
+            "{option} {path_shown}: is a link to nothing: remove it or name another file"
         )));
     }
     if !force && path.exists() {

@@ -24,7 +24,7 @@ const FILES: [(&str, &str, usize); 11] = [
         include_str!("bad_config/interconnect.txt"),
         5,
     ),
-    ("set", include_str!("bad_config/set.txt"), 12),
+    ("set", include_str!("bad_config/set.txt"), 13),
 ];
 
 fn load(text: &str, overrides: &[String], threads: Option<usize>) -> Result<Params> {

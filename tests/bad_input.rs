@@ -116,16 +116,22 @@ fn configs_that_cannot_be_read() {
     for (path, why) in [
         (
             &bench.path("missing.toml"),
-            "No such file or directory (os error 2)",
+            "cannot be read: No such file or directory",
         ),
         (
             &bench.desk.path().to_owned(),
-            "Is a directory (os error 21)",
+            "cannot be read: Is a directory",
         ),
-        (&latin, "stream did not contain valid UTF-8"),
-        (&bench.config.join("below"), "Not a directory (os error 20)"),
+        (
+            &latin,
+            "line 1: byte 0xe9 is not UTF-8: save the file as UTF-8 (it may be Latin-1)",
+        ),
+        (
+            &bench.config.join("below"),
+            "cannot be read: Not a directory",
+        ),
     ] {
-        let message = format!("{}: cannot read: {why}", path.display());
+        let message = format!("{}: {why}", path.display());
         let out = text(&bench.out);
         assert_refused(&run(1, &[text(path), "--out", out]), &message);
         assert!(!bench.path("new").exists());
@@ -141,9 +147,12 @@ fn files_that_are_missing_or_no_hdf5() {
         let cannot = format!("{}: cannot be opened", path.display());
         let refuses = |why: &str| bench.refuses(&["--set", &set], &format!("{cannot}{why}"));
 
-        refuses(": No such file or directory (os error 2)");
+        let missing = "cannot be opened: No such file or directory";
+        let why = format!("{key} = {}: {missing}", path.display());
+        bench.refuses(&["--set", &set], &why);
         fs::create_dir(&path).expect("directory");
-        refuses(" as an HDF5 file: Is a directory");
+        let why = format!("{}: is not a file", path.display());
+        bench.refuses(&["--set", &set], &why);
         fs::remove_dir(&path).expect("directory");
         for content in ["", "x", "E,E,30.0\n"] {
             fs::write(&path, content).expect("written");

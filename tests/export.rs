@@ -665,14 +665,14 @@ fn files_that_are_missing_foreign_or_cut_are_named() {
         fs::copy(reference.join("iaf_1250_input.h5"), &path).expect("copied");
         refuses("was not written by stdp-hpc");
         fs::remove_file(&path).expect("removed");
-        refuses("cannot be opened: No such file or directory (os error 2)");
+        refuses("cannot be opened: No such file or directory");
     }
     let path = directory.join("run.json");
     fs::write(&path, "{\n  \"status\": \"done\"\n}\n").expect("written");
-    let why = "is not of a run of stdp-hpc: missing field `parameters`";
+    let why = "is not of a run of stdp-hpc: missing field `parameters` at line 3 column 1";
     refuses(directory, "spikes", &format!("{}: {why}", path.display()));
     fs::remove_file(&path).expect("removed");
-    let why = "cannot be read: No such file or directory (os error 2)";
+    let why = "cannot be read: No such file or directory";
     refuses(directory, "spikes", &format!("{}: {why}", path.display()));
 }
 

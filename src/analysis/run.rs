@@ -1,13 +1,13 @@
 //! The directory of a result, and what its `run.json` says of it.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
+use crate::files;
 use crate::lock::Life;
-use crate::params::recorded;
+use crate::sonata::check::{self, Contents};
 use crate::sonata::read::results::{SpikeTable, check_id};
 use crate::units::{Ms, Steps};
 
@@ -63,7 +63,6 @@ struct Run {
     id: Option<String>,
     interrupted: Option<Interrupted>,
     parameters: Parameters,
-    parameters_in_steps: InSteps,
 }
 
 /// How far a run came that a signal ended.
@@ -87,24 +86,17 @@ struct Network {
 }
 
 #[derive(Clone, Debug, Deserialize)]
+#[allow(non_snake_case)]
 struct Simulation {
+    T: i32,
+    presim: i32,
     dt: f64,
 }
 
 #[derive(Clone, Debug, Deserialize)]
-struct InSteps {
-    simulation: Times,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[allow(non_snake_case)]
-struct Times {
-    T: i32,
-    presim: i32,
-}
-
-#[derive(Clone, Debug, Deserialize)]
 struct Record {
+    #[serde(default = "recorded")]
+    spikes: bool,
     n_rec: u32,
     weights: Option<WeightRecord>,
 }
@@ -115,6 +107,10 @@ struct WeightRecord {
     sources: u32,
 }
 
+fn recorded() -> bool {
+    true
+}
+
 impl Results {
     /// Takes the directory of a result, of which it reads `run.json`.
     ///
@@ -123,19 +119,17 @@ impl Results {
     pub fn open(directory: &Path) -> Result<Self> {
         let path = directory.join("run.json");
         let fault = |what: String| Error::input(format!("{}: {what}", path.display()));
-        let read = || fs::read_to_string(&path);
-        let (text, life) = Life::while_reading(directory, read)
-            .map_err(|error| fault(format!("cannot be read: {error}")))?;
-        let mut run: Run = recorded::read(&text).map_err(fault)?;
+        let (text, life) = Life::while_reading(directory, || files::read_text(&path))?;
+        let mut run: Run = serde_json::from_str(&text)
+            .map_err(|error| fault(format!("is not of a run of stdp-hpc: {error}")))?;
         if run.status == "running" {
             // An older build, without ids, has locked nothing.
             let life = run.id.as_ref().map_or(Life::Unknown, |_| life);
             run.status = life.status().to_owned();
         }
-        let dt = run.parameters.simulation.dt;
-        let times = run.parameters_in_steps.simulation;
-        let end = times.presim.checked_add(times.T);
-        if !(dt.is_finite() && dt > 0.0) || end.is_none() {
+        let simulation = &run.parameters.simulation;
+        let end = simulation.presim.checked_add(simulation.T);
+        if !(simulation.dt.is_finite() && simulation.dt > 0.0) || end.is_none() {
             return Err(fault("is not of a run of stdp-hpc: simulation".to_owned()));
         }
         Ok(Self {
@@ -239,7 +233,7 @@ impl Results {
     /// # Errors
     /// Of a run without end, if `spikes.h5` cannot be read.
     pub fn recorded_time(&self) -> Result<Option<Window>> {
-        let simulation = self.run.parameters_in_steps.simulation;
+        let simulation = &self.run.parameters.simulation;
         let after = Steps(simulation.presim);
         let reached = self.run.interrupted.as_ref();
         let until = match (self.done(), reached) {
@@ -282,9 +276,21 @@ impl Results {
         self.directory.join(name)
     }
 
-    /// The same, after a check that the file is of this result.
+    /// The same, after a check that reading the file does no harm and that it is of this result.
     pub(super) fn own_file(&self, name: &str) -> Result<PathBuf> {
         let path = self.file(name);
+        let (recorded, what, contents) = match name {
+            "weights.h5" => (self.records_weights(), "weights", Contents::Weights),
+            _ => (
+                self.run.parameters.record.spikes,
+                "spikes",
+                Contents::Spikes,
+            ),
+        };
+        if !recorded && !path.exists() {
+            return Err(self.not_recorded(what));
+        }
+        check::file(&path, contents, true)?;
         check_id(&path, self.run.id.as_deref())?;
         Ok(path)
     }
@@ -300,6 +306,19 @@ impl Results {
     pub(super) fn spike_table(&self, population: Population) -> Result<SpikeTable> {
         let (path, neurons) = (self.own_file("spikes.h5")?, self.neurons(population));
         SpikeTable::open(&path, population.name(), neurons, self.dt())
+    }
+
+    /// The error of who asks for `what` where the config switched it off.
+    pub(super) fn not_recorded(&self, what: &str) -> Error {
+        Error::input(format!(
+            "{}: the run recorded no {what}: set record.{what} = true and run again",
+            self.directory.display()
+        ))
+    }
+
+    /// Whether the run was to record weights.
+    pub(super) fn records_weights(&self) -> bool {
+        self.run.parameters.record.weights.is_some()
     }
 
     /// Sources and targets whose weights were recorded: the first so many of E.

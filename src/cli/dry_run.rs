@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::comm::Comm;
+use crate::comm::{self, Comm};
 use crate::console::{Verbosity, Watcher};
 use crate::error::{Error, Result};
 use crate::rehearsal::rehearse;
@@ -43,10 +43,10 @@ pub(super) struct DryRun {
 pub(super) fn run(comm: &Comm, arguments: &DryRun) -> Result<()> {
     comm.agree(simd::choose())?;
     let (ranks, rank) = (arguments.ranks, arguments.rank);
-    if comm.size() > 1 {
+    if let Some(size @ 2..) = comm::size_told_by_mpirun() {
         return Err(Error::input(format!(
-            "dry-run rehearses one rank in one process: must be started without mpirun, not on {} ranks",
-            comm.size()
+            "dry-run rehearses one rank in one process: must be started without mpirun, not on \
+             {size} ranks"
         )));
     }
     super::plan::check_ranks(ranks, 1)?;
@@ -58,6 +58,7 @@ pub(super) fn run(comm: &Comm, arguments: &DryRun) -> Result<()> {
     }
     let params = arguments.config.load(comm, ranks, arguments.threads)?;
     super::plan::check_ranks(ranks, params.simulation.threads)?;
+    super::check_inputs(comm, &params, true)?;
     let verbosity = if arguments.quiet {
         Verbosity::Quiet
     } else {

@@ -11,17 +11,19 @@ mod study;
 
 use std::fmt::Display;
 use std::fs;
-use std::io::{Write, stderr, stdout};
+use std::io::{IsTerminal, Write, stderr, stdout};
 use std::path::{Path, PathBuf};
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use serde::Serialize;
 
-use crate::comm::Comm;
-use crate::error::{Error, Result};
-use crate::params::Params;
+use crate::comm::{self, Comm};
+use crate::error::{Error, Result, printable};
+use crate::files;
+use crate::params::{Params, Stimulus};
 use crate::signals;
+use crate::sonata::check::{self, Contents};
 
 use comm_bench::CommBench;
 use dry_run::DryRun;
@@ -80,6 +82,45 @@ pub fn main() -> u8 {
     if let Err(error) = signals::survive_file_limits() {
         return complain(&error);
     }
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_some_and(|word| word == check::VERB) {
+        return check::child(&words.collect::<Vec<_>>());
+    }
+    if let Ok(program) = std::env::current_exe() {
+        check::by_program(program);
+    }
+    // What needs no other rank asks no MPI, which may refuse to start where this process is not
+    // one of several (a shell inside a step of Slurm): the launcher's word has to do. The others
+    // end well, for a launcher kills all where one does not; who sits at a terminal is served.
+    let leads = comm::rank_told() == 0 || stderr().is_terminal();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(_) if !leads => return 0,
+        Err(message) if message.use_stderr() => return complain(&misuse(&message)),
+        Err(help) => {
+            // Nothing is left to do where standard output does not take it.
+            let _ = help.print();
+            return 0;
+        }
+    };
+    let alone = Comm::alone();
+    let done = match &arguments.verb {
+        None => return among_ranks(|comm| run::run(comm, &arguments.run)),
+        Some(Verb::CommBench(bench)) => {
+            return among_ranks(|comm| comm_bench::run(&comm, bench));
+        }
+        Some(_) if !leads => Ok(()),
+        Some(Verb::Plan(plan)) => plan::run(&alone, plan),
+        Some(Verb::DryRun(dry_run)) => dry_run::run(&alone, dry_run),
+        Some(Verb::Export(export)) => export::run(&alone, export),
+        Some(Verb::Report(report)) => report::run(&alone, report),
+        Some(Verb::Study(study)) => study::run(study),
+    };
+    done.map_or_else(|error| complain(&error), |()| 0)
+}
+
+/// Does `work`, which needs all ranks that the launcher started.
+fn among_ranks(work: impl FnOnce(Comm) -> Result<()>) -> u8 {
     let comm = match Comm::from_launcher() {
         Ok(comm) => comm,
         Err(error) => return complain(&error),
@@ -87,27 +128,7 @@ pub fn main() -> u8 {
     let leads = comm.rank() == 0;
     // Until the message of a failure is out.
     let _running = comm.hold();
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        Err(message) if message.use_stderr() => return end(leads, &misuse(&message)),
-        Err(help) => {
-            if leads {
-                // Nothing is left to do where standard output does not take it.
-                let _ = help.print();
-            }
-            return 0;
-        }
-    };
-    let done = match &arguments.verb {
-        None => run::run(comm, &arguments.run),
-        Some(Verb::Plan(plan)) => plan::run(&comm, plan),
-        Some(Verb::DryRun(dry_run)) => dry_run::run(&comm, dry_run),
-        Some(Verb::CommBench(bench)) => comm_bench::run(&comm, bench),
-        Some(Verb::Export(export)) => export::run(&comm, export),
-        Some(Verb::Report(report)) => report::run(&comm, report),
-        Some(Verb::Study(study)) => study::run(&comm, study),
-    };
-    match done {
+    match work(comm) {
         Ok(()) => 0,
         Err(error) => end(leads, &error),
     }
@@ -123,7 +144,7 @@ fn end(leads: bool, error: &Error) -> u8 {
 
 fn complain(error: &Error) -> u8 {
     // Where standard error is closed the exit code has to do.
-    let _ = writeln!(stderr(), "stdp-hpc: {error}");
+    let _ = writeln!(stderr(), "stdp-hpc: {}", printable(&error.to_string()));
     error.exit_code()
 }
 
@@ -166,6 +187,32 @@ impl Config {
     }
 }
 
+/// Has rank 0 look at the files that `params` name, `whole` or only their heads, before any rank
+/// opens one. Collective.
+fn check_inputs(comm: &Comm, params: &Params, whole: bool) -> Result<()> {
+    let check = |key: &str, path: Option<&Path>, contents| {
+        let Some(path) = path.filter(|_| comm.rank() == 0) else {
+            return Ok(());
+        };
+        if let Err(error) = fs::File::open(path) {
+            let path = path.display();
+            return Err(Error::input(format!(
+                "{key} = {path}: cannot be opened: {error}"
+            )));
+        }
+        check::file(path, contents, whole)
+    };
+    let spikes = match &params.stimulus {
+        Stimulus::Spikes(path) => Some(path.as_path()),
+        Stimulus::Poisson { .. } => None,
+    };
+    let (edges, initial) = (&params.network.edges, &params.neuron.initial);
+    let checked = check("network.edges", edges.as_deref(), Contents::Edges)
+        .and_then(|()| check("neuron.initial", initial.as_deref(), Contents::Initial))
+        .and_then(|()| check("stimulus.spikes", spikes, Contents::Input));
+    comm.agree(checked)
+}
+
 /// Prints what a verb found, as JSON or as people read it.
 fn print_result<T: Serialize + Display>(result: &T, json: bool) {
     match json {
@@ -182,8 +229,7 @@ fn print_text(text: &str) {
 /// The text of the config, read by rank 0 so that all ranks see the same.
 fn read_config(comm: &Comm, path: &Path) -> Result<String> {
     let read = if comm.rank() == 0 {
-        fs::read_to_string(path)
-            .map_err(|error| Error::input(format!("{}: cannot read: {error}", path.display())))
+        files::read_text(path)
     } else {
         Ok(String::new())
     };

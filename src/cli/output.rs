@@ -64,6 +64,11 @@ impl Output {
         let exists = directory
             .try_exists()
             .map_err(|error| fault(error.to_string()))?;
+        if !exists && directory.is_symlink() {
+            return Err(fault(
+                "is a link to nothing: remove it or name another directory".to_owned(),
+            ));
+        }
         if exists && !directory.is_dir() {
             return Err(fault("is not a directory".to_owned()));
         }

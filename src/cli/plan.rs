@@ -76,6 +76,7 @@ pub(super) fn run(comm: &Comm, arguments: &Plan) -> Result<()> {
     check_ranks(ranks, 1)?;
     let params = arguments.config.load(comm, ranks, arguments.threads)?;
     check_ranks(ranks, params.simulation.threads)?;
+    super::check_inputs(comm, &params, false)?;
     let inputs = comm.agree(Inputs::read(&params))?;
     let rate = arguments
         .rate

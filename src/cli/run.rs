@@ -54,6 +54,7 @@ pub(super) fn run(comm: Comm, arguments: &Run) -> Result<()> {
     let params = arguments
         .config
         .load(&comm, comm.size(), arguments.threads)?;
+    super::check_inputs(&comm, &params, true)?;
     let verbosity = match (arguments.quiet, arguments.verbose) {
         (true, _) => Verbosity::Quiet,
         (_, true) => Verbosity::Verbose,

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::comm::Comm;
-use crate::error::{Error, Result};
+use crate::comm;
+use crate::error::{Error, Result, printable};
 use crate::study::{Place, Study};
 
 use super::print_text;
@@ -33,7 +33,7 @@ pub(super) struct StudyArguments {
     /// Submit the runs as jobs of Slurm, as slurm/site.sh has them.
     #[arg(long)]
     slurm: bool,
-    /// Repeat runs whose result is of other parameters or another build; try what does not fit the memory.
+    /// Repeat runs whose result is of other parameters; try what does not fit the memory.
     #[arg(long)]
     force: bool,
     /// Say nothing but errors and the table.
@@ -45,10 +45,10 @@ pub(super) struct StudyArguments {
 ///
 /// # Errors
 /// Bad input; a launcher; runs that failed, after all is done.
-pub(super) fn run(comm: &Comm, arguments: &StudyArguments) -> Result<()> {
-    if comm.library().is_some() {
+pub(super) fn run(arguments: &StudyArguments) -> Result<()> {
+    if comm::size_told_by_mpirun().is_some() {
         return Err(Error::input(
-            "study starts its runs itself: must be started without mpirun or srun",
+            "study starts its runs itself: must be started without mpirun",
         ));
     }
     let StudyArguments { study, out, .. } = arguments;
@@ -65,7 +65,7 @@ pub(super) fn run(comm: &Comm, arguments: &StudyArguments) -> Result<()> {
     let mut say = |line: &str| {
         if !arguments.quiet {
             // A reader that is gone is no reason to end the study.
-            let _ = writeln!(stderr(), "study: {line}");
+            let _ = writeln!(stderr(), "study: {}", printable(line));
         }
     };
     let conclusion = study.conduct(place, arguments.force, &mut say)?;
@@ -77,7 +77,7 @@ pub(super) fn run(comm: &Comm, arguments: &StudyArguments) -> Result<()> {
         ));
     }
     for (name, why) in &conclusion.failed {
-        let _ = writeln!(stderr(), "stdp-hpc: {name} failed: {why}");
+        let _ = writeln!(stderr(), "stdp-hpc: {name} failed: {}", printable(why));
     }
     for error in &conclusion.unusable {
         let _ = writeln!(stderr(), "stdp-hpc: {error}");

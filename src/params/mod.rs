@@ -4,12 +4,10 @@
 //! sees that names are known and that values have the right type and range; `tables` makes
 //! each table a struct and checks what concerns several keys; `derive` holds the formulas.
 //! A fault is one line that names file (or `--set`), key, value and what is allowed.
-//! `recorded` turns them into what run.json holds, and reads run.json again.
 
 mod derive;
 mod overrides;
 pub(crate) mod reading;
-pub mod recorded;
 mod tables;
 
 use std::path::{Path, PathBuf};
@@ -20,8 +18,6 @@ use crate::error::Result;
 use crate::units::{Ms, Projection, Steps};
 
 /// Everything a run needs to know, checked and derived; the same on every rank.
-///
-/// Serialized, times on the grid are in steps; [`recorded`](Params::recorded) has them in ms.
 #[derive(Clone, Debug, Serialize)]
 pub struct Params {
     /// Populations and how they are wired.
@@ -201,39 +197,25 @@ pub enum UnitPsp {
     NestExample,
 }
 
-/// One delay per projection, 1 … 2²⁰ steps; of another `T`, the same in another unit. `None` for a
-/// recurrent projection that has no synapses, or, in the parameters, has those of `edges`, which
-/// bring their own.
+/// One delay per projection, 1 … 2²⁰ steps; `None` for a recurrent projection that has no
+/// synapses, or, in the parameters, has those of `edges`, which bring their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Delays<T = Steps> {
+pub struct Delays {
     /// E→E
     #[serde(rename = "E_to_E")]
-    pub ee: Option<T>,
+    pub ee: Option<Steps>,
     /// E→I
     #[serde(rename = "E_to_I")]
-    pub ei: Option<T>,
+    pub ei: Option<Steps>,
     /// I→E
     #[serde(rename = "I_to_E")]
-    pub ie: Option<T>,
+    pub ie: Option<Steps>,
     /// I→I
     #[serde(rename = "I_to_I")]
-    pub ii: Option<T>,
+    pub ii: Option<Steps>,
     /// X→all
     #[serde(rename = "X_to_all")]
-    pub x: T,
-}
-
-impl<T> Delays<T> {
-    /// `of` each of them.
-    pub fn map<U>(self, of: impl Fn(T) -> U) -> Delays<U> {
-        Delays {
-            ee: self.ee.map(&of),
-            ei: self.ei.map(&of),
-            ie: self.ie.map(&of),
-            ii: self.ii.map(&of),
-            x: of(self.x),
-        }
-    }
+    pub x: Steps,
 }
 
 impl Delays {

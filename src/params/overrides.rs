@@ -4,7 +4,7 @@ use toml::{Table, Value};
 
 use crate::error::{Error, Result};
 
-use super::reading::{join, one_line, quoted};
+use super::reading::{TOO_LARGE, join, one_line, quoted};
 
 /// Keys that say the same thing in different ways: the first, given with `--set`, takes the
 /// place of the others in the file.
@@ -68,6 +68,9 @@ fn parse(text: &str) -> Result<(String, Value)> {
     }
     let value = match value.parse::<Value>() {
         Ok(value) => value,
+        Err(_) if is_integer(value) => {
+            return Err(Error::input(format!("--set {text:?}: {value} {TOO_LARGE}")));
+        }
         Err(_) if !value.starts_with(['"', '\'', '[', '{']) => Value::String(value.to_owned()),
         Err(error) => {
             let what = format!("--set {text:?}: not a TOML value: {}", one_line(&error));
@@ -75,6 +78,18 @@ fn parse(text: &str) -> Result<(String, Value)> {
         }
     };
     Ok((path.to_owned(), value))
+}
+
+/// Whether `text` is an integer, of whatever size; no file is named so.
+fn is_integer(text: &str) -> bool {
+    let digits = text.trim_start_matches(['+', '-']);
+    let plain = |c: char| c.is_ascii_digit() || c == '_';
+    let hexadecimal = |digits: &str| {
+        let digit = |c: char| c.is_ascii_hexdigit() || c == '_';
+        !digits.is_empty() && digits.chars().all(digit)
+    };
+    !digits.is_empty() && digits.chars().all(plain)
+        || digits.strip_prefix("0x").is_some_and(hexadecimal)
 }
 
 /// Takes the key at dotted `path` out of `root`, where there is one.

@@ -542,13 +542,27 @@ pub(crate) fn hint(tables: Tables, path: &str, name: &str, known: &[&str]) -> St
 fn syntax_error(file: &str, text: &str, error: &toml::de::Error) -> String {
     let start = error.span().map_or(0, |span| span.start);
     let line = 1 + text.bytes().take(start).filter(|b| *b == b'\n').count();
-    let message = one_line(error);
+    let mut message = one_line(error);
+    if message == "duplicate key" {
+        let key = error.span().and_then(|span| text.get(span));
+        let key = key.unwrap_or_default().lines().next().unwrap_or_default();
+        message = format!("duplicate key {}", quoted(&Value::String(key.to_owned())));
+    }
     format!("{file}: line {line}: not valid TOML: {message}")
 }
 
+/// What is wrong with an integer that no TOML holds.
+pub(super) const TOO_LARGE: &str =
+    "is beyond the integers of TOML, −9223372036854775808 … 9223372036854775807";
+
 /// What TOML has to say, on one line.
 pub(super) fn one_line(error: &toml::de::Error) -> String {
-    error.message().replace('\n', ", ")
+    let message = error.message().replace('\n', ", ");
+    let large = message.strip_prefix("invalid type: integer `");
+    match large.and_then(|rest| rest.split_once('`')) {
+        Some((number, _)) => format!("{number} {TOO_LARGE}"),
+        None => message,
+    }
 }
 
 /// The dotted path of `key` in the table at `path`.

@@ -14,7 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::analysis::Results;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown};
 use crate::figure::Figure;
 use crate::files;
 use crate::outcome::RunRecord;
@@ -206,8 +206,10 @@ fn page_of_one(run: &RunRecord, mut faults: Vec<Error>) -> Result<Written> {
     for figure in &figures {
         page.figure(figure, FOLDED.contains(&figure.name));
     }
-    let parameters = "All parameters (values and units of the config, times in ms)";
-    page.folded("parameters", parameters, &run.parameters);
+    let dt = run.parameter(["simulation", "dt"]);
+    let parameters =
+        format!("All parameters (T, presim, at, every, t_ref and delays in steps of {dt} ms)");
+    page.folded("parameters", &parameters, &run.parameters);
     page.folded("provenance", "Where this comes from", provenance);
     if let Some(outcome) = &run.outcome {
         page.folded("outcome", "All measured numbers", outcome);
@@ -276,11 +278,7 @@ fn origins(runs: &[RunRecord]) -> String {
 /// The last part of the path that is a name.
 fn name(directory: &Path) -> String {
     let whole = fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
-    whole
-        .file_name()
-        .unwrap_or(whole.as_os_str())
-        .to_string_lossy()
-        .into_owned()
+    shown(Path::new(whole.file_name().unwrap_or(whole.as_os_str())))
 }
 
 /// Writes each figure to `directory`.

@@ -2,9 +2,12 @@
 
 use std::fmt::Write;
 
+use base64::prelude::{BASE64_STANDARD as STANDARD, Engine};
 use serde::Serialize;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
+use crate::error::printable;
 use crate::figure::{Figure, Layout, dark_rules};
 
 /// A page as it grows.
@@ -112,13 +115,18 @@ impl Page {
     pub(super) fn html(self, title: &str) -> String {
         let (style, script) = (include_str!("page.css"), include_str!("page.js"));
         let (dark, body, title) = (dark_rules(), self.body, escape(title));
+        let style =
+            format!("\n{style}@media screen and (prefers-color-scheme: dark) {{\n{dark}}}\n");
+        let script = format!("\n{script}");
+        let policy = policy(&style, &script);
         format!(
             "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
              <link rel=\"icon\" href=\"data:,\">\n<title>{title}</title>\n\
-             <style>\n{style}@media screen and (prefers-color-scheme: dark) {{\n{dark}}}\n</style>\n\
+             <style>{style}</style>\n\
              </head>\n<body>\n{body}<div id=\"tip\" hidden></div>\n\
-             <script>\n{script}</script>\n</body>\n</html>\n"
+             <script>{script}</script>\n</body>\n</html>\n"
         )
     }
 }
@@ -157,9 +165,9 @@ fn attribute(id: &str) -> String {
     }
 }
 
-/// Text that cannot be taken for markup.
+/// Text that cannot be taken for markup, nor turn the direction of writing.
 fn escape(text: &str) -> String {
-    let text = text.replace('&', "&amp;").replace('<', "&lt;");
+    let text = printable(text).replace('&', "&amp;").replace('<', "&lt;");
     text.replace('>', "&gt;").replace('"', "&quot;")
 }
 
@@ -167,6 +175,16 @@ fn escape(text: &str) -> String {
 fn json(value: &impl Serialize) -> String {
     let text = serde_json::to_string(value).expect("plain data");
     text.replace('<', "\\u003c")
+}
+
+/// What a browser may take from a page: the style and the script that are in it, and no more.
+fn policy(style: &str, script: &str) -> String {
+    let of = |text: &str| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text)));
+    let (style, script) = (of(style), of(script));
+    format!(
+        "default-src 'none'; style-src {style}; script-src {script}; img-src data:; \
+         base-uri 'none'; form-action 'none'"
+    )
 }
 
 #[cfg(test)]

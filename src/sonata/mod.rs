@@ -9,7 +9,9 @@
 //! all is on disk ([`weights`]). The format is the oldest that serves ("default libver"):
 //! newer ones mark an open file as unreadable until it was closed properly.
 
+pub mod check;
 mod create;
+mod guard;
 pub mod read;
 pub mod spikes;
 pub mod weights;

@@ -5,6 +5,7 @@
 
 mod over_time;
 pub mod results;
+mod walk;
 
 use std::fmt::Display;
 use std::ops::Range;
@@ -16,12 +17,13 @@ use hdf5::types::{
 };
 use hdf5::{Attribute, Dataset, File, Group, H5Type};
 
-use super::{blocks, cause};
+use super::{blocks, cause, guard};
 use crate::error::{Error, Result};
 use crate::lock::Hold;
 use crate::units::{Gid, Ms, Projection, Steps};
 
 pub use over_time::{WeightsOverTime, read_weights_over_time};
+pub(super) use walk::every_dataset;
 
 /// One connection; ids count from 0 within their population, the weight is in pA.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -191,6 +193,7 @@ pub fn read_spikes(
 struct Input {
     path: PathBuf,
     file: File,
+    bytes: u64,
 }
 
 /// Stands in for the method of `FileAccessBuilder` where HDF5 is too old to have it (before
@@ -226,8 +229,14 @@ fn can_lock(file: &std::fs::File) -> Option<bool> {
 impl Input {
     fn open(path: &Path) -> Result<Self> {
         let fault = |what: String| Error::input(format!("{}: {what}", path.display()));
-        let plain = std::fs::File::open(path)
-            .map_err(|error| fault(format!("cannot be opened: {error}")))?;
+        let found = std::fs::metadata(path);
+        // A pipe without a writer would have the program wait for ever.
+        if found.as_ref().is_ok_and(|found| !found.is_file()) {
+            return Err(fault("is not a file".to_owned()));
+        }
+        let opened = found.and_then(|found| Ok((found, std::fs::File::open(path)?)));
+        let (found, plain) = opened.map_err(|error| fault(format!("cannot be opened: {error}")))?;
+        guard::stay_within_the_file();
         let lock = can_lock(&plain).ok_or_else(|| {
             fault(
                 "another process has locked it to write; with HDF5_USE_FILE_LOCKING=FALSE it is \
@@ -251,20 +260,44 @@ impl Input {
         Ok(Self {
             path: path.to_owned(),
             file,
+            bytes: found.len(),
         })
     }
 
     fn group(&self, parent: &Group, name: &str) -> Result<Group> {
         let full_name = self.existing(parent, name, "group")?;
         let group = parent.group(name);
-        group.map_err(|error| self.fault(format!("{full_name} is no group: {}", cause(&error))))
+        group.map_err(|error| self.unopened(parent, name, &full_name, "group", &error))
+    }
+
+    /// The dataset `name` of `parent`, with its full name; it holds its values itself, and not
+    /// more than the file can.
+    fn dataset(&self, parent: &Group, name: &str) -> Result<(String, Dataset)> {
+        let full_name = self.existing(parent, name, "dataset")?;
+        let dataset = parent.dataset(name);
+        let dataset =
+            dataset.map_err(|error| self.unopened(parent, name, &full_name, "dataset", &error))?;
+        guard::storage(&dataset, self.bytes)
+            .map_err(|what| self.fault(format!("{full_name} {what}")))?;
+        Ok((full_name, dataset))
+    }
+
+    fn unopened(
+        &self,
+        parent: &Group,
+        name: &str,
+        full_name: &str,
+        kind: &str,
+        error: &hdf5::Error,
+    ) -> Error {
+        self.fault(match guard::broken_link(parent, name) {
+            Some(why) => format!("{full_name} {why}"),
+            None => format!("{full_name} is no {kind}: {}", cause(error)),
+        })
     }
 
     fn column(&self, group: &Group, name: &str) -> Result<Column> {
-        let name_in_file = self.existing(group, name, "dataset")?;
-        let dataset = group.dataset(name).map_err(|error| {
-            self.fault(format!("{name_in_file} is no dataset: {}", cause(&error)))
-        })?;
+        let (name_in_file, dataset) = self.dataset(group, name)?;
         let &[len] = &dataset.shape()[..] else {
             return Err(self.fault(format!(
                 "{name_in_file} has {} dimensions: must be 1",
@@ -531,16 +564,21 @@ impl Column {
 
 /// The text of a string attribute, of whichever of HDF5's kinds.
 fn text(attribute: &Attribute) -> hdf5::Result<String> {
-    fn read<T: H5Type + AsRef<str>>(attribute: &Attribute) -> hdf5::Result<String> {
+    fn read<T: H5Type + AsRef<[u8]>>(attribute: &Attribute) -> hdf5::Result<String> {
         let values: Vec<T> = attribute.read_raw()?;
-        Ok(values.first().map_or("", AsRef::as_ref).to_owned())
+        // Bytes, for nobody has checked that they are UTF-8.
+        let bytes = values.first().map_or(&[][..], AsRef::as_ref);
+        Ok(String::from_utf8_lossy(bytes).into_owned())
+    }
+    if attribute.size() > 1 {
+        return Err("attribute: must be one string".into());
     }
     match attribute.dtype()?.to_descriptor()? {
         TypeDescriptor::VarLenUnicode => read::<VarLenUnicode>(attribute),
         TypeDescriptor::VarLenAscii => read::<VarLenAscii>(attribute),
         TypeDescriptor::FixedUnicode(_) => read::<FixedUnicode<64>>(attribute),
         TypeDescriptor::FixedAscii(_) => read::<FixedAscii<64>>(attribute),
-        _ => Err("attribute units: must be a string".into()),
+        _ => Err("attribute: must be a string".into()),
     }
 }
 

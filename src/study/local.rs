@@ -7,6 +7,7 @@ use std::process::{Child, Command, ExitStatus};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use crate::comm::forget_launcher;
 use crate::signals;
 
 use super::{Queue, Run, State, Study, clear, last_words, shell_line, write};
@@ -82,6 +83,9 @@ fn start(
         .stdin(lock.try_clone().map_err(fault)?)
         .stdout(log.try_clone().map_err(fault)?)
         .stderr(log);
+    // What this process was started by, if only a shell inside a step of Slurm, has not started
+    // the run.
+    forget_launcher(&mut command);
     end_with_this_process(&mut command);
     let ended = command.spawn().and_then(wait);
     ended.map_err(|error| format!("{} cannot be started: {error}", words[0]))

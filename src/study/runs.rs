@@ -1,16 +1,15 @@
 //! The runs that a study comes to: every combination, checked and named.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::Path;
 
 use serde_json::Value as Json;
 use toml::Value;
 
 use crate::error::{Error, Result};
+use crate::files;
 use crate::outcome::RunRecord;
 use crate::params::Params;
-use crate::params::recorded::shown;
 use crate::plan::most_ranks;
 
 use super::spec::{Setting, Spec};
@@ -50,10 +49,8 @@ pub(super) fn expand(file: &Path, spec: &Spec, config: &Path) -> Result<Vec<Run>
             "{count} runs: must be at most {MOST_RUNS}, every combination of [axes] is one"
         )));
     }
-    let text = fs::read_to_string(config).map_err(|error| {
-        let config = config.display();
-        fault(format!("[study] config: {config}: cannot be read: {error}"))
-    })?;
+    let text =
+        files::read_text(config).map_err(|error| fault(format!("[study] config: {error}")))?;
     let mut runs = Vec::new();
     let mut names = BTreeSet::new();
     for point in points(spec) {
@@ -152,7 +149,7 @@ impl Run {
             overrides,
             ranks,
             threads,
-            parameters: params.recorded().parameters,
+            parameters: as_read(&params),
         })
     }
 
@@ -178,14 +175,18 @@ fn count(key: &str, value: &Value, most: u64) -> std::result::Result<usize, Stri
         .ok_or_else(|| format!("{key} = {value}: must be an integer 1 … {most}"))
 }
 
+/// Parameters as they are after they were written and read again, which may cost a last digit.
+fn as_read(params: &Params) -> Json {
+    let text = serde_json::to_string(params).expect("plain data");
+    serde_json::from_str(&text).expect("was written as JSON")
+}
+
 /// The first key whose value is not the same in both.
 fn difference(path: &str, there: &Json, here: &Json) -> Option<String> {
     if there == here {
         return None;
     }
     let (Some(a), Some(b)) = (there.as_object(), here.as_object()) else {
-        let pointer = format!("/{}", path.replace('.', "/"));
-        let [there, here] = [there, here].map(|value| shown(&pointer, value));
         return Some(format!("{path} = {there} there, {here} in the study"));
     };
     let keys: BTreeSet<&String> = a.keys().chain(b.keys()).collect();

@@ -1,12 +1,12 @@
 //! The study file as written: what varies, what does not, how often.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use toml::Value;
 
 use crate::error::{Error, Result};
+use crate::files;
 use crate::params::reading::{CONFIG, Document, Section, Tables, hint, join, quoted};
 
 /// What a study file may hold; [set] and [axes] hold keys of a config.
@@ -64,8 +64,7 @@ impl Spec {
     /// the config, sets a key twice, or has an axis without values.
     pub(super) fn read(path: &Path, quick: bool) -> Result<Self> {
         let fault = |what: String| Error::input(format!("{}: {what}", path.display()));
-        let text =
-            fs::read_to_string(path).map_err(|error| fault(format!("cannot be read: {error}")))?;
+        let text = files::read_text(path)?;
         let document = Document::parse(path, &text, &[], TABLES)?;
         let mut set = settings(&document.section("set")?);
         let mut axes = settings(&document.section("axes")?);

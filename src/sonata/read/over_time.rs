@@ -143,10 +143,7 @@ struct Table {
 impl Table {
     /// The table `name` of `group`, whose rows must have `width` entries.
     fn open(input: &Input, group: &Group, name: &str, width: usize) -> Result<Self> {
-        let name_in_file = input.existing(group, name, "dataset")?;
-        let dataset = group.dataset(name).map_err(|error| {
-            input.fault(format!("{name_in_file} is no dataset: {}", cause(&error)))
-        })?;
+        let (name_in_file, dataset) = input.dataset(group, name)?;
         match dataset.shape()[..] {
             [len, columns] if columns == width => Ok(Table {
                 name: name_in_file,

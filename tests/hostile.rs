@@ -1,0 +1,248 @@
+//! Files that were made to do harm, and shells that launchers left their words in.
+//!
+//! The HDF5 files in tests/hostile were found by fuzzing or made with h5py: each crashed the
+//! library, took gigabytes, read another file, or names a filter that is not there.
+
+mod bench;
+mod common;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use hdf5::File;
+
+use bench::{Bench, assert_refused, put, spikes, write};
+use common::{Ended, command_alone, program, start, text};
+
+/// No limit of a test, only what ends one that hangs.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// The program with so much address space (KiB) at most, and its arguments.
+fn limited(kibibytes: u64, arguments: &[&str]) -> Ended {
+    let mut command = command_alone(Path::new("/bin/bash"));
+    let limit = format!("ulimit -v {kibibytes}; exec \"$0\" \"$@\"");
+    command.args(["-c", &limit]).arg(program()).args(arguments);
+    start(command).wait(LIMIT)
+}
+
+#[track_caller]
+fn refused(key: &str, name: &str, message: &str) {
+    let bench = Bench::new();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/hostile")
+        .join(name);
+    let set = format!("{key}={}", path.display());
+    let (config, out) = (text(&bench.config), text(&bench.out));
+    let ended = limited(3 << 20, &[config, "--out", out, "--set", &set]);
+    assert_refused_in_time(&ended, &format!("{}: {message}", path.display()));
+    assert!(!bench.path("new").exists(), "a directory was left behind");
+    // What counts alone need not see it, but comes to a good end.
+    let ended = limited(3 << 20, &["plan", config, "--set", &set]);
+    assert!(matches!(ended.code, Some(0 | 2)), "{ended:?}");
+    assert!(ended.stderr.lines().count() <= 1, "{ended:?}");
+}
+
+#[track_caller]
+fn assert_refused_in_time(ended: &Ended, message: &str) {
+    assert_eq!(ended.stderr, format!("stdp-hpc: {message}\n"));
+    assert_eq!((ended.code, &ended.stdout[..]), (Some(2), ""), "{message}");
+}
+
+#[test]
+fn a_virtual_dataset_mapped_onto_itself() {
+    let why = "/initial/V_m is a virtual dataset: must hold its values itself (h5repack -l CONTI)";
+    refused("neuron.initial", "initial_vds_loop.h5", why);
+}
+
+#[test]
+fn what_crashes_the_library_ends_in_one_line() {
+    let why = "the HDF5 library crashed reading /initial: the file is damaged";
+    refused("neuron.initial", "initial_heap.h5", why);
+}
+
+#[test]
+fn a_small_file_takes_no_gigabytes() {
+    let why = "reading /spikes/X/timestamps@units takes more memory than any sound file needs";
+    refused("stimulus.spikes", "spikes_4gb.h5", why);
+    let why = "/spikes/X/node_ids claims 18446744073709551615 bytes, which a file of 3736 cannot \
+               hold: it is damaged or was never filled";
+    refused("stimulus.spikes", "spikes_2e61_rows.h5", why);
+}
+
+#[test]
+fn a_filter_that_is_missing_is_named() {
+    let why = "/spikes/X/node_ids is compressed with lzf, which cannot be read here: rewrite the \
+               file with gzip or without compression (in h5py compression=\"gzip\" or None)";
+    refused("stimulus.spikes", "lzf.h5", why);
+}
+
+#[test]
+fn no_other_file_is_read() {
+    let bench = Bench::new();
+    let other = bench.path("other.h5");
+    write(&other, spikes);
+    let link = |file: &File| {
+        let group = file.create_group("spikes/X").expect("group");
+        put(&group, "timestamps", &[0.125, 0.125, 1.0]);
+        group
+            .link_external(text(&other), "/spikes/X/node_ids", "node_ids")
+            .expect("linked");
+    };
+    let why = "/spikes/X/node_ids is an external link: must be in this file, links are not \
+               followed to others";
+    bench.refuses_file("stimulus.spikes", link, why);
+
+    let through = |file: &File| {
+        file.link_external(text(&other), "/spikes", "elsewhere")
+            .expect("linked");
+        file.link_soft("/elsewhere", "spikes").expect("linked");
+    };
+    let why = "/spikes is a link to nothing that can be read in this file";
+    bench.refuses_file("stimulus.spikes", through, why);
+
+    let raw = bench.path("raw");
+    fs::write(&raw, [1; 24]).expect("written");
+    let external = |file: &File| {
+        spikes(file);
+        let group = file.group("spikes/X").expect("group");
+        group.unlink("node_ids").expect("unlinked");
+        let new = group.new_dataset::<u64>().no_chunk().shape(3);
+        new.external(text(&raw), 0, 24)
+            .create("node_ids")
+            .expect("dataset");
+    };
+    let why = "/spikes/X/node_ids is stored in another file: must be in this one \
+               (h5repack -l CONTI)";
+    bench.refuses_file("stimulus.spikes", external, why);
+}
+
+#[test]
+fn soft_links_within_a_file_are_followed() {
+    let bench = Bench::new();
+    let path = bench.path("input.h5");
+    write(&path, |file| {
+        spikes(file);
+        file.relink("spikes", "elsewhere").expect("moved");
+        file.link_soft("/elsewhere", "spikes").expect("linked");
+    });
+    let set = format!("stimulus.spikes={}", path.display());
+    bench.run(1, &["--quiet", "--set", &set]).expect(0);
+}
+
+#[test]
+fn chunks_are_of_a_size() {
+    let bench = Bench::new();
+    let chunk = |file: &File| {
+        spikes(file);
+        let group = file.group("spikes/X").expect("group");
+        group.unlink("node_ids").expect("unlinked");
+        let new = group.new_dataset::<u64>().chunk(1 << 24).shape((3..,));
+        new.create("node_ids").expect("dataset");
+    };
+    let why = "/spikes/X/node_ids has chunks of 134217728 bytes: must be at most 67108864 \
+               (h5repack -l CHUNK=65536)";
+    bench.refuses_file("stimulus.spikes", chunk, why);
+}
+
+/// What srun leaves in the environment of `srun -n 16 --pty bash`.
+fn in_a_step(arguments: &[&str]) -> Command {
+    let mut command = command_alone(program());
+    command.args(arguments).envs([
+        ("SLURM_JOB_ID", "1"),
+        ("SLURM_STEP_ID", "0"),
+        ("SLURM_PROCID", "0"),
+        ("SLURM_STEP_NUM_TASKS", "16"),
+    ]);
+    command
+}
+
+#[test]
+fn a_shell_inside_a_step_of_slurm() {
+    let bench = Bench::new();
+    bench.run(1, &["--quiet"]).expect(0);
+    let (config, out) = (text(&bench.config), text(&bench.out));
+    let page = bench.path("page.html");
+    for arguments in [
+        &["--version"][..],
+        &["--help"],
+        &["plan", config],
+        &["export", out, "rates"],
+        &["report", out, "-o", text(&page)],
+    ] {
+        let ended = start(in_a_step(arguments)).wait(LIMIT).expect(0);
+        assert_eq!(ended.stderr, "", "{arguments:?}");
+    }
+    assert!(page.exists());
+    let study = bench.path("study.toml");
+    fs::write(
+        &study,
+        "[study]\nconfig = \"small.toml\"\n[axes]\nsimulation.seed = [1]\n",
+    )
+    .expect("written");
+    let done = bench.path("study");
+    let arguments = ["study", text(&study), "--out", text(&done), "--quiet"];
+    start(in_a_step(&arguments)).wait(LIMIT).expect(0);
+}
+
+#[test]
+fn what_users_name_does_not_control_the_terminal() {
+    let bench = Bench::new();
+    let set = "network.edges=a\nb\u{1b}[31m\u{202e}";
+    let ended = bench.run(1, &["--set", set]);
+    let shown = bench.path("a\\nb\\u{1b}[31m\\u{202e}");
+    let why = "cannot be opened: No such file or directory";
+    assert_refused(
+        &ended,
+        &format!("network.edges = {}: {why}", shown.display()),
+    );
+}
+
+#[test]
+fn links_to_nothing_are_named() {
+    let bench = Bench::new();
+    let link = bench.path("link");
+    std::os::unix::fs::symlink(bench.path("nowhere"), &link).expect("linked");
+    let arguments = [text(&bench.config), "--out", text(&link)];
+    let why = "is a link to nothing: remove it or name another directory";
+    let message = format!("--out {}: {why}", link.display());
+    assert_refused(&common::run(1, &arguments), &message);
+}
+
+#[test]
+fn a_result_without_spikes_says_so() {
+    let bench = Bench::new();
+    let off = [
+        "--set",
+        "record.spikes=false",
+        "--set",
+        "record.weights=false",
+    ];
+    bench.run(1, &[&["--quiet"], &off[..]].concat()).expect(0);
+    let out = text(&bench.out);
+    for (what, name) in [("rates", "spikes"), ("connectivity", "weights")] {
+        let message =
+            format!("{out}: the run recorded no {name}: set record.{name} = true and run again");
+        assert_refused(&common::run(1, &["export", out, what]), &message);
+    }
+}
+
+/// A short form of tests/fuzz, where a Python with h5py is named.
+#[test]
+fn files_and_configs_spoilt_at_random() {
+    let Some(python) = std::env::var_os("STDP_HPC_PYTHON") else {
+        eprintln!("note: nothing is spoilt at random, STDP_HPC_PYTHON is not set");
+        return;
+    };
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz");
+    for (kind, cases) in [("toml", "300"), ("hdf5", "150")] {
+        let mut command = command_alone(Path::new(&python));
+        command
+            .arg("-B")
+            .arg(&script)
+            .arg(program())
+            .args([kind, cases]);
+        start(command).wait(2 * LIMIT).expect(0);
+    }
+}
