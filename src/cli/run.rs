@@ -11,11 +11,13 @@ use crate::engine::Simulation;
 use crate::error::{Error, Result};
 use crate::memory::{self, resident, show_size};
 use crate::outcome::{Interruption, Outcome, Provenance, Status};
-use crate::params::Params;
+use crate::params::{Params, Stimulus};
 use crate::plan::{Inputs, Plan, Rate};
 use crate::recording::Recorder;
 use crate::signals;
 use crate::simd;
+use crate::sonata::read;
+use crate::units::Projection;
 
 use super::output::Output;
 use super::{Config, plan::given_memory};
@@ -89,6 +91,11 @@ pub(super) fn run(comm: Comm, arguments: &Run) -> Result<()> {
     {
         console::warn(&shortage);
     }
+    if verbosity > Verbosity::Quiet && comm.rank() == 0 {
+        for doubt in unused_input(&simulation) {
+            console::warn(&doubt);
+        }
+    }
     let (directory, id) = (output.directory.clone(), output.id.clone());
     let mut write = |simulation: &Simulation, status: Status| {
         let comm = simulation.comm();
@@ -125,6 +132,21 @@ fn ended<'a>(simulation: &Simulation, error: &'a Error) -> Status<'a> {
         }
         _ => Status::Failed(error),
     }
+}
+
+/// What of the input the run does not use, a line each.
+fn unused_input(simulation: &Simulation) -> Vec<String> {
+    let params = simulation.params();
+    let mut doubts = Vec::new();
+    if let (Stimulus::Spikes(path), Some(given)) = (&params.stimulus, simulation.given_spikes()) {
+        doubts.extend(given.doubt(path, &params.simulation));
+        doubts.extend(read::unread(path, "spikes", &["X"]));
+    }
+    if let Some(path) = &params.network.edges {
+        let known = Projection::ALL.map(Projection::name);
+        doubts.extend(read::unread(path, "edges", &known));
+    }
+    doubts
 }
 
 /// An error where the ranks on this machine, which hold `before` bytes each so far, would take

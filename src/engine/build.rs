@@ -25,7 +25,7 @@ use crate::units::{Gid, Lid, Ms, Projection, Steps};
 use crate::vp::VirtualProcess;
 
 use super::team::Team;
-use super::{Clock, Construction, Simulation};
+use super::{Clock, Construction, GivenSpikes, Simulation};
 
 impl Simulation {
     /// Builds the part of the network that this rank holds. Collective.
@@ -44,7 +44,8 @@ impl Simulation {
         // First, because what is wrong with these files is found sooner than the synapses.
         let begun = Instant::now();
         working_on(Structure::ExternalInput.name());
-        let nodes = comm.agree(Nodes::read(&params, &place))?;
+        let (nodes, given) = comm.agree(Nodes::read(&params, &place))?;
+        let given = given.map(|given| given.of_all_ranks(&comm));
         let read = begun.elapsed().as_secs_f64();
         end_if_asked(&comm)?;
 
@@ -104,6 +105,7 @@ impl Simulation {
             clock,
             delays,
             drafts: wired.drafted,
+            given,
             entries: Vec::new(),
             arrivals: Vec::new(),
             construction: Construction {
@@ -264,16 +266,16 @@ enum Initial {
 }
 
 impl Nodes {
-    /// For every thread of this rank, drawn or read.
-    fn read(params: &Params, place: &Placement) -> Result<Vec<Nodes>> {
-        let mut spikes: Vec<_> = match &params.stimulus {
-            Stimulus::Poisson { .. } => (0..place.threads).map(|_| None).collect(),
-            Stimulus::Spikes(path) => read_spikes(params, place, path)?
-                .into_iter()
-                .map(Some)
-                .collect(),
+    /// For every thread of this rank, drawn or read; counts the spikes that were read.
+    fn read(params: &Params, place: &Placement) -> Result<(Vec<Nodes>, Option<GivenSpikes>)> {
+        let (mut spikes, given) = match &params.stimulus {
+            Stimulus::Poisson { .. } => (vec![None; place.threads as usize], None),
+            Stimulus::Spikes(path) => {
+                let (spikes, given) = read_spikes(params, place, path)?;
+                (spikes.into_iter().map(Some).collect(), Some(given))
+            }
         };
-        (0..place.threads)
+        let nodes: Result<Vec<Nodes>> = (0..place.threads)
             .map(|thread| {
                 let initial = Initial::of(params, place, thread)?;
                 Ok(Nodes {
@@ -281,18 +283,23 @@ impl Nodes {
                     spikes: spikes[thread as usize].take(),
                 })
             })
-            .collect()
+            .collect();
+        Ok((nodes?, given))
     }
 }
 
-fn read_spikes(params: &Params, place: &Placement, path: &Path) -> Result<Vec<Vec<(Steps, u32)>>> {
+/// Stamps and lids of the external spikes of each thread.
+type ByThread = Vec<Vec<(Steps, u32)>>;
+
+/// Reads those of this rank. What would arrive after the end costs memory and nothing else: it
+/// is counted and left out.
+fn read_spikes(params: &Params, place: &Placement, path: &Path) -> Result<(ByThread, GivenSpikes)> {
     let keep = |gid: Gid| place.rank_of(gid) == place.rank;
     let mut spikes = vec![Vec::new(); place.threads as usize];
-    // Spikes that would arrive after the end cost memory and nothing else.
-    let end = params.simulation.presim.0 + params.simulation.T.0;
-    let last = Steps(end - params.synapse.delay.x.0);
+    let end = Steps(params.simulation.presim.0 + params.simulation.T.0);
+    let mut given = GivenSpikes::default();
     for (stamp, gid) in read::read_spikes(path, place.n, params.simulation.dt, keep)? {
-        if stamp <= last {
+        if given.count(stamp, params.synapse.delay.x, end) {
             spikes[place.thread_of(gid) as usize].push((stamp, place.lid_of(gid).0));
         }
     }
@@ -313,7 +320,7 @@ fn read_spikes(params: &Params, place: &Placement, path: &Path) -> Result<Vec<Ve
             )));
         }
     }
-    Ok(spikes)
+    Ok((spikes, given))
 }
 
 impl Initial {

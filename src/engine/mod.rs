@@ -1,6 +1,7 @@
 //! The simulation: built once, then one loop over intervals of min_delay.
 
 mod build;
+mod given;
 mod memory;
 mod team;
 mod timers;
@@ -22,6 +23,7 @@ use crate::units::{Ms, Steps};
 use crate::vp::VirtualProcess;
 
 pub use build::read_rates;
+pub use given::GivenSpikes;
 use team::Team;
 pub use timers::{Laps, Phase, Timers};
 
@@ -38,6 +40,7 @@ pub struct Simulation {
     clock: Clock,
     delays: Delays,
     construction: Construction,
+    given: Option<GivenSpikes>,
     /// Bytes that connecting took and gave back.
     drafts: u64,
     /// Entries of the last exchange, (lag, row), and what they mean to the rows here.
@@ -344,6 +347,11 @@ impl Simulation {
     /// The delays in force: the parameters' or those of the edges read.
     pub fn delays(&self) -> Delays {
         self.delays
+    }
+
+    /// The external spikes of all ranks, where they were read.
+    pub fn given_spikes(&self) -> Option<GivenSpikes> {
+        self.given
     }
 
     /// Wall time of construction on this rank.

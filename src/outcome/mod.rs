@@ -138,6 +138,15 @@ pub struct Counts {
     pub spikes_I: u64,
     /// Synaptic events delivered, warm-up included.
     pub synaptic_events: u64,
+    /// External spikes read from a file; `None` where they are drawn.
+    #[serde(default)]
+    pub external_spikes: Option<u64>,
+    /// Of them, later than the end of the run.
+    #[serde(default)]
+    pub external_spikes_outside: Option<u64>,
+    /// Those, and those still on their way at the end.
+    #[serde(default)]
+    pub external_spikes_undelivered: Option<u64>,
 }
 
 /// See [`Outcome::rates`].
@@ -205,6 +214,7 @@ impl Outcome {
         let mut held = simulation.held();
         held[Structure::Recording] = recorder.held();
         let census = simulation.census();
+        let given = simulation.given_spikes();
         let comm = simulation.comm();
         let network = &simulation.params().network;
         let (spike_digest, spikes) = recorder.spikes();
@@ -242,6 +252,9 @@ impl Outcome {
                 spikes_E: spikes[0],
                 spikes_I: spikes[1],
                 synaptic_events: comm.sum(census.events),
+                external_spikes: given.map(|given| given.all),
+                external_spikes_outside: given.map(|given| given.outside),
+                external_spikes_undelivered: given.map(|given| given.undelivered),
             },
             rates: Rates {
                 E: rate(spikes[0], network.N_E),

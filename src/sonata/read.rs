@@ -161,7 +161,7 @@ pub fn read_initial(
 /// the neurons that `keep` accepts, in the order of the file.
 ///
 /// `n` is the number of all neurons. Times are ms in the file and must be whole steps of
-/// `dt`, at least one.
+/// `dt`, at least one; those too late to be counted in steps come as the largest number.
 ///
 /// Cost: reads all spikes, in memory O(kept).
 ///
@@ -183,10 +183,24 @@ pub fn read_spikes(
     let mut kept = Vec::new();
     for rows in blocks(ids.len) {
         let id = ids.ids(rows.clone(), neurons)?.into_iter().map(Gid);
-        let time = times.steps(rows, dt)?;
+        let time = times.stamps(rows, dt)?;
         kept.extend(time.into_iter().zip(id).filter(|&(_, gid)| keep(gid)));
     }
     Ok(kept)
+}
+
+/// Names the members of `/group` that nothing reads, those `known` being read; `None` where there
+/// are no others.
+pub fn unread(path: &Path, group: &str, known: &[&str]) -> Option<String> {
+    let input = Input::open(path).ok()?;
+    let members = input.group(&input.file, group).ok()?.member_names().ok()?;
+    let others = members.iter().filter(|name| !known.contains(&&name[..]));
+    let others: Vec<String> = others.map(|name| format!("/{group}/{name}")).collect();
+    (!others.is_empty()).then(|| {
+        let (path, known) = (path.display(), known.join(", "));
+        let others = others.join(", ").escape_debug().to_string();
+        format!("{path}: {others} is not read: of /{group} a run takes {known}")
+    })
 }
 
 /// An input file.
@@ -465,15 +479,34 @@ impl Column {
 
     /// Times in whole steps of `dt`, at least one.
     fn steps(&self, rows: Range<usize>, dt: Ms) -> Result<Vec<Steps>> {
-        let check = |(row, ms): (usize, f64)| match Ms(ms).to_steps(dt) {
+        let times = self.decimals(rows.clone())?;
+        let step = |(row, ms)| self.step(row, ms, dt);
+        rows.zip(times).map(step).collect()
+    }
+
+    /// The same, but the largest number of steps where a time is later than that.
+    fn stamps(&self, rows: Range<usize>, dt: Ms) -> Result<Vec<Steps>> {
+        let latest = Steps(i32::MAX);
+        let times = self.decimals(rows.clone())?;
+        let stamp = |(row, ms): (usize, f64)| {
+            if ms.is_finite() && ms / dt.0 > f64::from(latest.0) {
+                Ok(latest)
+            } else {
+                self.step(row, ms, dt)
+            }
+        };
+        rows.zip(times).map(stamp).collect()
+    }
+
+    /// The time `ms` of row `row`.
+    fn step(&self, row: usize, ms: f64, dt: Ms) -> Result<Steps> {
+        match Ms(ms).to_steps(dt) {
             Some(steps) if steps >= Steps(1) => Ok(steps),
             _ => {
                 let must = format!("must be a whole number of steps of {} ms, at least 1", dt.0);
                 Err(self.fault(row, ms, must))
             }
-        };
-        let times = self.decimals(rows.clone())?;
-        rows.zip(times).map(check).collect()
+        }
     }
 
     /// Finite numbers.
