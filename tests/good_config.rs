@@ -307,14 +307,12 @@ fn what_is_not_used_need_not_lie_on_the_grid() {
     let iaf = ["neuron.model=iaf_psc_alpha", "neuron.t_ref=0"];
     load(LEAST, &[&coarse[..], &iaf].concat());
     // A time step so small that the default between two samples is longer than a run can be.
-    load(
-        LEAST,
-        &[
-            "simulation.dt=1e-8",
-            "synapse.delay=1e-8",
-            "simulation.T=1e-6",
-        ],
-    );
+    let fine = [
+        "simulation.dt=1e-8",
+        "synapse.delay=1e-8",
+        "simulation.T=1e-6",
+    ];
+    load(LEAST, &[&fine[..], &iaf].concat());
 }
 
 #[test]
