@@ -16,6 +16,9 @@ import re
 import statistics
 import sys
 
+sys.dont_write_bytecode = True  # no __pycache__ in the repository
+import run_record  # noqa: E402 pylint: disable=wrong-import-position
+
 # From issue 3: work → quantity → bar. Times are ratios NEST / stdp-hpc, at least so much;
 # memory is bytes per synapse, at most so much, for weights of 64 and of 32 bits.
 BARS = {
@@ -310,8 +313,11 @@ def read_lines(path):
 
 
 def load(path):
-    with open(path, encoding="utf-8") as file:
-        return json.load(file)
+    """A run.json, or what nest_network.py or `machine` printed, which have no format."""
+    try:
+        return run_record.read(path)
+    except run_record.UnknownFormat as error:
+        sys.exit(f"bench_table.py: {path}: {error}")
 
 
 def line_command(options):

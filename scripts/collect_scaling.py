@@ -11,9 +11,11 @@ is not done, or digests that must be equal are not; 2: no series. Standard libra
 import argparse
 import csv
 import io
-import json
 import os
 import sys
+
+sys.dont_write_bytecode = True  # no __pycache__ in the repository
+import run_record  # noqa: E402 pylint: disable=wrong-import-position
 
 CONSTRUCTION = ["construction_create", "construction_connect", "communicate_prepare"]
 PHASES = ["update", "deliver", "collocate", "communicate", "record"]
@@ -100,8 +102,7 @@ def flat(value, path=()):
 def load(directory):
     path = os.path.join(directory, "run.json")
     try:
-        with open(path, encoding="utf-8") as file:
-            report = json.load(file)
+        report = run_record.read(path)
         status = report["status"]
         if status == "done":
             return Run(directory, report)
@@ -109,6 +110,8 @@ def load(directory):
         raise Incomplete(f"{directory}: no run.json") from None
     except OSError as error:
         raise Incomplete(f"{path}: {error.strerror}") from None
+    except run_record.UnknownFormat as error:
+        raise Incomplete(f"{path}: {error}") from None
     except ValueError as error:
         raise Incomplete(f"{path}: not JSON ({error})") from None
     except KeyError as error:

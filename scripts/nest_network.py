@@ -14,6 +14,9 @@ import os
 import sys
 import time
 
+sys.dont_write_bytecode = True  # no __pycache__ in the repository
+import run_record  # noqa: E402 pylint: disable=wrong-import-position
+
 SYNAPSES_READ = 200_000  # about so many plastic weights are read, on at most TARGETS neurons
 TARGETS = 200
 RECORDED = 1000  # neurons of either population whose spikes are recorded
@@ -42,20 +45,18 @@ def arguments():
 
 def parameters(path):
     """The parameters of a run, times in ms."""
-    with open(path, encoding="utf-8") as file:
-        run = json.load(file)
+    try:
+        run = run_record.read(path)
+    except run_record.UnknownFormat as error:
+        sys.exit(f"{path}: {error}")
     p = run["parameters"]
     for table, key in [("network", "edges"), ("neuron", "initial")]:
         if p[table][key] is not None:
             sys.exit(f"{path}: {table}.{key}: networks from files are not rebuilt here")
     if "poisson" not in p["stimulus"]:
         sys.exit(f"{path}: stimulus.spikes: input from files is not rebuilt here")
-    dt = p["simulation"]["dt"]
-    for table, key in [("neuron", "t_ref"), ("simulation", "T"), ("simulation", "presim")]:
-        if p[table][key] is not None:
-            p[table][key] *= dt
     delays = p["synapse"]["delay"].items()
-    p["synapse"]["delay"] = {name: steps * dt for name, steps in delays if steps is not None}
+    p["synapse"]["delay"] = {name: delay for name, delay in delays if delay is not None}
     p["simulation"]["threads"] = run["provenance"]["threads"]
     return p
 

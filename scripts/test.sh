@@ -48,13 +48,15 @@ components() {
 
 # libsonata, the reader other people's tools are built on, judges what we write; h5py reads it
 # too, for what the report page is compared with; selenium opens that in a browser, pillow its
-# pictures.
+# pictures. neo and elephant analyse the spikes.
 python_venv() {
-  local probe='import h5py, libsonata, numpy, PIL, selenium
-assert (libsonata.version[:4], selenium.__version__[:2]) == ("0.2.", "4.")'
+  local probe='import elephant, h5py, libsonata, neo, numpy, PIL, selenium
+assert (libsonata.version[:4], selenium.__version__[:2]) == ("0.2.", "4.")
+assert (neo.__version__[:2], elephant.__version__[:2]) == ("0.", "1.")'
   .venv/bin/python -c "$probe" 2>/dev/null && return
   python3 -m venv --clear .venv
-  .venv/bin/python -m pip install -q --disable-pip-version-check 'libsonata==0.2.*' 'selenium==4.*' h5py numpy pillow
+  .venv/bin/python -m pip install -q --disable-pip-version-check 'libsonata==0.2.*' 'selenium==4.*' \
+    'neo==0.*' 'elephant==1.*' h5py numpy pillow
   .venv/bin/python -c "$probe"
 }
 

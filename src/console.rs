@@ -89,7 +89,7 @@ impl Watcher {
             "warming up".to_owned()
         };
         let message = format!(
-            "{:.0} of {:.0} ms, real-time factor {factor:.3}, {rate}, {} left",
+            "{} of {} ms, real-time factor {factor:.3}, {rate}, {} left",
             now.0,
             end.0,
             humantime::format_duration(Duration::from_secs(left.as_secs()))
@@ -223,7 +223,7 @@ pub fn print(provenance: &Provenance, outcome: &Outcome, directory: &Path, verbo
     line(
         "real-time factor",
         format!(
-            "{:.3} ({:.0} ms model time)",
+            "{:.3} ({} ms model time)",
             outcome.real_time_factor, outcome.model_time_ms
         ),
     );

@@ -8,7 +8,7 @@ use std::fmt::Display;
 use serde::{Deserialize, Serialize};
 
 /// A time or duration in milliseconds, as people write it.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Ms(pub f64);
 
@@ -91,11 +91,94 @@ impl Ms {
 }
 
 impl Steps {
-    /// This time in milliseconds.
+    /// This time in milliseconds: the double nearest to the decimal number.
     ///
-    /// The product is the double nearest to `steps · dt`, so equal stamps give equal times.
-    pub fn to_ms(self, dt: Ms) -> Ms {
-        Ms(f64::from(self.0) * dt.0)
+    /// With steps of 0.1 ms, step 3 is 0.3 ms. The product of two doubles would be
+    /// 0.30000000000000004. Loops over many times make the [`Grid`] once.
+    pub fn to_ms(self, grid: impl Into<Grid>) -> Ms {
+        Ms(grid.into().ms(self.0.into()))
+    }
+}
+
+/// The time grid: whole steps of `dt`, as a decimal number.
+///
+/// People write `dt` as a decimal, so that its value is the shortest decimal number that reads
+/// as the same double: `digits` times a power of ten. Times on the grid are exact multiples of
+/// that, each rounded once to the nearest double.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Grid {
+    dt: Ms,
+    digits: i64,
+    exponent: i32,
+    /// Ten to the absolute exponent, where a double holds it exactly.
+    power: Option<f64>,
+}
+
+/// The largest power of ten that is a double: 5^22 has 52 bits.
+const LARGEST_POWER: i32 = 22;
+
+/// Integers up to this magnitude are doubles.
+const LARGEST_INTEGER: i64 = 1 << f64::MANTISSA_DIGITS;
+
+impl Grid {
+    /// The grid with steps of `dt`, finite and > 0.
+    pub fn new(dt: Ms) -> Self {
+        // The shortest form that reads as the same double: "1.25e-1".
+        let shortest = format!("{:e}", dt.0);
+        let (mantissa, exponent) = shortest.split_once('e').unwrap_or(("0", "0"));
+        let decimals = mantissa.split_once('.').map_or(0, |(_, after)| after.len());
+        let digits = mantissa.replace('.', "").parse().unwrap_or(0);
+        let exponent = exponent.parse().unwrap_or(0) - decimals as i32;
+        let power = (exponent.abs() <= LARGEST_POWER)
+            .then(|| format!("1e{}", exponent.abs()).parse().ok())
+            .flatten();
+        Grid {
+            dt,
+            digits,
+            exponent,
+            power,
+        }
+    }
+
+    /// The length of a step.
+    pub fn dt(self) -> Ms {
+        self.dt
+    }
+
+    /// Half-way between two times.
+    pub fn middle(self, [one, other]: [Steps; 2]) -> Ms {
+        // Halving a double is exact.
+        Ms(self.ms(i64::from(one.0) + i64::from(other.0)) / 2.0)
+    }
+
+    /// So many `steps` in milliseconds.
+    ///
+    /// Cost: a division; where the digits of `dt` and `steps` together exceed a double, reading
+    /// a decimal number (some 0.1 µs).
+    #[inline]
+    fn ms(self, steps: i64) -> f64 {
+        let exact = self.digits.checked_mul(steps);
+        let exact = exact.filter(|product| product.abs() <= LARGEST_INTEGER);
+        match (exact, self.power) {
+            // Both operands are exact, so that the result is rounded once.
+            (Some(product), Some(power)) if self.exponent < 0 => product as f64 / power,
+            (Some(product), Some(power)) => product as f64 * power,
+            _ => self.read(steps),
+        }
+    }
+
+    /// The same for any number of digits: written as a decimal number and read.
+    #[cold]
+    fn read(self, steps: i64) -> f64 {
+        let product = i128::from(self.digits) * i128::from(steps);
+        let decimal = format!("{product}e{}", self.exponent);
+        decimal.parse().unwrap_or(steps as f64 * self.dt.0)
+    }
+}
+
+impl From<Ms> for Grid {
+    fn from(dt: Ms) -> Self {
+        Grid::new(dt)
     }
 }
 
@@ -131,5 +214,62 @@ mod tests {
         assert_eq!(Ms(1.5).to_steps(Ms(0.4)), None);
         assert_eq!(Ms(1e12).to_steps(Ms(0.1)), None);
         assert_eq!(Ms(f64::NAN).to_steps(Ms(0.1)), None);
+    }
+
+    /// `digits` · 10^−`decimals` times `steps`, by decimal arithmetic on the written number.
+    fn decimal(digits: i128, decimals: usize, steps: i32) -> f64 {
+        let product = digits * i128::from(steps);
+        let text = format!("{:0>width$}", product, width = decimals + 1);
+        let (whole, fraction) = text.split_at(text.len() - decimals);
+        format!("{whole}.{fraction}0").parse().expect("a decimal")
+    }
+
+    #[test]
+    fn times_are_the_doubles_nearest_to_the_decimal_numbers() {
+        let grids = [
+            ("0.1", 1, 1),
+            ("0.125", 125, 3),
+            ("0.05", 5, 2),
+            ("0.01", 1, 2),
+            ("0.025", 25, 3),
+            ("0.3", 3, 1),
+            ("0.001", 1, 3),
+            ("0.7", 7, 1),
+            ("0.0078125", 78_125, 7),
+            ("1.0", 1, 0),
+            ("2.5", 25, 1),
+            ("30.0", 30, 0),
+            ("1e-7", 1, 7),
+            ("0.3333333333333333", 3_333_333_333_333_333, 16),
+            ("0.14285714285714285", 14_285_714_285_714_285, 17),
+            ("1e-25", 1, 25),
+        ];
+        let steps = (0..20_000).chain((0..31).flat_map(|bit| [(1 << bit) - 1, 1 << bit]));
+        let steps = steps
+            .chain((1..2000).map(|k| k * 1_000_003))
+            .chain([i32::MAX]);
+        for (text, digits, decimals) in grids {
+            let dt = Ms(text.parse().expect("a number"));
+            let grid = Grid::new(dt);
+            for step in steps.clone() {
+                let (ms, expected) = (Steps(step).to_ms(grid), decimal(digits, decimals, step));
+                assert_eq!(ms.0, expected, "{step} steps of {text} ms");
+                assert_eq!(
+                    ms.to_steps(dt),
+                    Some(Steps(step)),
+                    "{step} steps of {text} ms"
+                );
+                let product = Ms(f64::from(step) * dt.0);
+                assert_eq!(
+                    product.to_steps(dt),
+                    Some(Steps(step)),
+                    "written by older builds"
+                );
+            }
+        }
+        assert_eq!(Steps(3).to_ms(Ms(0.1)), Ms(0.3));
+        assert_eq!(Steps(3).to_ms(Ms(1e300)), Ms(3e300));
+        assert_eq!(Steps(-3).to_ms(Ms(0.1)), Ms(-0.3));
+        assert_eq!(Grid::new(Ms(0.1)).middle([Steps(1), Steps(2)]), Ms(0.15));
     }
 }

@@ -7,7 +7,7 @@
 //!   succeed unless `$ echo $?` follows or it prints an error that the block shows.
 //! - `console cluster`: the same, with stand-ins for `module`, `sbatch` and, for the big
 //!   configs, a `mpirun` that makes the network small; see [`Bench::stand_ins`].
-//! - `python`: run where STDP_HPC_PYTHON names a Python with libsonata and NumPy.
+//! - `python`: run where STDP_HPC_PYTHON names a Python with what scripts/test.sh installs.
 //! - `toml NAME`: written to NAME for the commands that follow.
 //! - `text`, `math`: not run.
 //!

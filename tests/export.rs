@@ -669,7 +669,7 @@ fn files_that_are_missing_foreign_or_cut_are_named() {
     }
     let path = directory.join("run.json");
     fs::write(&path, "{\n  \"status\": \"done\"\n}\n").expect("written");
-    let why = "is not of a run of stdp-hpc: missing field `parameters` at line 3 column 1";
+    let why = "is not of a run of stdp-hpc: missing field `parameters`";
     refuses(directory, "spikes", &format!("{}: {why}", path.display()));
     fs::remove_file(&path).expect("removed");
     let why = "cannot be read: No such file or directory";

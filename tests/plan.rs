@@ -150,7 +150,7 @@ fn foretells_what_runs_measure() {
             compare_memory(&what, &planned, &result.run["memory"], ranks as f64);
             compare_files(&what, &planned["files"], result.path());
             // Neurons that heed their input fire otherwise in the warm-up, which is not timed.
-            if !heeds || result.run["parameters"]["simulation"]["presim"] == 0 {
+            if !heeds || result.run["parameters"]["simulation"]["presim"] == 0.0 {
                 compare_exchange(&what, &planned["exchange"], &result.run["exchange"]);
             }
         }

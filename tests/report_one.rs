@@ -599,17 +599,17 @@ fn refused(directory: &Path, file: &str, what: &str) {
 #[test]
 fn files_that_will_not_do_are_named() {
     let desk = Desk::new();
-    let (result, other) = (result(&desk), result(&desk));
+    let result = result(&desk);
     let small = CONFIG
         .replace("N = 300", "N = 250")
         .replace("sources = 200, targets = 110", "");
     let small = desk.result(&desk.config("other", &small), 1, 1, &["simulation.seed=2"]);
     for file in ["spikes.h5", "weights.h5"] {
         let path = result.path().join(file);
+        let whole = fs::read(&path).expect("read");
         fs::remove_file(&path).expect("removed");
         refused(result.path(), file, "cannot be opened: No such file");
 
-        let whole = fs::read(other.path().join(file)).expect("read");
         fs::write(&path, &whole[..whole.len() / 2]).expect("written");
         refused(result.path(), file, "cannot be opened as an HDF5 file: ");
 

@@ -154,7 +154,10 @@ impl Trial {
         assert!(said.starts_with(what) && !said.contains('\n'), "{said}");
         let page = fs::read_to_string(self.page()).expect("a page");
         assert_eq!(page.matches("<figure ").count(), figures, "{what}");
-        let said = said.replace('&', "&amp;").replace('"', "&quot;");
+        let said = said
+            .replace('&', "&amp;")
+            .replace('>', "&gt;")
+            .replace('"', "&quot;");
         assert!(page.contains(&said), "{said} is not on the page");
         fs::remove_file(self.page()).expect("removed");
     }

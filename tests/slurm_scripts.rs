@@ -341,6 +341,7 @@ fn result(ranks: u32, neurons: u32, simulate: f64) -> Value {
         times[phase] = spread(0.25);
     }
     json!({
+        "format": 2,
         "status": "done",
         "provenance": {"commit": "abc", "date": "2026-01-02T03:04:05Z", "ranks": ranks,
             "threads": 2},
@@ -529,6 +530,10 @@ fn runs_that_are_not_done_are_left_out_and_named() {
             "8/run.json: no key 'construction_create'",
         ),
         (
+            Some(good.replace("\"format\":2", "\"format\":3")),
+            "8/run.json: format 3 is not known here (1 … 2): use the scripts of the build that",
+        ),
+        (
             Some(json!({"status": "running"}).to_string()),
             "8/run.json: status 'running', not done",
         ),
@@ -599,6 +604,25 @@ fn runs_that_do_not_belong_together_are_refused() {
         assert_eq!(errors, expected);
         assert!(!dir.path().join("scaling.csv").exists());
     }
+}
+
+/// Parameters of older builds were in steps.
+#[test]
+fn times_of_either_format_are_shown_in_ms() {
+    let mut runs = [1, 2].map(|ranks| {
+        let mut run = result(ranks, 1000, 1.0);
+        run["parameters"]["simulation"] = json!({"T": 1003, "dt": 0.1});
+        run.as_object_mut().expect("an object").remove("format");
+        run
+    });
+    runs[1]["parameters"]["simulation"]["T"] = json!(3);
+    let dir = results(&[("1", &runs[0]), ("2", &runs[1])]);
+    let why = "2 does not belong with 1: simulation.T is 0.3 there, 100.3 here\n";
+    assert_eq!(collect(&dir, &[]).2, format!("collect_scaling.py: {why}"));
+    runs[1]["parameters"]["simulation"]["T"] = json!(100.3);
+    runs[1]["format"] = json!(2);
+    let dir = results(&[("1", &runs[0]), ("2", &runs[1])]);
+    assert_eq!(collect(&dir, &[]).0, Some(0));
 }
 
 #[test]

@@ -684,6 +684,14 @@ fn results_of_other_parameters_are_not_taken_for_these() {
             "simulation.threads = 1 there, 2 in the study",
         ),
         ("ranks = 2", "ranks = 1 there, 2 in the study"),
+        (
+            "simulation.T = 200.0",
+            "simulation.T = 100 ms there, 200 ms in the study",
+        ),
+        (
+            "synapse.delay = 1.25",
+            "synapse.delay.E_to_E = 1.5 ms there, 1.25 ms in the study",
+        ),
     ] {
         room.study(&format!("[set]\n{set}\n[axes]\nsimulation.seed = [3, 2]\n"));
         let said = room.conduct(&[]).expect(2).stderr;
@@ -696,6 +704,7 @@ fn results_of_other_parameters_are_not_taken_for_these() {
         );
         assert_eq!(room.times(), before, "nothing was started");
     }
+    room.study("[set]\nranks = 2\n[axes]\nsimulation.seed = [3, 2]\n");
     let list = room.conduct(&["--list"]).expect(0).stdout;
     assert!(list.contains("seed2    2 x 1  differs "), "{list}");
     room.conduct(&["-q", "--force"]).expect(0);
@@ -708,6 +717,72 @@ fn results_of_other_parameters_are_not_taken_for_these() {
         "{said}"
     );
     room.conduct(&["-q", "--force"]).expect(0);
+}
+
+/// Results of two builds are not mixed: digests may differ.
+#[test]
+fn results_of_other_builds_are_named() {
+    let room = Room::new("[axes]\nsimulation.seed = [1, 2, 3]\n");
+    room.conduct(&["-q"]).expect(0);
+    let edit = |name: &str, change: &dyn Fn(&mut Value)| {
+        let mut run = read_run(&room.run(name));
+        change(&mut run);
+        fs::write(room.run(name).join("run.json"), run.to_string()).expect("written");
+    };
+    edit("seed1", &|run| {
+        run["provenance"]["commit"] = "0a1b2c3".into()
+    });
+    let before = room.times();
+    let program = concat!("stdp-hpc ", env!("CARGO_PKG_VERSION"));
+    let this = format!("this is {program} ({})", stdp_hpc::outcome::COMMIT);
+    let told = room.conduct(&[]).expect(2).stderr;
+    assert_eq!(
+        told,
+        format!(
+            "stdp-hpc: results/study/runs/seed1: is of another build, {program} (0a1b2c3), \
+             run.json of format 2; {this}, whose results may differ: name another --out, or \
+             --force to repeat it\n"
+        )
+    );
+    // As older builds wrote it, times in steps.
+    edit("seed3", &|run| {
+        let steps = run["parameters_in_steps"].clone();
+        for path in [
+            "/neuron/t_ref",
+            "/synapse/delay",
+            "/simulation/T",
+            "/simulation/presim",
+            "/record/weights/at",
+            "/record/weights_over_time/every",
+        ] {
+            let place = run["parameters"].pointer_mut(path).expect("a time");
+            *place = steps.pointer(path).cloned().unwrap_or_default();
+        }
+        run["delay"] = steps["delay"].clone();
+        let table = run.as_object_mut().expect("an object");
+        for key in ["format", "parameters_in_steps"] {
+            table.remove(key);
+        }
+    });
+    let told = room.conduct(&[]).expect(2).stderr;
+    let [one, other] = ["seed1", "seed3"].map(|name| format!("results/study/runs/{name}"));
+    let both = format!("stdp-hpc: {one}, {other}: are of another build, {program} (0a1b2c3)");
+    assert!(
+        told.starts_with(&both) && told.contains(" and others; this is"),
+        "{told}"
+    );
+    assert!(told.ends_with("or --force to repeat them\n"), "{told}");
+    let list = room.conduct(&["--list"]).expect(0).stdout;
+    assert_eq!(list.matches("  old build  ").count(), 2, "{list}");
+    assert_eq!(
+        room.times()["seed2"],
+        before["seed2"],
+        "nothing was started"
+    );
+    room.conduct(&["-q", "--force"]).expect(0);
+    assert_eq!(room.times()["seed2"], before["seed2"]);
+    assert_eq!(read_run(&room.run("seed3"))["format"], 2);
+    room.conduct(&["-q"]).expect(0);
 }
 
 // --- Slurm --------------------------------------------------------------------------------------

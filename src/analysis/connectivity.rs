@@ -33,7 +33,11 @@ impl Results {
     /// # Errors
     /// If `weights.h5` cannot be read or is not of stdp-hpc.
     pub fn snapshots(&self) -> Result<Vec<Ms>> {
-        snapshots(&self.own_file("weights.h5")?)
+        let times = snapshots(&self.own_file("weights.h5")?)?;
+        // Older builds named them by the product of steps and dt.
+        let on_grid = |time: Ms| time.to_steps(self.dt()).map(|steps| steps.to_ms(self.dt()));
+        let times = times.into_iter();
+        Ok(times.map(|time| on_grid(time).unwrap_or(time)).collect())
     }
 
     /// The weights at time `at`, which must be that of a snapshot; at the latest one if `None`.

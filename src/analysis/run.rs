@@ -7,6 +7,7 @@ use serde::Deserialize;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::lock::Life;
+use crate::params::recorded;
 use crate::sonata::check::{self, Contents};
 use crate::sonata::read::results::{SpikeTable, check_id};
 use crate::units::{Ms, Steps};
@@ -63,6 +64,7 @@ struct Run {
     id: Option<String>,
     interrupted: Option<Interrupted>,
     parameters: Parameters,
+    parameters_in_steps: InSteps,
 }
 
 /// How far a run came that a signal ended.
@@ -86,11 +88,20 @@ struct Network {
 }
 
 #[derive(Clone, Debug, Deserialize)]
-#[allow(non_snake_case)]
 struct Simulation {
+    dt: f64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct InSteps {
+    simulation: Times,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[allow(non_snake_case)]
+struct Times {
     T: i32,
     presim: i32,
-    dt: f64,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -120,16 +131,16 @@ impl Results {
         let path = directory.join("run.json");
         let fault = |what: String| Error::input(format!("{}: {what}", path.display()));
         let (text, life) = Life::while_reading(directory, || files::read_text(&path))?;
-        let mut run: Run = serde_json::from_str(&text)
-            .map_err(|error| fault(format!("is not of a run of stdp-hpc: {error}")))?;
+        let mut run: Run = recorded::read(&text).map_err(fault)?;
         if run.status == "running" {
             // An older build, without ids, has locked nothing.
             let life = run.id.as_ref().map_or(Life::Unknown, |_| life);
             run.status = life.status().to_owned();
         }
-        let simulation = &run.parameters.simulation;
-        let end = simulation.presim.checked_add(simulation.T);
-        if !(simulation.dt.is_finite() && simulation.dt > 0.0) || end.is_none() {
+        let dt = run.parameters.simulation.dt;
+        let times = run.parameters_in_steps.simulation;
+        let end = times.presim.checked_add(times.T);
+        if !(dt.is_finite() && dt > 0.0) || end.is_none() {
             return Err(fault("is not of a run of stdp-hpc: simulation".to_owned()));
         }
         Ok(Self {
@@ -233,7 +244,7 @@ impl Results {
     /// # Errors
     /// Of a run without end, if `spikes.h5` cannot be read.
     pub fn recorded_time(&self) -> Result<Option<Window>> {
-        let simulation = &self.run.parameters.simulation;
+        let simulation = self.run.parameters_in_steps.simulation;
         let after = Steps(simulation.presim);
         let reached = self.run.interrupted.as_ref();
         let until = match (self.done(), reached) {

@@ -33,7 +33,7 @@ pub(super) struct StudyArguments {
     /// Submit the runs as jobs of Slurm, as slurm/site.sh has them.
     #[arg(long)]
     slurm: bool,
-    /// Repeat runs whose result is of other parameters; try what does not fit the memory.
+    /// Repeat runs whose result is of other parameters or another build; try what does not fit the memory.
     #[arg(long)]
     force: bool,
     /// Say nothing but errors and the table.

@@ -113,8 +113,9 @@ impl Simulation {
         let mut timers = Timers::start();
         self.record_initial_weights(recorder, &mut timers)?;
         while let Some(interval) = self.next_interval() {
+            // The last of these is the interval in which the warm-up ends.
             if interval.start <= self.params.simulation.presim {
-                timers = Timers::start_at(interval.start);
+                timers = Timers::start_at(self.params.simulation.presim);
             }
             self.deliver_and_update(interval, &mut timers);
             self.snapshot_if_due(recorder, interval)?;

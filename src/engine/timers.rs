@@ -70,7 +70,7 @@ pub struct Timers {
     from: Steps,
     /// Wall time of the loop (s).
     pub simulate: f64,
-    /// Model time it covered, ms.
+    /// Model time from the beginning to the end, ms.
     pub model: f64,
 }
 
@@ -80,7 +80,7 @@ impl Timers {
         Timers::start_at(Steps(0))
     }
 
-    /// Begins at model time `from`.
+    /// Begins now, with an interval in which model time `from` lies.
     pub fn start_at(from: Steps) -> Self {
         Timers {
             laps: Default::default(),

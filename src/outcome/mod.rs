@@ -10,6 +10,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::comm::{Comm, Spread};
 use crate::digest::Digest;
@@ -17,12 +18,17 @@ use crate::engine::{Simulation, Timers};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::memory::{ByStructure, Structure, resident};
+use crate::params::recorded::{FORMAT, Recorded};
 use crate::params::{Delays, Params};
 use crate::recording::Recorder;
 use crate::spikes::ExchangeStatistics;
+use crate::units::{Grid, Ms, Steps};
 
 pub use balance::{Balance, PhaseRecord, Phases, RankRecord};
 pub use record::RunRecord;
+
+/// Name and version of the program.
+pub const PROGRAM: &str = concat!("stdp-hpc ", env!("CARGO_PKG_VERSION"));
 
 /// What the program was built from, as `git describe` has it.
 pub const COMMIT: &str = env!("STDP_HPC_COMMIT");
@@ -68,7 +74,7 @@ impl Provenance {
     pub fn new(comm: &Comm, params: &Params, instruction_set: &'static str) -> Self {
         let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         Provenance {
-            program: concat!("stdp-hpc ", env!("CARGO_PKG_VERSION")).into(),
+            program: PROGRAM.into(),
             commit: COMMIT.into(),
             host: host.trim().to_owned(),
             date: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
@@ -95,15 +101,16 @@ pub struct Outcome {
     pub rates: Rates,
     /// Moments of the plastic weights at the end (pA).
     pub weights: Weights,
-    /// Delays in force (steps).
-    pub delay: Delays,
+    /// Delays in force (ms); run.json has them in steps in `parameters_in_steps.delay`.
+    pub delay: Delays<Ms>,
     /// Wall time by phase (s), over the ranks.
     pub wall_time: WallTime,
     /// What the ranks' times say together.
     pub balance: Balance,
     /// The ranks one by one: all of up to 1024, of more every so-manieth. On rank 0 only.
     pub ranks: Vec<RankRecord>,
-    /// Model time that `wall_time.simulate` covers (ms).
+    /// T (ms): the model time that `wall_time.simulate` covers. An interval in which the warm-up
+    /// ends is timed whole.
     pub model_time_ms: f64,
     /// Wall time over model time of the simulate phase.
     pub real_time_factor: f64,
@@ -219,11 +226,8 @@ impl Outcome {
         let network = &simulation.params().network;
         let (spike_digest, spikes) = recorder.spikes();
         let spikes = spikes.map(|count| comm.sum(count));
-        let simulated = simulation
-            .params()
-            .simulation
-            .T
-            .to_ms(simulation.params().simulation.dt);
+        let grid = Grid::new(simulation.params().simulation.dt);
+        let simulated = simulation.params().simulation.T.to_ms(grid);
         let rate = |spikes: u64, neurons: u32| {
             (neurons > 0).then(|| spikes as f64 / f64::from(neurons) / simulated.0 * 1000.0)
         };
@@ -265,7 +269,7 @@ impl Outcome {
                 sd: (square - mean * mean).max(0.0).sqrt(),
                 zero_fraction: over_plastic(comm.sum(census.weights.zeros) as f64),
             },
-            delay: simulation.delays(),
+            delay: simulation.delays().map(|delay| delay.to_ms(grid)),
             wall_time: WallTime::new(simulation, timers),
             balance: Balance::new(comm, timers, simulation.params().simulation.threads),
             ranks: RankRecord::gather(comm, timers, [spike_digest, census.weights.digest], peak),
@@ -320,8 +324,16 @@ pub struct Interruption {
     pub model_time_ms: f64,
 }
 
+/// Spikes lie later than `after`, up to and including `until`.
+#[derive(Serialize)]
+struct RecordedTime {
+    after: Ms,
+    until: Ms,
+}
+
 #[derive(Serialize)]
 struct Report<'a> {
+    format: u64,
     status: &'static str,
     id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -329,8 +341,9 @@ struct Report<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     interrupted: Option<Interruption>,
     provenance: &'a Provenance,
-    note: &'static str,
-    parameters: &'a Params,
+    parameters: Value,
+    parameters_in_steps: Value,
+    recorded_time_ms: RecordedTime,
     #[serde(flatten)]
     outcome: Option<&'a Outcome>,
 }
@@ -342,8 +355,17 @@ const RECORD_BYTES: usize = 1270;
 
 /// Bytes, nearly, of the run.json of a finished run of `parameters` on `ranks` ranks.
 pub fn file_bytes(parameters: &Params, ranks: usize) -> u64 {
-    let text = serde_json::to_string_pretty(parameters).expect("plain data");
-    (text.len() + REPORT_BYTES + RECORD_BYTES * balance::records(ranks)) as u64
+    let Recorded {
+        parameters,
+        in_steps,
+    } = parameters.recorded();
+    let bytes = |value| {
+        serde_json::to_string_pretty(value)
+            .expect("plain data")
+            .len()
+    };
+    (bytes(&parameters) + bytes(&in_steps) + REPORT_BYTES + RECORD_BYTES * balance::records(ranks))
+        as u64
 }
 
 /// Draws an id for a result: 128 random bits as hexadecimal digits, whatever the seed.
@@ -389,14 +411,31 @@ pub fn text(id: &str, provenance: &Provenance, parameters: &Params, status: Stat
         }
         Status::Done(how) => outcome = Some(how),
     }
+    let simulation = &parameters.simulation;
+    let dt = simulation.dt;
+    let after = simulation.presim.to_ms(dt);
+    let until = match interrupted {
+        Some(Interruption { model_time_ms, .. }) => Ms(model_time_ms.max(after.0)),
+        None => Steps(simulation.presim.0 + simulation.T.0).to_ms(dt),
+    };
+    let recorded_time_ms = RecordedTime { after, until };
+    let Recorded {
+        parameters,
+        mut in_steps,
+    } = parameters.recorded();
+    if let Some(outcome) = outcome {
+        in_steps["delay"] = json!(outcome.delay.map(|delay| delay.to_steps(dt)));
+    }
     let report = Report {
+        format: FORMAT,
         status: name,
         id,
         error,
         interrupted,
         provenance,
-        note: "T, presim, at, every, t_ref and delays are whole steps of simulation.dt (ms)",
         parameters,
+        parameters_in_steps: in_steps,
+        recorded_time_ms,
         outcome,
     };
     serde_json::to_string_pretty(&report).expect("plain data") + "\n"

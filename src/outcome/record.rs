@@ -9,12 +9,15 @@ use super::{Outcome, Provenance};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::lock::Life;
+use crate::params::recorded;
 
 /// What the run.json of a run says.
 #[derive(Clone, Debug)]
 pub struct RunRecord {
     /// Where it was found.
     pub directory: PathBuf,
+    /// The format of its run.json; what is below is of the present one.
+    pub format: u64,
     /// "running", "failed", "interrupted" or "done"; where the run no longer lives, "killed" in place of
     /// "running", and "running, or killed" where the file system cannot tell. Of a record
     /// [read in part](Self::read_in_part) also "unreadable".
@@ -23,7 +26,7 @@ pub struct RunRecord {
     pub error: Option<String>,
     /// Where the result comes from.
     pub provenance: Provenance,
-    /// All parameters, as [`Params`](crate::params::Params) writes them: times in steps.
+    /// All parameters, in the units of the config, as [`recorded`] has them.
     pub parameters: Value,
     /// How it went, of a run that is done.
     pub outcome: Option<Outcome>,
@@ -73,11 +76,11 @@ impl RunRecord {
     pub fn read_in_part(directory: &Path) -> Result<Self> {
         let path = directory.join("run.json");
         let fault = |what: String| Error::input(format!("{}: {what}", path.display()));
-        let foreign = |error| fault(format!("is not of a run of stdp-hpc: {error}"));
         let (text, life) = Life::while_reading(directory, || files::read_text(&path))?;
-        let head: Head = serde_json::from_str(&text).map_err(foreign)?;
+        let head: Head = recorded::read(&text).map_err(fault)?;
         let mut record = Self {
             directory: directory.to_owned(),
+            format: recorded::format_of(&text).map_err(fault)?,
             status: head.status,
             error: head.error,
             provenance: head.provenance,
@@ -85,7 +88,7 @@ impl RunRecord {
             outcome: None,
         };
         match &record.status[..] {
-            "done" => match serde_json::from_str(&text).map_err(foreign) {
+            "done" => match recorded::read(&text).map_err(fault) {
                 Ok(outcome) => record.outcome = Some(outcome),
                 Err(error) => {
                     record.status = "unreadable".to_owned();

@@ -4,10 +4,12 @@
 //! sees that names are known and that values have the right type and range; `tables` makes
 //! each table a struct and checks what concerns several keys; `derive` holds the formulas.
 //! A fault is one line that names file (or `--set`), key, value and what is allowed.
+//! `recorded` turns them into what run.json holds, and reads run.json again.
 
 mod derive;
 mod overrides;
 pub(crate) mod reading;
+pub mod recorded;
 mod tables;
 
 use std::path::{Path, PathBuf};
@@ -18,6 +20,8 @@ use crate::error::Result;
 use crate::units::{Ms, Projection, Steps};
 
 /// Everything a run needs to know, checked and derived; the same on every rank.
+///
+/// Serialized, times on the grid are in steps; [`recorded`](Params::recorded) has them in ms.
 #[derive(Clone, Debug, Serialize)]
 pub struct Params {
     /// Populations and how they are wired.
@@ -197,25 +201,39 @@ pub enum UnitPsp {
     NestExample,
 }
 
-/// One delay per projection, 1 … 2²⁰ steps; `None` for a recurrent projection that has no
-/// synapses, or, in the parameters, has those of `edges`, which bring their own.
+/// One delay per projection, 1 … 2²⁰ steps; of another `T`, the same in another unit. `None` for a
+/// recurrent projection that has no synapses, or, in the parameters, has those of `edges`, which
+/// bring their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Delays {
+pub struct Delays<T = Steps> {
     /// E→E
     #[serde(rename = "E_to_E")]
-    pub ee: Option<Steps>,
+    pub ee: Option<T>,
     /// E→I
     #[serde(rename = "E_to_I")]
-    pub ei: Option<Steps>,
+    pub ei: Option<T>,
     /// I→E
     #[serde(rename = "I_to_E")]
-    pub ie: Option<Steps>,
+    pub ie: Option<T>,
     /// I→I
     #[serde(rename = "I_to_I")]
-    pub ii: Option<Steps>,
+    pub ii: Option<T>,
     /// X→all
     #[serde(rename = "X_to_all")]
-    pub x: Steps,
+    pub x: T,
+}
+
+impl<T> Delays<T> {
+    /// `of` each of them.
+    pub fn map<U>(self, of: impl Fn(T) -> U) -> Delays<U> {
+        Delays {
+            ee: self.ee.map(&of),
+            ei: self.ei.map(&of),
+            ie: self.ie.map(&of),
+            ii: self.ii.map(&of),
+            x: of(self.x),
+        }
+    }
 }
 
 impl Delays {

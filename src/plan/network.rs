@@ -235,7 +235,7 @@ impl<'a> Expected<'a> {
         let capacity = Exchange::grown(Exchange::grown(0, first), largest);
         let chunk_bytes = Exchange::chunk_bytes(capacity);
         Volume {
-            interval_ms: 1000.0 * seconds,
+            interval_ms: interval.to_ms(self.params.simulation.dt).0,
             intervals: intervals as u64,
             spikes: fire(E) + fire(I),
             entries_per_rank: entries,

@@ -206,10 +206,8 @@ fn page_of_one(run: &RunRecord, mut faults: Vec<Error>) -> Result<Written> {
     for figure in &figures {
         page.figure(figure, FOLDED.contains(&figure.name));
     }
-    let dt = run.parameter(["simulation", "dt"]);
-    let parameters =
-        format!("All parameters (T, presim, at, every, t_ref and delays in steps of {dt} ms)");
-    page.folded("parameters", &parameters, &run.parameters);
+    let parameters = "All parameters (values and units of the config, times in ms)";
+    page.folded("parameters", parameters, &run.parameters);
     page.folded("provenance", "Where this comes from", provenance);
     if let Some(outcome) = &run.outcome {
         page.folded("outcome", "All measured numbers", outcome);

@@ -7,7 +7,7 @@ use hdf5::{File, Group, H5Type};
 use super::create::{Column, Output, Storage, attribute, label};
 use super::{CHUNK_CACHE, column_bytes};
 use crate::error::{Error, Result};
-use crate::units::{Gid, Ms, Steps};
+use crate::units::{Gid, Grid, Ms, Steps};
 
 /// Entries a chunk: 32 KiB, so that small runs make small files.
 const CHUNK: usize = 1 << 12;
@@ -75,8 +75,9 @@ impl SpikeWriter {
     /// Those of [`flush`](Self::flush).
     pub fn append(&mut self, spikes: &[(Steps, Gid)]) -> Result<()> {
         debug_assert!(spikes.is_sorted(), "spikes out of order");
+        let grid = Grid::new(self.dt);
         for &(time, gid) in spikes {
-            let ms = time.to_ms(self.dt).0;
+            let ms = time.to_ms(grid).0;
             match gid.0.checked_sub(self.n_e) {
                 None => self.table.excitatory.push(gid.0, ms),
                 Some(id) => self.table.inhibitory.push(id, ms),

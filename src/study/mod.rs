@@ -11,6 +11,7 @@ mod slurm;
 mod spec;
 mod table;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf, absolute};
@@ -20,7 +21,8 @@ use crate::analysis::Results;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::lock::{DirectoryLock, Hold, Life, Refusal};
-use crate::outcome::{self, RunRecord};
+use crate::outcome::{self, COMMIT, PROGRAM, RunRecord};
+use crate::params::recorded::FORMAT;
 use crate::report;
 use crate::signals;
 
@@ -79,6 +81,8 @@ enum State {
     Stopped,
     /// Done as the study has it.
     Done(Box<RunRecord>),
+    /// Done by another build, which this one says: its results need not be this build's.
+    OtherBuild(String),
     /// There is a result, of something else.
     Other(Error),
     /// There is a result that cannot be used: unreadable, or files of two runs.
@@ -130,6 +134,7 @@ impl Study {
                 State::Running => "running".to_owned(),
                 State::Stopped => "stopped".to_owned(),
                 State::Done(_) => "done".to_owned(),
+                State::OtherBuild(_) => "old build".to_owned(),
                 State::Other(_) => "differs".to_owned(),
                 State::Unusable(_) => "unusable".to_owned(),
             };
@@ -140,12 +145,13 @@ impl Study {
     }
 
     /// Runs what is not done, or hands it to Slurm, and writes table and report of all that is.
-    /// `force` repeats runs whose result is of other parameters, and is passed on; `say` takes lines of progress.
+    /// `force` repeats runs whose result is of other parameters or another build, and is passed
+    /// on; `say` takes lines of progress.
     ///
     /// # Errors
-    /// If OUT is in use or holds results of other parameters; if it cannot be written; if Slurm
-    /// does not answer; if a signal asks to end while runs are started here. That a run fails is
-    /// no error here.
+    /// If OUT is in use or holds results of other parameters or another build; if it cannot be
+    /// written; if Slurm does not answer; if a signal asks to end while runs are started here.
+    /// That a run fails is no error here.
     pub fn conduct(
         &self,
         place: Place,
@@ -154,7 +160,7 @@ impl Study {
     ) -> Result<Conclusion> {
         let lock = self.lock(say)?;
         let queue = Queue::ask(self)?;
-        let mut to_do = Vec::new();
+        let (mut to_do, mut old) = (Vec::new(), Vec::new());
         let (mut done, mut queued, mut running) = (0, 0, 0);
         for run in &self.runs {
             match self.state(run, &queue) {
@@ -163,10 +169,18 @@ impl Study {
                 State::Running => running += 1,
                 State::Unusable(_) if !force => {}
                 State::Other(error) if !force => return Err(error),
-                State::New | State::Stopped | State::Other(_) | State::Unusable(_) => {
+                State::OtherBuild(build) if !force => old.push((self.directory(run), build)),
+                State::New
+                | State::Stopped
+                | State::Other(_)
+                | State::OtherBuild(_)
+                | State::Unusable(_) => {
                     to_do.push(run);
                 }
             }
+        }
+        if let Some(error) = of_other_builds(&old) {
+            return Err(error);
         }
         let of = self.runs.len();
         let left = to_do.len();
@@ -262,9 +276,12 @@ impl Study {
             }
         };
         match run.differs(&record) {
-            None => match Results::open(&directory).and_then(|results| results.check_files()) {
-                Ok(()) => State::Done(Box::new(record)),
-                Err(error) => unusable(error),
+            None => match other_build(&record) {
+                None => match Results::open(&directory).and_then(|results| results.check_files()) {
+                    Ok(()) => State::Done(Box::new(record)),
+                    Err(error) => unusable(error),
+                },
+                Some(build) => State::OtherBuild(build),
             },
             Some(difference) => State::Other(Error::input(format!(
                 "{}: is of other parameters, {difference}: name another --out, or --force to \
@@ -345,6 +362,47 @@ fn clear(study: &Study, run: &Run) -> Result<()> {
         Err(Refusal::Busy(who)) => Err(fault(format!("{who} is at work there"))),
         Err(Refusal::Unwritable(error)) => Err(fault(format!("cannot write there: {error}"))),
     }
+}
+
+/// What built the program whose result is `record`, if it was not this build.
+fn other_build(record: &RunRecord) -> Option<String> {
+    let provenance = &record.provenance;
+    let (format, commit) = (record.format, &provenance.commit);
+    let same = format == FORMAT && *commit == COMMIT && provenance.program == PROGRAM;
+    (!same).then(|| {
+        format!(
+            "{} ({commit}), run.json of format {format}",
+            provenance.program
+        )
+    })
+}
+
+/// The most directories that a message names.
+const MOST_NAMED: usize = 10;
+
+/// The error that these directories hold results of other builds, if there are any.
+fn of_other_builds(old: &[(PathBuf, String)]) -> Option<Error> {
+    let (_, build) = old.first()?;
+    let named = old.iter().take(MOST_NAMED);
+    let named: Vec<String> = named.map(|(path, _)| path.display().to_string()).collect();
+    let more = match old.len().saturating_sub(MOST_NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let (verb, object) = match old.len() {
+        1 => ("is", "it"),
+        _ => ("are", "them"),
+    };
+    let builds: BTreeSet<&String> = old.iter().map(|(_, build)| build).collect();
+    let others = match builds.len() {
+        1 => "",
+        _ => " and others",
+    };
+    Some(Error::input(format!(
+        "{}{more}: {verb} of another build, {build}{others}; this is {PROGRAM} ({COMMIT}), whose \
+         results may differ: name another --out, or --force to repeat {object}",
+        named.join(", ")
+    )))
 }
 
 /// Writes a file of the study, and the folder that it is in.

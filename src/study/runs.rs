@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::files;
 use crate::outcome::RunRecord;
 use crate::params::Params;
+use crate::params::recorded::shown;
 use crate::plan::most_ranks;
 
 use super::spec::{Setting, Spec};
@@ -149,7 +150,7 @@ impl Run {
             overrides,
             ranks,
             threads,
-            parameters: as_read(&params),
+            parameters: params.recorded().parameters,
         })
     }
 
@@ -175,18 +176,14 @@ fn count(key: &str, value: &Value, most: u64) -> std::result::Result<usize, Stri
         .ok_or_else(|| format!("{key} = {value}: must be an integer 1 … {most}"))
 }
 
-/// Parameters as they are after they were written and read again, which may cost a last digit.
-fn as_read(params: &Params) -> Json {
-    let text = serde_json::to_string(params).expect("plain data");
-    serde_json::from_str(&text).expect("was written as JSON")
-}
-
 /// The first key whose value is not the same in both.
 fn difference(path: &str, there: &Json, here: &Json) -> Option<String> {
     if there == here {
         return None;
     }
     let (Some(a), Some(b)) = (there.as_object(), here.as_object()) else {
+        let pointer = format!("/{}", path.replace('.', "/"));
+        let [there, here] = [there, here].map(|value| shown(&pointer, value));
         return Some(format!("{path} = {there} there, {here} in the study"));
     };
     let keys: BTreeSet<&String> = a.keys().chain(b.keys()).collect();

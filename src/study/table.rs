@@ -31,9 +31,9 @@ impl<'a> Finished<'a> {
 
     /// A time that is a parameter (ms).
     fn time(&self, key: &str) -> f64 {
-        let simulation = &self.parameters["simulation"];
-        let number = |key: &str| simulation[key].as_f64().unwrap_or(f64::NAN);
-        number(key) * number("dt")
+        self.parameters["simulation"][key]
+            .as_f64()
+            .unwrap_or(f64::NAN)
     }
 
     /// What all ranks hold (kB of 1024 bytes, as NEST counts), from bytes a rank.

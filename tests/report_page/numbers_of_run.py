@@ -25,7 +25,7 @@ class Result:
     def __init__(self, directory):
         self.run = json.loads((directory / "run.json").read_text())
         simulation = self.run["parameters"]["simulation"]
-        self.T, self.presim = (simulation[key] * simulation["dt"] for key in ("T", "presim"))
+        self.T, self.presim = (simulation[key] for key in ("T", "presim"))
         self.neurons = {p: self.run["parameters"]["network"][f"N_{p}"] for p in "EI"}
         reader = libsonata.SpikeReader(directory / "spikes.h5")
         found = {p: reader[p].get_dict() for p in "EI"}

@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::analysis::{Activity, Population, Results, Weights, Window};
 use crate::console;
 use crate::error::Result;
-use crate::units::Ms;
+use crate::units::{Grid, Ms};
 
 use super::csv::{Csv, Stop};
 use super::{Period, Synapses};
@@ -86,12 +86,13 @@ fn or_empty(value: Option<impl Display>) -> String {
 pub(super) fn spikes(csv: &mut Csv, results: &Results, period: &Period) -> Written {
     let window = period.window(results)?;
     let all = period.readable(results, |population| results.spikes(population, window))?;
+    let grid = Grid::new(results.dt());
     csv.row(format_args!("population,neuron,time_ms"))?;
     for (population, spikes) in all {
         let name = population.name();
         for spike in spikes {
             let spike = spike?;
-            let ms = spike.time.to_ms(results.dt()).0;
+            let ms = spike.time.to_ms(grid).0;
             csv.row(format_args!("{name},{},{ms}", spike.neuron))?;
         }
     }
@@ -150,12 +151,13 @@ pub(super) fn rates_over_time(
     let all = period.readable(results, |population| {
         results.population_rate(population, window, bin)
     })?;
+    let grid = Grid::new(results.dt());
     csv.row(format_args!("population,from_ms,to_ms,spikes,rate_per_s"))?;
     for (population, rates) in all {
         let name = population.name();
         for rate in rates {
             let ends = [rate.window.after, rate.window.until];
-            let [from, to] = ends.map(|time| time.to_ms(results.dt()).0);
+            let [from, to] = ends.map(|time| time.to_ms(grid).0);
             let (spikes, mean) = (rate.spikes, or_empty(rate.rate));
             csv.row(format_args!("{name},{from},{to},{spikes},{mean}"))?;
         }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::Run;
 use super::series::FREE;
+use crate::params::recorded::shown;
 
 /// What can be said of runs, in the order in which it tells them apart: place and key.
 type Attributes = BTreeMap<(u8, String), String>;
@@ -27,11 +28,6 @@ const DERIVED: [&str; 7] = [
 
 /// What N and the ranks say already.
 const SAID: &str = "/network/N_per_rank";
-
-/// Parameters in steps.
-const STEPS: [&str; 10] = [
-    "T", "presim", "t_ref", "every", "at", "E_to_E", "E_to_I", "I_to_E", "I_to_I", "X_to_all",
-];
 
 /// A name for each of `groups` of runs, of what the runs of a group have in common and other
 /// groups have otherwise; not of what is `on_axis`. No two are equal.
@@ -103,10 +99,6 @@ fn common(runs: &[Run]) -> Attributes {
 fn attributes(run: &Run) -> Attributes {
     let (ranks, threads) = run.split();
     let of = |table, key| run.record.parameter([table, key]);
-    let of_steps = |key| {
-        let [steps, dt] = [key, "dt"].map(|key| of("simulation", key).as_f64().unwrap_or(f64::NAN));
-        steps * dt
-    };
     let per_core = run.neurons() as f64 / run.cores() as f64;
     let first = [
         ("model", run.model().to_owned()),
@@ -116,7 +108,7 @@ fn attributes(run: &Run) -> Attributes {
         ("threads", format!("R×{threads}")),
         ("ranks", format!("{ranks}×T")),
         ("K", format!("K {}", of("network", "K"))),
-        ("T", format!("T {} ms", of_steps("T"))),
+        ("T", word("/simulation/T", of("simulation", "T"))),
         ("seed", format!("seed {}", of("simulation", "seed"))),
     ];
     let numbered = (0..).zip(first);
@@ -140,14 +132,17 @@ fn add(all: &mut Attributes, path: &str, value: &Value) {
         }
         return;
     }
-    let key = path.rsplit('/').next().unwrap_or_default();
-    let word = match value {
-        Value::String(text) => format!("{key} {}", text.rsplit('/').next().unwrap_or_default()),
-        Value::Null => format!("{key} none"),
-        number if STEPS.contains(&key) => format!("{key} {number} steps"),
-        other => format!("{key} {other}"),
-    };
     let follows = DERIVED.contains(&path) || FREE.contains(&path);
     let place = PARAMETERS + u8::from(follows);
-    all.insert((place, path.to_owned()), word);
+    all.insert((place, path.to_owned()), word(path, value));
+}
+
+/// Key and value of the parameter at `path`; of a path in it the last part.
+fn word(path: &str, value: &Value) -> String {
+    let last = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+    let value = match value {
+        Value::String(text) => last(text),
+        other => shown(path, other),
+    };
+    format!("{} {value}", last(path))
 }

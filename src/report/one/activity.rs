@@ -6,7 +6,7 @@ use crate::analysis::{Activity, Population, Results, Window};
 use crate::error::{Error, Result};
 use crate::figure::{Axis, Colour, Figure, Panel, Shape, nice};
 use crate::outcome::RunRecord;
-use crate::units::{Ms, Steps, grouped};
+use crate::units::{Grid, Ms, Steps, grouped};
 
 /// Where the spikes are.
 pub(super) const FILE: &str = "spikes.h5";
@@ -253,11 +253,11 @@ fn raster(seen: &[Seen], dots: Vec<Vec<Dot>>, time: Axis, dt: Ms) -> Panel {
     let mut panel =
         Panel::new(time, Axis::linear("neuron (row)", -1.0, rows as f64)).titled("Spikes");
     panel.height = 1.6;
-    let mut below = 0;
+    let (grid, mut below) = (Grid::new(dt), 0);
     for (seen, dots) in seen.iter().zip(dots) {
         let at = dots.iter();
         let shape = Shape::Dots {
-            x: at.clone().map(|(time, _)| time.to_ms(dt).0).collect(),
+            x: at.clone().map(|(time, _)| time.to_ms(grid).0).collect(),
             y: at.map(|(_, row)| (below + row) as f64).collect(),
         };
         panel = panel.with(seen.name(), seen.colour(), shape);
@@ -278,8 +278,8 @@ fn population_rates(
     for seen in seen {
         let bins = results.population_rate(seen.population, window, bin)?;
         let middle = |window: Window| {
-            let ends = [window.after, window.until].map(|end| end.to_ms(results.dt()).0);
-            (ends[0] + ends[1]) / 2.0
+            let grid = Grid::new(results.dt());
+            grid.middle([window.after, window.until]).0
         };
         let y: Vec<f64> = bins.iter().filter_map(|bin| bin.rate).collect();
         most = y.iter().copied().fold(most, f64::max);

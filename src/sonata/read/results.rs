@@ -142,7 +142,9 @@ impl WeightTable {
             }),
         };
         let Some((time, name)) = chosen else {
-            let known: Vec<_> = snapshots.iter().map(|(at, _)| at.0.to_string()).collect();
+            let decimal = |at: Ms| at.to_steps(dt).map_or(at, |steps| steps.to_ms(dt));
+            let known = snapshots.iter().map(|(at, _)| decimal(*at).0.to_string());
+            let known: Vec<_> = known.collect();
             let at = at.map_or(f64::NAN, |at| at.0);
             return Err(input.fault(format!(
                 "no snapshot at {at} ms: must be one of {} ms",
