@@ -194,6 +194,9 @@ fn page_of_one(run: &RunRecord, mut faults: Vec<Error>) -> Result<Written> {
         (None, Some(error)) if run.status == "unreadable" => {
             page.warn(&format!("The numbers of this run cannot be read: {error}"));
         }
+        (None, Some(error)) if run.status == "interrupted" => {
+            page.warn(&format!("This run was interrupted: {error}"));
+        }
         (None, Some(error)) => page.warn(&format!("This run has failed: {error}")),
         (None, None) => page.warn(&format!(
             "This run has not come to its end (status: {}). The figures show what its files held.",
