@@ -272,10 +272,14 @@ impl Results {
     /// # Errors
     /// If one is of another run.
     pub fn check_files(&self) -> Result<()> {
-        for name in ["spikes.h5", "weights.h5"] {
+        let files = [
+            ("spikes.h5", Contents::Spikes),
+            ("weights.h5", Contents::Weights),
+        ];
+        for (name, contents) in files {
             let path = self.file(name);
             // One that cannot be read is missed by whoever reads it.
-            if check_id(&path, None).is_ok() {
+            if check::file(&path, contents, false).is_ok() && check_id(&path, None).is_ok() {
                 check_id(&path, self.run.id.as_deref())?;
             }
         }
