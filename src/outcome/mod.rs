@@ -34,13 +34,14 @@ pub const PROGRAM: &str = concat!("stdp-hpc ", env!("CARGO_PKG_VERSION"));
 pub const COMMIT: &str = env!("STDP_HPC_COMMIT");
 
 /// The files of a result, also those that a killed run may leave.
-pub const FILES: [&str; 6] = [
+pub const FILES: [&str; 7] = [
     "run.json",
     "run.json.new",
     "run.json.reserve",
     "spikes.h5",
-    "spikes.h5.part",
+    "spikes.h5.new",
     "weights.h5",
+    "weights.h5.new",
 ];
 
 /// Where a result comes from.

@@ -167,7 +167,7 @@ fn rank_memory(
     let ranks = expected.ranks as u64;
     bytes[Structure::Exchange] = Exchange::bytes(ranks, exchange.capacity_words);
     bytes[Structure::Recording] = recording(expected, share, leads);
-    let libraries = libraries(expected, leads);
+    let libraries = libraries(expected);
     // Connecting, there are synapses without plastic weights, and the drafts, and nothing else.
     let connecting = share.while_connecting(expected) + bytes[Structure::RowIndex];
     let running = bytes.staying() + bytes[Structure::Recording];
@@ -221,7 +221,7 @@ const CODE: u64 = 512 << 10;
 /// Stack and allocator's arena of a thread.
 const THREAD: u64 = 128 << 10;
 
-fn libraries(expected: &Expected, leads: bool) -> u64 {
+fn libraries(expected: &Expected) -> u64 {
     let peers = (expected.ranks as u64 - 1).min(PEERS);
     let threads = expected.params.simulation.threads as u64 - 1;
     let mut bytes = CODE + MPI_PER_PEER * peers + THREAD * threads;
@@ -229,35 +229,10 @@ fn libraries(expected: &Expected, leads: bool) -> u64 {
     let reads = params.network.edges.is_some()
         || params.neuron.initial.is_some()
         || matches!(params.stimulus, Stimulus::Spikes(_));
-    let writes = leads && (params.record.spikes || params.record.weights.is_some());
-    if reads || writes {
+    if reads {
         bytes += sonata::LIBRARY;
     }
-    if leads {
-        bytes + chunks(expected)
-    } else {
-        bytes
-    }
-}
-
-/// Chunks of the files that HDF5 keeps in memory. Those of a snapshot's columns are given back
-/// at its end, and then serve the spikes and the next snapshot.
-fn chunks(expected: &Expected) -> u64 {
-    let spikes = match expected.params.record.spikes {
-        true => sonata::spikes::cached_bytes(expected.recorded_spikes().map(|count| count as u64)),
-        false => 0,
-    };
-    expected.selected_weights().map_or(spikes, |selected| {
-        let weights = sonata::weights::cached_bytes(&selected.content());
-        let samples = expected
-            .samples()
-            .map_or(0, |samples| samples.cached_bytes());
-        samples
-            + match selected.snapshots {
-                1 => weights + spikes,
-                _ => weights.max(spikes),
-            }
-    })
+    bytes
 }
 
 fn files(expected: &Expected, run: u64) -> Files {

@@ -75,17 +75,20 @@ fn alike(place: &Placement) -> Vec<Alike> {
 pub(super) struct Selected {
     pub synapses: f64,
     pub sources: f64,
+    pub targets: f64,
     pub snapshots: u64,
 }
 
 impl Selected {
-    /// As the file holds it, its synapses being spread over the sources by chance.
+    /// What the file holds of it, its synapses being spread over sources and targets by chance.
     pub fn content(&self) -> weights::Content {
-        let missed = libm::exp(-self.synapses / self.sources.max(1.0));
+        let hit = |among: f64| -among * libm::expm1(-self.synapses / among.max(1.0));
         weights::Content {
             synapses: self.synapses as u64,
             sources: self.sources as u64,
-            occurring: (self.sources * (1.0 - missed)) as u64,
+            occurring: hit(self.sources) as u64,
+            targets: self.targets as u64,
+            pairs: hit(self.sources * self.targets) as u64,
         }
     }
 }
@@ -186,6 +189,7 @@ impl<'a> Expected<'a> {
         Some(Selected {
             synapses: all * part(selection.targets) * part(selection.sources),
             sources: f64::from(selection.sources),
+            targets: f64::from(selection.targets),
             snapshots: selection.at.len() as u64 + at_end,
         })
     }

@@ -4,14 +4,12 @@
 //! rank that needs a file reads it for itself. No error of HDF5 leaves the room; what a user
 //! can mend becomes one line, see [`crate::error::Error`].
 //!
-//! What a killed run leaves: HDF5 keeps its bookkeeping in memory until a flush, so the
-//! writers write only together with a flush ([`spikes`]) or out of every reader's sight until
-//! all is on disk ([`weights`]). The format is the oldest that serves ("default libver"):
-//! newer ones mark an open file as unreadable until it was closed properly.
+//! libhdf5 reads; what is written goes through [`output`], which leaves a whole file whatever
+//! the moment a run is killed.
 
 pub mod check;
-mod create;
 mod guard;
+mod output;
 pub mod read;
 pub mod spikes;
 pub mod weights;
@@ -21,9 +19,6 @@ use std::ops::Range;
 /// Resident memory that HDF5 takes once files are open: pages of its code, types, property
 /// lists, the file's own notes. Measured with HDF5 1.10.
 pub const LIBRARY: u64 = 4700 << 10;
-
-/// Bytes that HDF5 keeps of a dataset of chunks while it is open, by default.
-const CHUNK_CACHE: u64 = 1 << 20;
 
 /// Bytes of a column of `rows` rows of `bytes` in whole chunks of `chunk` rows.
 fn column_bytes(rows: u64, bytes: u64, chunk: usize) -> u64 {

@@ -1,12 +1,10 @@
 //! `spikes.h5`: who spiked when, sorted by time and, within a time, by neuron.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use hdf5::{File, Group, H5Type};
-
-use super::create::{Column, Output, Storage, attribute, label};
-use super::{CHUNK_CACHE, column_bytes};
-use crate::error::{Error, Result};
+use super::column_bytes;
+use super::output::{Object, Output, Storage};
+use crate::error::Result;
 use crate::units::{Gid, Grid, Ms, Steps};
 
 /// Entries a chunk: 32 KiB, so that small runs make small files.
@@ -15,54 +13,48 @@ const CHUNK: usize = 1 << 12;
 /// Spikes held back before a flush happens unasked: 1 MiB.
 pub const HELD_BACK: usize = 1 << 16;
 
-/// The order of the spikes in a file, spelled as SONATA's HDF5 enumeration wants it.
-#[derive(Clone, Copy, H5Type)]
-#[repr(u8)]
-#[expect(
-    non_camel_case_types,
-    dead_code,
-    reason = "the file lists every name as written here, used or not"
-)]
-enum Sorting {
-    none = 0,
-    by_id = 1,
-    by_time = 2,
-}
+/// The orders that a file may be in, as SONATA's enumeration has them, …
+const SORTING: [&str; 3] = ["none", "by_id", "by_time"];
+/// … and that of the files here.
+const BY_TIME: u8 = 2;
 
 /// Writes the spikes of a run to a new SONATA file as they come.
 ///
 /// `/spikes/E` and `/spikes/I` hold `node_ids` (u64, counted from 0 within the population)
-/// and `timestamps` (f64, ms). Spikes wait in memory, at most 2^16 of them, and reach HDF5
-/// only in [`flush`](Self::flush): between two flushes the file lies untouched, so a process
-/// killed there leaves everything up to the last flush. Dropped without
-/// [`close`](Self::close), it loses what came after that.
+/// and `timestamps` (f64, ms). Spikes wait in memory, at most 2^16 of them, and reach the file
+/// in [`flush`](Self::flush), which puts all of them in force at once: a process killed at any
+/// moment leaves the spikes of some completed flush. Dropped without [`close`](Self::close), a
+/// writer loses what came after the last one.
 ///
-/// Compression happens on closing: a compressed chunk that grows would have to move, and what
-/// had been flushed would be at risk while it does.
+/// Compression happens on closing, so that spikes are in the file soon.
 pub struct SpikeWriter {
     table: Table,
     dt: Ms,
     n_e: u32,
     compression: u8,
     id: String,
+    /// Ids and times of E and of I that wait.
+    waiting: [(Vec<u64>, Vec<f64>); 2],
 }
 
 impl SpikeWriter {
     /// Creates `path` with both populations, empty, and flushes it.
     ///
     /// `dt` turns steps into milliseconds, `n_e` is the number of excitatory neurons,
-    /// `compression` the level of deflate, 1 … 9, or 0 for none, and `id` the root attribute by
-    /// which readers tell which result the file belongs to.
+    /// `compression` the level of deflate, 1 … 9, or 0 for none, and `id` names the result.
     ///
     /// # Errors
-    /// If `path` exists or cannot be written.
+    /// Fails if `path` exists or cannot be written.
     pub fn create(path: &Path, dt: Ms, n_e: u32, compression: u8, id: &str) -> Result<Self> {
+        let mut table = Table::fill(Output::create(path, id)?, 0);
+        table.output.flush()?;
         Ok(Self {
-            table: Table::create(path, id, 0)?,
+            table,
             dt,
             n_e,
             compression,
             id: id.to_owned(),
+            waiting: Default::default(),
         })
     }
 
@@ -77,13 +69,12 @@ impl SpikeWriter {
         debug_assert!(spikes.is_sorted(), "spikes out of order");
         let grid = Grid::new(self.dt);
         for &(time, gid) in spikes {
-            let ms = time.to_ms(grid).0;
-            match gid.0.checked_sub(self.n_e) {
-                None => self.table.excitatory.push(gid.0, ms),
-                Some(id) => self.table.inhibitory.push(id, ms),
-            }
+            let inhibitory = gid.0 >= self.n_e;
+            let (ids, times) = &mut self.waiting[usize::from(inhibitory)];
+            ids.push(u64::from(gid.0 - if inhibitory { self.n_e } else { 0 }));
+            times.push(time.to_ms(grid).0);
         }
-        if self.table.held_back() >= HELD_BACK {
+        if self.waiting.iter().map(|(ids, _)| ids.len()).sum::<usize>() >= HELD_BACK {
             self.flush()?;
         }
         Ok(())
@@ -94,27 +85,43 @@ impl SpikeWriter {
     /// Cost: some 0.1 ms and what the disk takes; nothing if there was no spike.
     ///
     /// # Errors
-    /// If the file cannot be written, for instance because the disk is full.
+    /// Fails if the file cannot be written; what was flushed before stays readable.
     pub fn flush(&mut self) -> Result<()> {
-        self.table.flush()
+        if self.waiting.iter().all(|(ids, _)| ids.is_empty()) {
+            return Ok(());
+        }
+        for (columns, (ids, times)) in self.table.columns.iter().zip(&mut self.waiting) {
+            self.table.output.append(columns.ids, ids)?;
+            self.table.output.append(columns.times, times)?;
+            ids.clear();
+            times.clear();
+        }
+        self.table.output.flush()
     }
 
     /// Flushes and closes the file, and compresses it if that was asked for.
     ///
-    /// The compressed file grows beside the other, as `<path>.part`, and then replaces it.
+    /// The compressed file grows beside the other, as `<path>.new`, and then replaces it.
     ///
-    /// Cost: with compression, reads and writes all spikes once more, block by block.
+    /// Cost: with compression, reads and writes all spikes once more, chunk by chunk.
     ///
     /// # Errors
     /// Those of [`flush`](Self::flush); a failure to compress leaves the uncompressed file.
     pub fn close(mut self) -> Result<()> {
         self.flush()?;
-        let path = self.table.output.path().to_owned();
-        self.table.close()?;
-        if self.compression > 0 {
-            compress(&path, &self.id, self.compression)?;
+        if self.compression == 0 {
+            return self.table.output.close();
         }
-        Ok(())
+        let replacement = Output::replace(self.table.output.path(), &self.id)?;
+        let mut packed = Table::fill(replacement, self.compression);
+        let (to, from) = (&mut packed.output, &self.table.output);
+        for (new, old) in packed.columns.iter().zip(&self.table.columns) {
+            for (new, old) in [(new.ids, old.ids), (new.times, old.times)] {
+                to.copy(new, from, old)?;
+                to.finish(new)?;
+            }
+        }
+        packed.output.close()
     }
 }
 
@@ -127,161 +134,37 @@ pub fn file_bytes(spikes: [u64; 2]) -> u64 {
     FILE_HEAD + columns[0] + columns[1]
 }
 
-/// Bytes of its chunks that HDF5 keeps in memory.
-pub fn cached_bytes(spikes: [u64; 2]) -> u64 {
-    let columns = spikes.map(|rows| 2 * column_bytes(rows, 8, CHUNK).min(CHUNK_CACHE));
-    columns[0] + columns[1]
-}
-
-/// Replaces the spike file `path` by a compressed one.
-fn compress(path: &Path, id: &str, level: u8) -> Result<()> {
-    let mut part = path.as_os_str().to_owned();
-    part.push(".part");
-    let part = PathBuf::from(part);
-    remove(&part); // one that a killed run left
-    let replaced = copy(path, &part, id, level).and_then(|()| {
-        let renamed = std::fs::rename(&part, path);
-        renamed
-            .map_err(|error| Error::run(format!("{}: cannot be replaced: {error}", path.display())))
-    });
-    if replaced.is_err() {
-        remove(&part);
-    }
-    replaced
-}
-
-/// Writes the spikes of the file `from` to a new file `to`.
-fn copy(from: &Path, to: &Path, id: &str, compression: u8) -> Result<()> {
-    let mut table = Table::create(to, id, compression)?;
-    let copied = table.copy(from);
-    copied.map_err(|error| table.output.failure(&error))?;
-    table.close()
-}
-
-/// Removes a temporary file if there is one and it can be removed.
-fn remove(path: &Path) {
-    let _ = std::fs::remove_file(path);
-}
-
 /// A file with the spikes of both populations.
 struct Table {
     output: Output,
-    excitatory: Population,
-    inhibitory: Population,
+    columns: [Columns; 2],
+}
+
+/// The columns of a population.
+struct Columns {
+    ids: Object,
+    times: Object,
 }
 
 impl Table {
-    fn create(path: &Path, id: &str, compression: u8) -> Result<Self> {
-        let output = Output::create(path, id)?;
+    /// Puts both populations into an empty file.
+    fn fill(mut output: Output, compression: u8) -> Self {
         let storage = Storage {
             chunk: CHUNK,
             compression,
         };
-        let create = || {
-            let excitatory = create_group(output.file(), "E")?;
-            let inhibitory = create_group(output.file(), "I")?;
-            let populations = (
-                Population::create(&excitatory, storage)?,
-                Population::create(&inhibitory, storage)?,
-            );
-            excitatory.unlink(PLACEHOLDER)?;
-            inhibitory.unlink(PLACEHOLDER)?;
-            populations.0.describe()?;
-            populations.1.describe()?;
-            output.flush()?;
-            Ok(populations)
-        };
-        let (excitatory, inhibitory) = create().map_err(|error| output.failure(&error))?;
-        Ok(Self {
-            output,
-            excitatory,
-            inhibitory,
-        })
-    }
-
-    fn held_back(&self) -> usize {
-        self.excitatory.new_ids.len() + self.inhibitory.new_ids.len()
-    }
-
-    fn flush(&mut self) -> Result<()> {
-        if self.held_back() == 0 {
-            return Ok(());
-        }
-        let written = self
-            .excitatory
-            .write()
-            .and_then(|()| self.inhibitory.write())
-            .and_then(|()| self.output.flush());
-        written.map_err(|error| self.output.failure(&error))
-    }
-
-    /// Adds all spikes of the spike file `from`.
-    fn copy(&mut self, from: &Path) -> hdf5::Result<()> {
-        let from = File::open(from)?;
-        self.excitatory.copy(&from.group("spikes/E")?)?;
-        self.inhibitory.copy(&from.group("spikes/I")?)
-    }
-
-    fn close(self) -> Result<()> {
-        drop((self.excitatory, self.inhibitory));
-        self.output.close()
-    }
-}
-
-/// A link that makes a group set up its list of members; see [`create_group`].
-const PLACEHOLDER: &str = "placeholder";
-
-/// Creates the group of a population, for now with a placeholder as its only member.
-///
-/// Thus all four columns can then be created without anything in between, and what HDF5 notes
-/// about them lies side by side in the file: a flush that lets all of them grow does so in
-/// one write, and a kill never finds ids and times of different lengths.
-fn create_group(file: &File, name: &str) -> hdf5::Result<Group> {
-    let group = file.create_group(&format!("spikes/{name}"))?;
-    attribute(&group, "sorting", Sorting::by_time)?;
-    group.link_soft("/spikes", PLACEHOLDER)?;
-    Ok(group)
-}
-
-/// The spikes of one population: in the file, and those still held back.
-struct Population {
-    ids: Column,
-    times: Column,
-    new_ids: Vec<u64>,
-    new_times: Vec<f64>,
-}
-
-impl Population {
-    fn create(group: &Group, storage: Storage) -> hdf5::Result<Self> {
-        Ok(Self {
-            ids: Column::numbers::<u64>(group, "node_ids", storage)?,
-            times: Column::numbers::<f64>(group, "timestamps", storage)?,
-            new_ids: Vec::new(),
-            new_times: Vec::new(),
-        })
-    }
-
-    fn describe(&self) -> hdf5::Result<()> {
-        label(self.times.dataset(), "units", "ms")
-    }
-
-    fn push(&mut self, id: u32, ms: f64) {
-        self.new_ids.push(u64::from(id));
-        self.new_times.push(ms);
-    }
-
-    fn write(&mut self) -> hdf5::Result<()> {
-        self.ids.append(&self.new_ids)?;
-        self.times.append(&self.new_times)?;
-        self.new_ids.clear();
-        self.new_times.clear();
-        Ok(())
-    }
-
-    /// Adds all spikes of a population in another file.
-    fn copy(&mut self, from: &Group) -> hdf5::Result<()> {
-        self.ids.copy::<u64>(&from.dataset("node_ids")?)?;
-        self.times.copy::<f64>(&from.dataset("timestamps")?)
+        let spikes = output.group(Output::ROOT, "spikes");
+        let columns = ["E", "I"].map(|name| {
+            let group = output.group(spikes, name);
+            output.choice(group, "sorting", &SORTING, BY_TIME);
+            let ids = output.column::<u64>(None, storage);
+            let times = output.column::<f64>(None, storage);
+            output.label(times, "units", "ms");
+            output.link(group, "node_ids", ids);
+            output.link(group, "timestamps", times);
+            Columns { ids, times }
+        });
+        Table { output, columns }
     }
 }
 

@@ -4,7 +4,10 @@ use std::path::Path;
 
 use hdf5::types::{TypeDescriptor, VarLenUnicode};
 
+use hdf5::File;
+
 use super::*;
+use crate::error::Error;
 
 const DT: Ms = Ms(0.125);
 const N_E: u32 = 4;
@@ -94,9 +97,9 @@ fn small_runs_make_small_files_and_compression_makes_them_smaller() {
         path.metadata().unwrap().len()
     };
     assert!(size("few.h5", 100, 0) < 160_000);
-    std::fs::write(dir.path().join("packed.h5.part"), "left by a killed run").unwrap();
+    std::fs::write(dir.path().join("packed.h5.new"), "left by a killed run").unwrap();
     assert!(size("packed.h5", 100_000, 4) * 4 < size("plain.h5", 100_000, 0));
-    assert!(!dir.path().join("packed.h5.part").exists());
+    assert!(!dir.path().join("packed.h5.new").exists());
 }
 
 #[test]

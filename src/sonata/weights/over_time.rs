@@ -7,10 +7,9 @@
 //! are followed, `time`, and `weight` (pA; a row a time, a column a synapse); where none is
 //! followed it is missing.
 
-use hdf5::{File, Group};
-
-use super::super::create::{Column, Output, Storage, attribute, label, steady_group};
-use super::super::{CHUNK_CACHE, column_bytes};
+use super::super::column_bytes;
+use super::super::output::{Object, Output, Storage};
+use crate::error::Result;
 use crate::units::{Ms, Projection};
 
 /// The group of the histograms.
@@ -59,68 +58,91 @@ pub struct Sample {
 
 /// The columns that grow, and what is yet to be written to them.
 pub(super) struct SampleColumns {
-    time: Column,
-    counts: Column,
-    zeros: Column,
-    above: Column,
-    weight: Option<Column>,
+    time: Object,
+    counts: Object,
+    zeros: Object,
+    above: Object,
+    weight: Option<Object>,
     held_back: Vec<Sample>,
     most_held_back: usize,
     bytes_of_a_sample: usize,
 }
 
 impl SampleColumns {
-    /// Creates both groups in `output`, without samples.
-    pub fn create(output: &Output, sampling: &Sampling) -> hdf5::Result<Self> {
-        let (file, followed) = (output.file(), sampling.followed.len());
-        let histogram = steady_group(file, HISTOGRAM)?;
-        let storage = |bytes| Storage {
-            chunk: rows_of_a_chunk(bytes),
-            // A compressed chunk that grows would have to move, and what had been flushed
-            // would be at risk.
+    /// Adds both groups to `output`, without samples.
+    ///
+    /// # Errors
+    /// Fails if the file cannot be written.
+    pub fn create(output: &mut Output, sampling: &Sampling) -> Result<Self> {
+        let (bins, followed) = (sampling.bins, sampling.followed.len());
+        // Uncompressed: samples are to be in the file soon, not when they fill a chunk.
+        let storage = |numbers| Storage {
+            chunk: rows_of_a_chunk(8 * numbers),
             compression: 0,
         };
+        let histogram = output.group(Output::ROOT, HISTOGRAM);
         let columns = SampleColumns {
-            time: Column::numbers::<f64>(&histogram, "time", storage(8))?,
-            zeros: Column::numbers::<u64>(&histogram, "zeros", storage(8))?,
-            above: Column::numbers::<u64>(&histogram, "above", storage(8))?,
-            counts: Column::rows::<u64>(
-                &histogram,
-                "counts",
-                sampling.bins,
-                storage(8 * sampling.bins),
-            )?,
-            weight: (followed > 0)
-                .then(|| {
-                    let group = steady_group(file, TRAJECTORIES)?;
-                    Column::rows::<f64>(&group, "weight", followed, storage(8 * followed))
-                })
-                .transpose()?,
+            time: output.column::<f64>(None, storage(1)),
+            zeros: output.column::<u64>(None, storage(1)),
+            above: output.column::<u64>(None, storage(1)),
+            counts: output.column::<u64>(Some(bins), storage(bins)),
+            weight: (followed > 0).then(|| output.column::<f64>(Some(followed), storage(followed))),
             held_back: Vec::new(),
             most_held_back: 0,
-            bytes_of_a_sample: sample_bytes(sampling.bins, followed) as usize,
+            bytes_of_a_sample: sample_bytes(bins, followed) as usize,
         };
-        columns.describe(&histogram, sampling)?;
-        if let Some(weight) = &columns.weight {
-            describe_trajectories(file, weight, &sampling.followed)?;
+        for (name, column) in [
+            ("time", columns.time),
+            ("zeros", columns.zeros),
+            ("above", columns.above),
+            ("counts", columns.counts),
+        ] {
+            output.link(histogram, name, column);
         }
+        columns.describe_histogram(output, histogram, sampling)?;
+        columns.describe_trajectories(output, &sampling.followed)?;
         Ok(columns)
     }
 
-    fn describe(&self, histogram: &Group, sampling: &Sampling) -> hdf5::Result<()> {
-        label(self.time.dataset(), "units", "ms")?;
-        attribute(histogram, "every_ms", sampling.every.0)?;
-        attribute(histogram, "one_in", sampling.one_in)?;
-        label(histogram, "counted", sampling.counted)?;
-        label(histogram, "bin", "floor(weight * bins / last edge)")?;
+    fn describe_histogram(
+        &self,
+        output: &mut Output,
+        histogram: Object,
+        sampling: &Sampling,
+    ) -> Result<()> {
+        output.label(self.time, "units", "ms");
+        output.attribute(histogram, "every_ms", sampling.every.0);
+        output.attribute(histogram, "one_in", sampling.one_in);
+        output.label(histogram, "counted", sampling.counted);
+        output.label(histogram, "bin", "floor(weight * bins / last edge)");
         let width = sampling.max / sampling.bins as f64;
         let mut edges: Vec<f64> = (0..sampling.bins).map(|bin| bin as f64 * width).collect();
         edges.push(sampling.max);
-        let edges = histogram
-            .new_dataset_builder()
-            .with_data(&edges)
-            .create("edges")?;
-        label(&edges, "units", "pA")
+        let edges = output.array(histogram, "edges", &edges)?;
+        output.label(edges, "units", "pA");
+        Ok(())
+    }
+
+    fn describe_trajectories(&self, output: &mut Output, followed: &[(u32, u32)]) -> Result<()> {
+        let Some(weight) = self.weight else {
+            return Ok(());
+        };
+        output.label(weight, "units", "pA");
+        let group = output.group(Output::ROOT, TRAJECTORIES);
+        output.link(group, "weight", weight);
+        output.link(group, "time", self.time);
+        let (sources, targets): (Vec<u64>, Vec<u64>) = followed
+            .iter()
+            .map(|&(source, target)| (u64::from(source), u64::from(target)))
+            .unzip();
+        for (name, ids, population) in [
+            ("source_node_id", sources, Projection::EE.source()),
+            ("target_node_id", targets, Projection::EE.target()),
+        ] {
+            let ids = output.array(group, name, &ids)?;
+            output.label(ids, "node_population", population);
+        }
+        Ok(())
     }
 
     /// Takes a sample; says whether it is time for a flush.
@@ -142,52 +164,24 @@ impl SampleColumns {
     }
 
     /// Writes what was held back.
-    pub fn write(&mut self) -> hdf5::Result<()> {
+    ///
+    /// # Errors
+    /// Fails if the file cannot be written.
+    pub fn write(&mut self, output: &mut Output) -> Result<()> {
         let samples = std::mem::take(&mut self.held_back);
         let column = |of: fn(&Sample) -> u64| samples.iter().map(of).collect::<Vec<_>>();
         let times: Vec<f64> = samples.iter().map(|sample| sample.at.0).collect();
-        self.time.append(&times)?;
-        self.zeros.append(&column(|sample| sample.zeros))?;
-        self.above.append(&column(|sample| sample.above))?;
-        let counts: Vec<u64> = samples
-            .iter()
-            .flat_map(|s| s.counts.iter().copied())
-            .collect();
-        self.counts.append_rows(&counts, samples[0].counts.len())?;
-        if let Some(weight) = &mut self.weight {
-            let rows: Vec<f64> = samples
-                .iter()
-                .flat_map(|s| s.weights.iter().copied())
-                .collect();
-            weight.append_rows(&rows, samples[0].weights.len())?;
+        output.append(self.time, &times)?;
+        output.append(self.zeros, &column(|sample| sample.zeros))?;
+        output.append(self.above, &column(|sample| sample.above))?;
+        let counts = samples.iter().flat_map(|s| s.counts.iter().copied());
+        output.append(self.counts, &counts.collect::<Vec<u64>>())?;
+        if let Some(weight) = self.weight {
+            let weights = samples.iter().flat_map(|s| s.weights.iter().copied());
+            output.append(weight, &weights.collect::<Vec<f64>>())?;
         }
         Ok(())
     }
-}
-
-fn describe_trajectories(
-    file: &File,
-    weight: &Column,
-    followed: &[(u32, u32)],
-) -> hdf5::Result<()> {
-    let group = file.group(TRAJECTORIES)?;
-    label(weight.dataset(), "units", "pA")?;
-    file.link_hard(
-        &format!("/{HISTOGRAM}/time"),
-        &format!("/{TRAJECTORIES}/time"),
-    )?;
-    let (sources, targets): (Vec<u64>, Vec<u64>) = followed
-        .iter()
-        .map(|&(source, target)| (u64::from(source), u64::from(target)))
-        .unzip();
-    for (name, ids, population) in [
-        ("source_node_id", sources, Projection::EE.source()),
-        ("target_node_id", targets, Projection::EE.target()),
-    ] {
-        let ids = group.new_dataset_builder().with_data(&ids).create(name)?;
-        label(&ids, "node_population", population)?;
-    }
-    Ok(())
 }
 
 fn rows_of_a_chunk(bytes_of_a_row: usize) -> usize {
@@ -235,11 +229,6 @@ impl Samples {
     pub fn file_bytes(&self) -> u64 {
         let fixed = 8 * (self.bins + 1 + 2 * self.followed) as u64;
         HEADS[usize::from(self.followed == 0)] + fixed + self.columns().sum::<u64>()
-    }
-
-    /// Bytes of chunks that HDF5 keeps in memory.
-    pub fn cached_bytes(&self) -> u64 {
-        self.columns().map(|bytes| bytes.min(CHUNK_CACHE)).sum()
     }
 
     /// Bytes of the samples that wait for a flush, at most.

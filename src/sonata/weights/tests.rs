@@ -1,5 +1,7 @@
 //! What is in the weight file; what a killed writer leaves is tested in `tests/`.
 
+use hdf5::File;
+
 use super::*;
 use crate::error::Error;
 use crate::sonata::read::{Edge, Edges, read_edges, read_weights_over_time};

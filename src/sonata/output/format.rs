@@ -1,0 +1,369 @@
+//! The bytes of an HDF5 file, as far as the writers need them.
+//!
+//! Encodes the structures of the HDF5 File Format Specification, version 3.0, that every
+//! libhdf5 from 1.8 on reads: superblock version 2, object headers version 2, and version-1
+//! B-trees as chunk indexes. All numbers are little-endian, all addresses and lengths 8 bytes.
+//!
+//! ```text
+//! superblock   89 "HDF" 0D 0A 1A 0A | 2 8 8 0 | base | extension | end of file | root | checksum
+//! header       "OHDR" 2 flags | bytes of messages (4) | messages | checksum
+//! message      type (1) | bytes (2) | flags (1) | data
+//! B-tree node  "TREE" 1 level | entries (2) | left | right | key₀ child₀ key₁ child₁ … keyₙ
+//! ```
+
+/// The address that stands for "none".
+pub const NOWHERE: u64 = u64::MAX;
+
+/// Bytes of a superblock.
+pub const SUPERBLOCK: u64 = 48;
+
+/// Most children of a node of a chunk index: twice the rank that libhdf5 assumes by default.
+pub const FANOUT: usize = 64;
+
+/// Encodes the superblock of a file that ends at `end` and whose root group is at `root`.
+pub fn superblock(end: u64, root: u64) -> Vec<u8> {
+    let mut bytes = b"\x89HDF\r\n\x1a\n\x02\x08\x08\x00".to_vec();
+    for address in [0, NOWHERE, end, root] {
+        bytes.extend(address.to_le_bytes());
+    }
+    with_checksum(bytes)
+}
+
+/// An object header that is being put together.
+pub struct Header(Vec<u8>);
+
+/// Bytes of a header before its messages.
+const HEADER_PREFIX: usize = 10;
+/// The flag of a header that gives the bytes of its messages in 4 bytes.
+const FOUR_BYTES: u8 = 2;
+
+impl Header {
+    /// Returns a header without messages.
+    pub fn new() -> Self {
+        let mut bytes = b"OHDR".to_vec();
+        bytes.extend([2, FOUR_BYTES, 0, 0, 0, 0]);
+        Header(bytes)
+    }
+
+    /// Adds a message of type `kind` and at most 64 KiB.
+    pub fn message(&mut self, kind: u8, data: &[u8]) {
+        let length = u16::try_from(data.len()).expect("messages are short");
+        self.0.push(kind);
+        self.0.extend(length.to_le_bytes());
+        self.0.push(0);
+        self.0.extend(data);
+    }
+
+    /// Returns the bytes of the whole header.
+    pub fn finish(mut self) -> Vec<u8> {
+        let messages = (self.0.len() - HEADER_PREFIX) as u32;
+        self.0[HEADER_PREFIX - 4..HEADER_PREFIX].copy_from_slice(&messages.to_le_bytes());
+        with_checksum(self.0)
+    }
+
+    /// Adds what makes the object a group whose links stand in this header.
+    pub fn group(&mut self) {
+        let mut link_info = vec![0, 0];
+        link_info.extend(NOWHERE.to_le_bytes());
+        link_info.extend(NOWHERE.to_le_bytes());
+        self.message(0x02, &link_info);
+        self.message(0x0A, &[0, 0]);
+    }
+
+    /// Adds a hard link of this name to the object at `address`.
+    pub fn link(&mut self, name: &str, address: u64) {
+        let length = u8::try_from(name.len()).expect("names are short");
+        let mut data = vec![1, 0, length];
+        data.extend(name.as_bytes());
+        data.extend(address.to_le_bytes());
+        self.message(0x06, &data);
+    }
+
+    /// Adds the number of links to the object, which is 1 where none is given.
+    pub fn links(&mut self, count: u32) {
+        let mut data = vec![0];
+        data.extend(count.to_le_bytes());
+        self.message(0x16, &data);
+    }
+
+    /// Adds the shape of a dataset.
+    pub fn shape(&mut self, shape: &[u64], grows: bool) {
+        self.message(0x01, &dataspace(shape, grows));
+    }
+
+    /// Adds the type of a dataset's entries.
+    pub fn kind(&mut self, kind: &Kind) {
+        self.message(0x03, &kind.encode());
+    }
+
+    /// Adds what entries hold that were never written: zeros, or the bytes of one entry.
+    pub fn fill(&mut self, value: &[u8]) {
+        let (incremental, if_set, defined) = (3, 2, 1);
+        let mut data = vec![2, incremental, if_set, defined];
+        data.extend((value.len() as u32).to_le_bytes());
+        data.extend(value);
+        self.message(0x05, &data);
+    }
+
+    /// Adds the place of a dataset that lies in one piece of `bytes` bytes.
+    pub fn contiguous(&mut self, address: u64, bytes: u64) {
+        let mut data = vec![3, 1];
+        data.extend(address.to_le_bytes());
+        data.extend(bytes.to_le_bytes());
+        self.message(0x08, &data);
+    }
+
+    /// Adds the index of a dataset in chunks of the shape `chunk`, of entries of `size` bytes.
+    pub fn chunked(&mut self, index: u64, chunk: &[u64], size: u64) {
+        let mut data = vec![3, 2, chunk.len() as u8 + 1];
+        data.extend(index.to_le_bytes());
+        for &extent in chunk.iter().chain([&size]) {
+            let extent = u32::try_from(extent).expect("chunks are small");
+            data.extend(extent.to_le_bytes());
+        }
+        self.message(0x08, &data);
+    }
+
+    /// Adds the filters of a dataset: a byte shuffle of entries of `size` bytes, then deflate.
+    pub fn filters(&mut self, size: u32, level: u8) {
+        let (deflate, shuffle, optional) = (1_u16, 2_u16, 1_u16);
+        let mut data = vec![2, 2];
+        for (filter, value) in [(shuffle, size), (deflate, level.into())] {
+            data.extend(filter.to_le_bytes());
+            data.extend(optional.to_le_bytes());
+            data.extend(1_u16.to_le_bytes());
+            data.extend(value.to_le_bytes());
+        }
+        self.message(0x0B, &data);
+    }
+
+    /// Adds an attribute with the values `data`, of the shape `shape` (empty: a scalar).
+    pub fn attribute(&mut self, name: &str, kind: &Kind, shape: &[u64], data: &[u8]) {
+        let (kind, space) = (kind.encode(), dataspace(shape, false));
+        let utf8 = 1;
+        let mut message = vec![3, 0];
+        for length in [name.len() + 1, kind.len(), space.len()] {
+            message.extend((length as u16).to_le_bytes());
+        }
+        message.push(utf8);
+        message.extend(name.as_bytes());
+        message.push(0);
+        message.extend(kind);
+        message.extend(space);
+        message.extend(data);
+        self.message(0x0C, &message);
+    }
+}
+
+/// Encodes an extent; one that grows has no limit in its first dimension.
+fn dataspace(shape: &[u64], grows: bool) -> Vec<u8> {
+    let simple = u8::from(!shape.is_empty());
+    let mut data = vec![2, shape.len() as u8, u8::from(grows), simple];
+    data.extend(shape.iter().flat_map(|extent| extent.to_le_bytes()));
+    if grows {
+        let most = [u64::MAX].into_iter().chain(shape[1..].iter().copied());
+        data.extend(most.flat_map(u64::to_le_bytes));
+    }
+    data
+}
+
+/// The type of the entries of a dataset or an attribute.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind {
+    /// Unsigned integer of so many bytes.
+    Unsigned(u8),
+    /// Double-precision number.
+    Double,
+    /// UTF-8 string of any length, in the global heap.
+    Text,
+    /// One of these, numbered from 0, in one byte.
+    Enumeration(&'static [&'static str]),
+}
+
+impl Kind {
+    /// Returns the bytes of an entry.
+    pub fn size(&self) -> u64 {
+        match self {
+            Kind::Unsigned(bytes) => u64::from(*bytes),
+            Kind::Double => 8,
+            Kind::Text => 16,
+            Kind::Enumeration(_) => 1,
+        }
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        // Class in the low, version in the high half of the first byte; then its bit field.
+        let (head, properties) = match self {
+            Kind::Unsigned(bytes) => {
+                let bits = 8 * u16::from(*bytes);
+                let properties = [[0, 0], bits.to_le_bytes()].concat();
+                ([0x10, 0, 0, 0], properties)
+            }
+            Kind::Double => {
+                // Offset, bits; place and bits of exponent and mantissa; bias. The sign is bit 63.
+                let properties = [0, 0, 64, 0, 52, 11, 0, 52, 0xFF, 3, 0, 0].to_vec();
+                ([0x11, 0x20, 63, 0], properties)
+            }
+            Kind::Text => ([0x19, 1, 1, 0], Kind::Unsigned(1).encode()),
+            Kind::Enumeration(names) => {
+                let mut properties = Kind::Unsigned(1).encode();
+                for name in *names {
+                    properties.extend(name.as_bytes());
+                    let padded = (name.len() + 1).next_multiple_of(8);
+                    properties.resize(properties.len() + padded - name.len(), 0);
+                }
+                properties.extend(0..names.len() as u8);
+                ([0x18, names.len() as u8, 0, 0], properties)
+            }
+        };
+        let size = (self.size() as u32).to_le_bytes();
+        [&head[..], &size, &properties].concat()
+    }
+}
+
+/// An entry of a node of a chunk index.
+#[derive(Clone, Copy, Debug)]
+pub struct Child {
+    /// The first row that it leads to.
+    pub row: u64,
+    /// Bytes of the chunk as stored (of the first one, in a node above the leaves).
+    pub bytes: u32,
+    /// Where it is.
+    pub address: u64,
+}
+
+/// Returns the bytes that a node takes in the file, for datasets of so many dimensions.
+pub fn node_bytes(dimensions: usize) -> u64 {
+    (24 + FANOUT * 8 + (FANOUT + 1) * (8 + 8 * (dimensions + 1))) as u64
+}
+
+/// Encodes a node of a chunk index; `next` is the first row beyond it, a whole chunk's.
+pub fn node(
+    dimensions: usize,
+    level: u8,
+    siblings: [u64; 2],
+    children: &[Child],
+    next: u64,
+) -> Vec<u8> {
+    let mut bytes = b"TREE\x01".to_vec();
+    bytes.push(level);
+    bytes.extend((children.len() as u16).to_le_bytes());
+    bytes.extend(siblings.iter().flat_map(|address| address.to_le_bytes()));
+    // A key is a chunk: its bytes, no filter left out, and the place of its first entry.
+    let key = |bytes: &mut Vec<u8>, row: u64, stored: u32| {
+        bytes.extend(stored.to_le_bytes());
+        bytes.extend([0; 4]);
+        bytes.extend(row.to_le_bytes());
+        bytes.extend((0..dimensions).flat_map(|_| [0; 8]));
+    };
+    for child in children {
+        key(&mut bytes, child.row, child.bytes);
+        bytes.extend(child.address.to_le_bytes());
+    }
+    key(&mut bytes, next, 0);
+    bytes.resize(node_bytes(dimensions) as usize, 0);
+    bytes
+}
+
+/// Bytes of a collection of the global heap; libhdf5 expects no smaller one.
+pub const HEAP: usize = 4096;
+/// Bytes of a collection's own head, and of each object's in it.
+pub const HEAP_HEAD: usize = 16;
+
+/// Encodes a collection of the global heap with these objects, numbered from 1.
+pub fn heap(objects: &[Vec<u8>]) -> Vec<u8> {
+    let mut bytes = b"GCOL\x01\0\0\0".to_vec();
+    bytes.extend((HEAP as u64).to_le_bytes());
+    let object = |bytes: &mut Vec<u8>, number: u16, length: usize| {
+        bytes.extend(number.to_le_bytes());
+        bytes.extend([0; 6]);
+        bytes.extend((length as u64).to_le_bytes());
+    };
+    for (number, data) in (1..).zip(objects) {
+        object(&mut bytes, number, data.len());
+        bytes.extend(data);
+        bytes.resize(bytes.len().next_multiple_of(8), 0);
+    }
+    let free = HEAP - bytes.len();
+    if free >= HEAP_HEAD {
+        object(&mut bytes, 0, free);
+    }
+    bytes.resize(HEAP, 0);
+    bytes
+}
+
+/// Encodes a reference to object `number` of `length` bytes in the collection at `heap`.
+pub fn heap_reference(heap: u64, number: u32, length: usize) -> Vec<u8> {
+    let length = (length as u32).to_le_bytes();
+    [&length[..], &heap.to_le_bytes(), &number.to_le_bytes()].concat()
+}
+
+fn with_checksum(mut bytes: Vec<u8>) -> Vec<u8> {
+    let checksum = lookup3(&bytes);
+    bytes.extend(checksum.to_le_bytes());
+    bytes
+}
+
+/// Returns the checksum of HDF5's metadata: `hashlittle` of Bob Jenkins's lookup3, from 0.
+fn lookup3(bytes: &[u8]) -> u32 {
+    let start = 0xDEAD_BEEF_u32.wrapping_add(bytes.len() as u32);
+    let mut state = [start; 3];
+    let mut rest = bytes;
+    while rest.len() > 12 {
+        let (block, left) = rest.split_at(12);
+        add(&mut state, block);
+        mix(&mut state);
+        rest = left;
+    }
+    if !rest.is_empty() {
+        add(&mut state, rest);
+        last_mix(&mut state);
+    }
+    state[2]
+}
+
+/// Adds up to 12 bytes to the state, as three little-endian words padded with zeros.
+fn add(state: &mut [u32; 3], bytes: &[u8]) {
+    let mut block = [0; 12];
+    block[..bytes.len()].copy_from_slice(bytes);
+    for (word, bytes) in state.iter_mut().zip(block.as_chunks::<4>().0) {
+        *word = word.wrapping_add(u32::from_le_bytes(*bytes));
+    }
+}
+
+fn mix(state: &mut [u32; 3]) {
+    let [mut a, mut b, mut c] = *state;
+    for rotations in [[4, 6, 8], [16, 19, 4]] {
+        a = a.wrapping_sub(c) ^ c.rotate_left(rotations[0]);
+        c = c.wrapping_add(b);
+        b = b.wrapping_sub(a) ^ a.rotate_left(rotations[1]);
+        a = a.wrapping_add(c);
+        c = c.wrapping_sub(b) ^ b.rotate_left(rotations[2]);
+        b = b.wrapping_add(a);
+    }
+    *state = [a, b, c];
+}
+
+fn last_mix(state: &mut [u32; 3]) {
+    let [mut a, mut b, mut c] = *state;
+    c = (c ^ b).wrapping_sub(b.rotate_left(14));
+    a = (a ^ c).wrapping_sub(c.rotate_left(11));
+    b = (b ^ a).wrapping_sub(a.rotate_left(25));
+    c = (c ^ b).wrapping_sub(b.rotate_left(16));
+    a = (a ^ c).wrapping_sub(c.rotate_left(4));
+    b = (b ^ a).wrapping_sub(a.rotate_left(14));
+    c = (c ^ b).wrapping_sub(b.rotate_left(24));
+    *state = [a, b, c];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Published with lookup3.c.
+    #[test]
+    fn the_checksum_is_the_published_one() {
+        assert_eq!(lookup3(b""), 0xDEAD_BEEF);
+        assert_eq!(lookup3(b"Four score and seven years ago"), 0x1777_0551);
+    }
+}
