@@ -450,7 +450,7 @@ fn compressed_files_hold_the_same_in_less() {
             let size = |run: &RunResult| fs::metadata(run.path().join(name)).unwrap().len();
             assert!(size(&packed) < size(&plain) / 2, "{name} at level {level}");
         }
-        assert!(!packed.path().join("spikes.h5.part").exists());
+        assert!(!packed.path().join("spikes.h5.new").exists());
     }
 }
 
