@@ -50,6 +50,10 @@ impl ChunkIndex {
     /// # Errors
     /// Fails if a node that became full cannot be written.
     pub fn push(&mut self, file: &File, space: &mut Space, chunk: Child) -> io::Result<()> {
+        // All nodes on the way end with a key beyond the last chunk.
+        for node in &mut self.levels {
+            node.written = false;
+        }
         let mut child = chunk;
         for level in 0.. {
             let Some(last) = self.levels.get(level) else {
@@ -57,9 +61,7 @@ impl ChunkIndex {
                 return Ok(());
             };
             if last.children.len() < FANOUT {
-                let last = &mut self.levels[level];
-                last.children.push(child);
-                last.written = false;
+                self.levels[level].children.push(child);
                 return Ok(());
             }
             let next = self.new_node(space, NOWHERE, child);
