@@ -184,7 +184,7 @@ fn results_that_are_missing_foreign_or_cut_are_named() {
     let directory = trial.result.path();
     let reference = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference");
     let foreign = fs::read(reference.join("iaf_1250_input.h5")).expect("reference");
-    for (name, figures) in [("spikes.h5", 4), ("weights.h5", 4)] {
+    for (name, figures) in [("spikes.h5", 4), ("weights.h5", 3)] {
         let path = directory.join(name);
         let good = fs::read(&path).expect("file");
         for bytes in [
@@ -222,7 +222,7 @@ fn results_that_are_missing_foreign_or_cut_are_named() {
     let (_, tail) = tail.split_once(',').expect("a number");
     fs::write(&run, format!("{head}\"mean\": null,{tail}")).expect("written");
     let what = format!("{}: is not of a run of stdp-hpc: ", run.display());
-    trial.leaves_out(directory, &what, 6);
+    trial.leaves_out(directory, &what, 5);
     fs::remove_file(&run).expect("removed");
     let what = format!("{}: holds no result", directory.display());
     trial.refuses(directory, &what);
