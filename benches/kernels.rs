@@ -415,7 +415,7 @@ impl Traded {
         let collate = loop {
             let collate = timed(|| self.exchange.collate(one.into_iter()));
             let flags = self.exchange.exchange(&self.comm, Flags::default());
-            if flags.is_some() {
+            if flags.expect("few spikes").is_some() {
                 break collate;
             }
         };

@@ -1,7 +1,7 @@
 //! The two mailboxes between synapses and neurons: what will arrive, and who fired when.
 
 use crate::math::GridExp;
-use crate::memory::room;
+use crate::memory::{product, room, total, whole};
 use crate::pages::HugeArray;
 use crate::stimulus::GROUP;
 use crate::units::{Lid, Ms, Steps};
@@ -72,7 +72,7 @@ impl RingBuffer {
 impl RingBuffer {
     /// Of [`RingBuffer::new`] with the same numbers.
     pub fn bytes(neurons: u64, channels: u64, slots: u64) -> u64 {
-        HugeArray::<f64>::bytes(neurons.next_multiple_of(GROUP as u64) * channels * slots)
+        HugeArray::<f64>::bytes(product([whole(neurons, GROUP as u64), channels, slots]))
     }
 
     /// As it is.
@@ -262,7 +262,8 @@ impl SpikeHistory {
         // A list that is not empty begins with room for four and doubles when it is full,
         // which leaves a third of it empty in the mean.
         let room = (4.0 * -libm::expm1(-older)).max(1.5 * older);
-        each as u64 * neurons + (size_of::<Post>() as f64 * room * neurons as f64) as u64
+        let older = (size_of::<Post>() as f64 * room * neurons as f64) as u64;
+        total([product([each as u64, neurons]), older])
     }
 
     /// As it is.

@@ -27,7 +27,12 @@ pub struct Comm {
     others: Option<RefCell<Box<dyn Others>>>,
     rank: usize,
     size: usize,
+    /// The most elements that one call to MPI moves.
+    most: usize,
 }
+
+/// MPI counts elements, and those before a rank's part, as C's `int`.
+pub const MPI_MOST: usize = i32::MAX as usize;
 
 /// Plays all ranks but one, so that one process can rehearse that one. What is reduced or
 /// gathered over ranks is then this rank's own.
@@ -118,6 +123,7 @@ impl Comm {
             others: None,
             rank: 0,
             size: 1,
+            most: MPI_MOST,
         }
     }
 
@@ -128,7 +134,14 @@ impl Comm {
             others: Some(RefCell::new(others)),
             rank,
             size,
+            most: MPI_MOST,
         }
+    }
+
+    /// The same ranks, whose collectives move at most `most` elements a call, for tests: what
+    /// is more goes in pieces, as it does beyond [`MPI_MOST`].
+    pub fn in_pieces_of(self, most: usize) -> Self {
+        Comm { most, ..self }
     }
 
     /// The ranks that the launcher started.
@@ -172,6 +185,7 @@ impl Comm {
             others: None,
             rank,
             size,
+            most: MPI_MOST,
         })
     }
 
@@ -191,6 +205,7 @@ impl Comm {
                 universe: Rc::clone(&mpi.universe),
             }),
             others: None,
+            most: self.most,
         }
     }
 
@@ -226,10 +241,7 @@ impl Comm {
     /// Panics unless both are whole chunks of the same, addressable, length.
     pub fn all_to_all<T: Word>(&self, send: &[T], receive: &mut [T]) {
         assert!(send.len() == receive.len() && send.len().is_multiple_of(self.size));
-        assert!(
-            i32::try_from(send.len()).is_ok(),
-            "exchange buffer beyond MPI's counts"
-        );
+        assert!(send.len() <= MPI_MOST, "callers keep to MPI's counts");
         match &self.mpi {
             None => receive.copy_from_slice(send),
             Some(mpi) => mpi.ranks.all_to_all_into(send, receive),
@@ -247,7 +259,7 @@ impl Comm {
     /// Sends `send[r]`, which is about the neurons `about`, to rank r; returns what every rank
     /// sent here.
     ///
-    /// In rounds of at most 2²⁸ elements a rank, so any length will do.
+    /// In rounds of at most 2²⁸ elements on a rank, so any length will do.
     pub fn all_to_all_lists(&self, about: &Range<u32>, mut send: Vec<Vec<u64>>) -> Vec<Vec<u64>> {
         assert_eq!(send.len(), self.size);
         if let Some(others) = &self.others {
@@ -261,7 +273,7 @@ impl Comm {
             .iter()
             .map(|&n| Vec::with_capacity(n as usize))
             .collect();
-        let share = (1 << 28) / self.size;
+        let share = self.share(1 << 28);
         let longest = lengths.iter().copied().max().unwrap_or(0);
         let rounds = self.max(longest.div_ceil(share as u64));
         for _ in 0..rounds {
@@ -293,32 +305,45 @@ impl Comm {
 
     /// Brings every rank's `mine` to rank 0, concatenated in rank order; empty elsewhere.
     ///
-    /// Panics where the sum exceeds MPI's counts (2³¹ − 1): callers gather in blocks.
+    /// In rounds of at most 2³¹ − 1 elements on rank 0, so any length will do.
     pub fn gather<T: Word>(&self, mine: &[T]) -> Vec<T> {
         let Some(mpi) = &self.mpi else {
             return mine.to_vec();
         };
         let root = mpi.ranks.process_at_rank(0);
-        let count = i32::try_from(mine.len()).expect("gathered block within MPI's counts");
+        let share = self.share(self.most);
+        let rounds = self.max(mine.len().div_ceil(share) as u64);
+        let length = mine.len() as u64;
+        // A rank that has sent all sends nothing in the rounds that are left.
+        let mut pieces = mine.chunks(share).chain(std::iter::repeat(&[][..]));
+        let mut next_piece = || pieces.next().expect("endless");
         if self.rank != 0 {
-            root.gather_into(&count);
-            root.gather_varcount_into(mine);
+            root.gather_into(&length);
+            (0..rounds).for_each(|_| root.gather_varcount_into(next_piece()));
             return Vec::new();
         }
-        let mut counts = vec![0i32; self.size];
-        root.gather_into_root(&count, &mut counts[..]);
-        let total: i64 = counts.iter().map(|&n| i64::from(n)).sum();
-        assert!(
-            i32::try_from(total).is_ok(),
-            "gathered block beyond MPI's counts"
-        );
-        let mut all = vec![T::default(); total as usize];
-        let displacements = starts(&counts);
-        root.gather_varcount_into_root(
-            mine,
-            &mut PartitionMut::new(&mut all[..], counts, displacements),
-        );
-        all
+        let mut lengths = vec![0u64; self.size];
+        root.gather_into_root(&length, &mut lengths[..]);
+        let mut gathered = Gathered::new(lengths, share);
+        for round in 0..rounds as usize {
+            let counts = gathered.counts(round);
+            let mut piece = vec![T::default(); counts.iter().map(|&n| n as usize).sum()];
+            let displacements = starts(&counts);
+            root.gather_varcount_into_root(
+                next_piece(),
+                &mut PartitionMut::new(&mut piece[..], &counts[..], displacements),
+            );
+            if rounds == 1 {
+                return piece;
+            }
+            gathered.place(round, &counts, &piece);
+        }
+        gathered.all
+    }
+
+    /// How much each rank sends in a round if all together send at most `most`.
+    fn share(&self, most: usize) -> usize {
+        (most.min(self.most) / self.size).max(1)
     }
 
     /// The largest `mine` of all ranks.
@@ -346,11 +371,15 @@ impl Comm {
         };
         let root = mpi.ranks.process_at_rank(0);
         if self.rank != 0 {
-            root.reduce_into(mine, SystemOperation::sum());
+            for mine in mine.chunks(self.most) {
+                root.reduce_into(mine, SystemOperation::sum());
+            }
             return Vec::new();
         }
         let mut sums = vec![0; mine.len()];
-        root.reduce_into_root(mine, &mut sums[..], SystemOperation::sum());
+        for (mine, sums) in mine.chunks(self.most).zip(sums.chunks_mut(self.most)) {
+            root.reduce_into_root(mine, sums, SystemOperation::sum());
+        }
         sums
     }
 
@@ -358,8 +387,10 @@ impl Comm {
     pub fn max_each<T: Word>(&self, mine: &[T]) -> Vec<T> {
         let mut largest = mine.to_vec();
         if let Some(mpi) = &self.mpi {
-            mpi.ranks
-                .all_reduce_into(mine, &mut largest[..], SystemOperation::max());
+            for (mine, largest) in mine.chunks(self.most).zip(largest.chunks_mut(self.most)) {
+                mpi.ranks
+                    .all_reduce_into(mine, largest, SystemOperation::max());
+            }
         }
         largest
     }
@@ -419,7 +450,9 @@ impl Comm {
         let mut length = bytes.len() as u64;
         root.broadcast_into(&mut length);
         bytes.resize(length as usize, 0);
-        root.broadcast_into(&mut bytes[..]);
+        for piece in bytes.chunks_mut(self.most) {
+            root.broadcast_into(piece);
+        }
     }
 
     /// Ok where all ranks are, else the error of the lowest rank that has one, everywhere.
@@ -442,6 +475,46 @@ impl Comm {
         self.broadcast(self.size - worst, &mut message);
         let text = String::from_utf8_lossy(&message[1..]);
         Err(Error::of_exit_code(message[0], text.into_owned()))
+    }
+}
+
+/// What rank 0 has got of all ranks, `share` elements of each in a round.
+struct Gathered<T> {
+    lengths: Vec<u64>,
+    share: usize,
+    all: Vec<T>,
+}
+
+impl<T: Word> Gathered<T> {
+    fn new(lengths: Vec<u64>, share: usize) -> Self {
+        Gathered {
+            lengths,
+            share,
+            all: Vec::new(),
+        }
+    }
+
+    /// How much of each rank comes in `round`.
+    fn counts(&self, round: usize) -> Vec<i32> {
+        let before = (round * self.share) as u64;
+        let left = self.lengths.iter().map(|n| n.saturating_sub(before));
+        left.map(|left| left.min(self.share as u64) as i32)
+            .collect()
+    }
+
+    /// Puts what came in `round` where it belongs.
+    fn place(&mut self, round: usize, counts: &[i32], piece: &[T]) {
+        let total: u64 = self.lengths.iter().sum();
+        self.all.resize(total as usize, T::default());
+        let (mut first, mut rest) = (round * self.share, piece);
+        for (&length, &count) in self.lengths.iter().zip(counts) {
+            let (head, tail) = rest.split_at(count as usize);
+            if count > 0 {
+                self.all[first..first + head.len()].copy_from_slice(head);
+            }
+            first += length as usize;
+            rest = tail;
+        }
     }
 }
 

@@ -191,10 +191,12 @@ pub fn print(provenance: &Provenance, outcome: &Outcome, directory: &Path, verbo
     );
     line(
         "E->E weights",
-        format!(
-            "mean {:.4} pA, SD {:.4} pA, {:.4} at zero",
-            weights.mean, weights.sd, weights.zero_fraction
-        ),
+        match (weights.mean, weights.sd, weights.zero_fraction) {
+            (Some(mean), Some(sd), Some(zeros)) => {
+                format!("mean {mean:.4} pA, SD {sd:.4} pA, {zeros:.4} at zero")
+            }
+            _ => "-".to_owned(),
+        },
     );
     line(
         "construction",

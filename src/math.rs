@@ -134,7 +134,7 @@ impl Power {
         let subnormal = x < f64::MIN_POSITIVE;
         let bits = if subnormal { x * TWO_54 } else { x }.to_bits();
         // x = 2^k · m with m in [√½, √2)
-        let k = (bits + SQRT2_CARRY) >> 52;
+        let k = bits.wrapping_add(SQRT2_CARRY) >> 52;
         let m = f64::from_bits(bits.wrapping_sub(k << 52).wrapping_add(EXPONENT_BIAS));
         let k = f64::from_bits(k | TWO_52_BITS) - (TWO_52 + 1023.0);
         let s = (m - 1.0) / (m + 1.0);

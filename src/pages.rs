@@ -1,5 +1,6 @@
 //! Arrays that a thread goes through in every interval, on huge pages.
 
+use crate::memory::whole;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut, Range};
 
@@ -51,11 +52,11 @@ impl<T: Pod> HugeArray<T> {
 impl<T> HugeArray<T> {
     /// Of `len` elements, where the system has huge pages.
     pub fn bytes(len: u64) -> u64 {
-        let bytes = len * size_of::<T>() as u64;
+        let bytes = len.saturating_mul(size_of::<T>() as u64);
         if bytes < WORTHWHILE as u64 {
             bytes
         } else {
-            bytes.next_multiple_of(HUGE as u64)
+            whole(bytes, HUGE as u64)
         }
     }
 

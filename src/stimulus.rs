@@ -5,7 +5,7 @@
 
 use rand::Rng;
 
-use crate::memory::room;
+use crate::memory::{product, room, total};
 use crate::pages::HugeArray;
 use crate::rng::{Abreast, Purpose, WORDS, stream};
 use crate::simd::{self, Kernel};
@@ -160,18 +160,25 @@ impl Input {
     pub fn poisson_bytes(mean: f64, neurons: u64) -> u64 {
         // A large mean needs no look at its distribution, which has as many entries.
         let upper = mean > 255.0 || PoissonLaw::new(mean).most() > 255;
-        Self::tile_bytes(neurons, upper) + size_of::<Gid>() as u64 * neurons
+        let gids = product([size_of::<Gid>() as u64, neurons]);
+        total([Self::tile_bytes(neurons, upper), gids])
     }
 
     /// Of `spikes` given spikes within `steps` steps, at most 255 a neuron and step.
     pub fn given_bytes(spikes: u64, steps: u64, neurons: u64) -> u64 {
-        let tiles = neurons.div_ceil(GROUP as u64) * steps.div_ceil(BLOCK as u64);
-        Self::tile_bytes(neurons, false) + 8 * spikes + 8 * (tiles + 1)
+        let tiles = product([neurons.div_ceil(GROUP as u64), steps.div_ceil(BLOCK as u64)]);
+        let starts = product([8, tiles.saturating_add(1)]);
+        total([
+            Self::tile_bytes(neurons, false),
+            product([8, spikes]),
+            starts,
+        ])
     }
 
     fn tile_bytes(neurons: u64, upper: bool) -> u64 {
         let groups = neurons.div_ceil(GROUP as u64);
-        (1 + u64::from(upper)) * HugeArray::<Tile>::bytes(groups) + 4 * groups
+        let tiles = product([1 + u64::from(upper), HugeArray::<Tile>::bytes(groups)]);
+        total([tiles, product([4, groups])])
     }
 
     /// As it is.
@@ -383,12 +390,12 @@ impl Draw<'_> {
         let mut counts = [self.law.base; 2 * GROUP];
         for &cell in &self.law.cells {
             for (count, &b) in counts.iter_mut().zip(bits) {
-                *count += u16::from(b > cell);
+                *count = count.wrapping_add(u16::from(b > cell));
             }
         }
         for &cell in &self.law.cut {
             for (open, &b) in open.iter_mut().zip(bits) {
-                *open |= -i16::from(b == cell);
+                *open |= i16::from(b == cell).wrapping_neg();
             }
         }
         let counts: [u32; GROUP] = bytemuck::cast(counts);

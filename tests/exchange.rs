@@ -18,6 +18,9 @@ use common::{
 /// Longer than a failing job may take to end, on a busy machine.
 const PROMPT: Duration = Duration::from_secs(20);
 
+/// Longer than any job of these tests takes, however busy the machine is.
+const SLOW: Duration = Duration::from_secs(300);
+
 #[track_caller]
 fn assert_same(one: &RunResult, other: &RunResult) {
     for key in ["digest", "counts"] {
@@ -178,6 +181,71 @@ T = 30.0
     let split = desk.result(&config, 64, 1, &[]);
     assert_same(&alone, &split);
     common::assert_same_content(&alone.content(), &split.content());
+}
+
+/// The variable that makes this test program a rank that gathers.
+const GATHER: &str = "STDP_HPC_TEST_GATHER";
+
+/// MPI counts up to 2³¹ − 1 elements a call; with a limit of a few elements real ranks go
+/// through as many pieces, of uneven lists.
+#[test]
+fn collectives_beyond_the_counts_of_mpi_go_in_pieces() {
+    if std::env::var_os(GATHER).is_some() {
+        return gather_in_pieces();
+    }
+    let this = std::env::current_exe().expect("this program");
+    for ranks in [1, 2, 3, 5] {
+        let mut command = command_mpirun(ranks, &this);
+        let name = "collectives_beyond_the_counts_of_mpi_go_in_pieces";
+        command.args(["--exact", name, "--nocapture"]);
+        command.env(GATHER, "1");
+        start(command).wait(SLOW).expect(0);
+    }
+}
+
+/// A rank that gathers, sums and broadcasts lists in pieces of several lengths.
+fn gather_in_pieces() {
+    abort_job_on_panic();
+    let mut comm = Comm::from_launcher().expect("MPI");
+    let (rank, size) = (comm.rank() as u64, comm.size() as u64);
+    let list =
+        |rank: u64| -> Vec<u64> { (0..(rank * 7 + 3) % 11).map(|i| 100 * rank + i).collect() };
+    let all: Vec<u64> = (0..size).flat_map(list).collect();
+    for most in [1, 2, 7, 12, 1000] {
+        comm = comm.in_pieces_of(most);
+        let gathered = comm.gather(&list(rank));
+        assert_eq!(
+            gathered,
+            if rank == 0 { all.clone() } else { Vec::new() },
+            "{most}"
+        );
+        assert!(comm.gather::<u64>(&[]).is_empty());
+        let last = if rank + 1 == size {
+            vec![1.5; 9]
+        } else {
+            Vec::new()
+        };
+        let expected = if rank == 0 { vec![1.5; 9] } else { Vec::new() };
+        assert_eq!(comm.gather(&last), expected, "{most}");
+        let mine: Vec<u64> = (0..20).map(|i| rank + i).collect();
+        let sum: Vec<u64> = (0..20).map(|i| size * (size - 1) / 2 + size * i).collect();
+        assert_eq!(
+            comm.sum_each(&mine),
+            if rank == 0 { sum } else { Vec::new() }
+        );
+        let largest: Vec<u64> = (0..20).map(|i| size - 1 + i).collect();
+        assert_eq!(comm.max_each(&mine), largest);
+        let mut bytes = if rank == 0 {
+            b"told in pieces".to_vec()
+        } else {
+            Vec::new()
+        };
+        comm.broadcast(0, &mut bytes);
+        assert_eq!(bytes, b"told in pieces");
+        let send: Vec<Vec<u64>> = (0..size).map(|to| list(rank + to)).collect();
+        let expected: Vec<Vec<u64>> = (0..size).map(|from| list(from + rank)).collect();
+        assert_eq!(comm.all_to_all_lists(&(0..1), send), expected);
+    }
 }
 
 /// A run that no test waits for the end of.

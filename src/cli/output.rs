@@ -142,7 +142,7 @@ impl Output {
         let path = self.directory.join("run.json");
         let fault =
             |error: io::Error| Error::run(format!("{}: cannot write: {error}", path.display()));
-        let text = outcome::text(&self.id, provenance, params, status);
+        let text = outcome::text(&self.id, provenance, params, status)?;
         if let Status::Running = status {
             let reserve = Reserve::beside(&path, text.len() + LAST_WORDS);
             self.reserve = Some(reserve.map_err(fault)?);

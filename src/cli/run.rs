@@ -165,13 +165,15 @@ fn refuse_what_does_not_fit(
         _ => &plan.other_ranks,
     };
     let node = comm.node();
-    let (ranks, needed) = (node.size(), node.sum(mine.grown()));
+    let ranks = node.size();
+    // Each no more than its share of a sum that fits.
+    let needed = node.sum(mine.grown().min(u64::MAX / ranks as u64));
     let available = memory::available().unwrap_or(u64::MAX);
     let (room, whose) = match given {
         Some(given) => (given, "--memory-per-rank".to_owned()),
         None if needed <= available => (u64::MAX, String::new()),
         None => {
-            let room = before + available / ranks as u64;
+            let room = before.saturating_add(available / ranks as u64);
             (
                 room,
                 format!(

@@ -14,7 +14,7 @@ use crate::neuron::{self, IafPscAlpha, IgnoreAndFire, Neurons, Tics};
 use crate::params::{Delays, NeuronModel, Params, Stimulus, VInit, WeightPrecision};
 use crate::rng::{Purpose, normal, stream, uniform};
 use crate::signals;
-use crate::sonata::read;
+use crate::sonata::read::{self, Edge};
 use crate::spikes::{Exchange, TargetTable};
 use crate::stimulus::Input;
 use crate::synapse::{
@@ -53,6 +53,7 @@ impl Simulation {
         let (delays, wired) = comm.agree(connect(&params, &place, &team))?;
         let connect = begun.elapsed().as_secs_f64();
         end_if_asked(&comm)?;
+        check_delay(&params, delays)?;
 
         let begun = Instant::now();
         let inhibitory = |source| Gid(params.network.N_E + source);
@@ -227,6 +228,7 @@ fn read_edges(
         delays.set(projection, read.delay);
         let mut links = vec![Vec::new(); place.threads as usize];
         for edge in read.edges {
+            check_precision(path, projection, &edge, params.stdp.weight_precision)?;
             let gid = gid(edge.target);
             let thread = place.thread_of(gid);
             let before = if onto_e {
@@ -252,6 +254,42 @@ fn read_edges(
         [from_e, from_i]
     });
     Ok((delays, drafts.collect()))
+}
+
+/// Refuses a delay of the plastic synapses, which a file may bring, that is too long for τ₋.
+fn check_delay(params: &Params, delays: Delays) -> Result<()> {
+    let delay = delays.ee.map(|delay| delay.to_ms(params.simulation.dt));
+    match delay.and_then(|delay| params.stdp.too_short(delay)) {
+        None => Ok(()),
+        Some(what) => Err(Error::input(format!(
+            "[stdp] tau_minus = {:?}: {what}",
+            params.stdp.tau_minus
+        ))),
+    }
+}
+
+/// Refuses a plastic weight that the precision asked for cannot hold.
+fn check_precision(
+    path: &Path,
+    projection: Projection,
+    edge: &Edge,
+    precision: WeightPrecision,
+) -> Result<()> {
+    let Edge {
+        source,
+        target,
+        weight,
+    } = edge;
+    if projection != Projection::EE || precision.holds(*weight) {
+        return Ok(());
+    }
+    Err(Error::input(format!(
+        "{}: /edges/{}/0/syn_weight of the synapse {source} -> {target} = {weight:e}: must be {} \
+         (pA) for stdp.weight_precision = \"f32\"",
+        path.display(),
+        projection.name(),
+        WeightPrecision::F32_RANGE
+    )))
 }
 
 /// What the neurons of one thread start from, and their external spikes where they are given.

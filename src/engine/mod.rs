@@ -1,8 +1,10 @@
 //! The simulation: built once, then one loop over intervals of min_delay.
 
 mod build;
+mod census;
 mod given;
 mod memory;
+mod range;
 mod team;
 mod timers;
 
@@ -10,12 +12,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use crate::comm::Comm;
-use crate::digest::Digest;
 use crate::error::Result;
 use crate::network::Placement;
 use crate::neuron::Interval;
 use crate::params::{Delays, Params};
-use crate::recording::{Recorder, for_each_weight};
+use crate::recording::Recorder;
 use crate::signals;
 use crate::spikes::{Exchange, Flags, row_and_stamp};
 use crate::synapse::{Arrival, Law, Sources};
@@ -23,6 +24,7 @@ use crate::units::{Ms, Steps};
 use crate::vp::VirtualProcess;
 
 pub use build::read_rates;
+pub use census::{Census, Moments, WeightMoments};
 pub use given::GivenSpikes;
 use team::Team;
 pub use timers::{Laps, Phase, Timers};
@@ -61,6 +63,11 @@ impl Clock {
     fn number(&self, interval: Interval) -> u32 {
         (interval.start.0 / self.min_delay.0) as u32
     }
+
+    /// Whether `interval` is one of those in which the state is tidied up and checked.
+    fn is_upkeep_due(&self, interval: Interval) -> bool {
+        self.number(interval) % PRUNE_EVERY == PRUNE_EVERY - 1
+    }
 }
 
 /// Wall time of construction on this rank (s), by NEST's names.
@@ -85,7 +92,7 @@ pub struct Progress {
     pub spikes: u64,
 }
 
-/// Intervals between two prunings of the spike history.
+/// Intervals between two prunings of the spike history, and between two looks at the neurons.
 pub const PRUNE_EVERY: u32 = 1024;
 /// Intervals between two that tell waiting for other ranks from transfer: a barrier takes as
 /// long as an exchange of few spikes, here 1/16 of it.
@@ -102,9 +109,9 @@ impl Simulation {
     /// delivery). The spikes of the last interval are emitted and recorded, not delivered.
     /// `progress` is called after every interval.
     ///
-    /// Errors: what the recorder could not write; a signal that asked a rank to end
-    /// ([`signals::watch`]), after which what was recorded waits to be flushed. The same on all
-    /// ranks.
+    /// Errors: what the recorder could not write; a weight or potential that is no longer finite;
+    /// a signal that asked a rank to end ([`signals::watch`]), after which what was recorded waits
+    /// to be flushed. The same on all ranks.
     pub fn run(
         &mut self,
         recorder: &mut Recorder,
@@ -118,17 +125,18 @@ impl Simulation {
                 timers = Timers::start_at(self.params.simulation.presim);
             }
             self.deliver_and_update(interval, &mut timers);
+            self.check_neurons_if_due(recorder, interval);
             self.snapshot_if_due(recorder, interval)?;
             self.sample_if_due(recorder, interval, &mut timers);
             timers.time(Phase::Collocate, || self.collate());
             timers.time(Phase::Record, || self.record(recorder, interval));
-            let flags = self.exchange(recorder, interval, &mut timers);
+            let flags = self.exchange(recorder, interval, &mut timers)?;
             timers.time(Phase::Receive, || self.receive(interval));
             if flags.flush || flags.failed {
                 timers.time(Phase::Record, || recorder.flush(&self.comm));
             }
             if flags.failed {
-                recorder.check(&self.comm)?;
+                self.check_failure(recorder, interval)?;
             }
             self.clock.now = Steps(interval.start.0 + interval.steps);
             progress(self.progress(recorder));
@@ -137,6 +145,7 @@ impl Simulation {
             }
         }
         timers.stop(self.clock.now, self.params.simulation.dt);
+        self.check_range(self.clock.end)?;
         self.snapshot_at_end(recorder)?;
         self.end_if_asked()?;
         Ok(timers)
@@ -173,9 +182,24 @@ impl Simulation {
             Phase::Synchronize,
             all.saturating_sub(deliver).saturating_sub(update),
         );
-        if self.clock.number(interval) % PRUNE_EVERY == PRUNE_EVERY - 1 {
+        if self.clock.is_upkeep_due(interval) {
             self.prune(interval);
         }
+    }
+
+    /// Has the run end with this interval where a neuron here holds what is not finite.
+    fn check_neurons_if_due(&self, recorder: &mut Recorder, interval: Interval) {
+        if self.clock.is_upkeep_due(interval) && !self.neurons_are_finite() {
+            recorder.note_out_of_range();
+        }
+    }
+
+    /// Fails on every rank with what has a rank end the run with `interval`. Collective.
+    fn check_failure(&self, recorder: &mut Recorder, interval: Interval) -> Result<()> {
+        if self.comm.max(u64::from(recorder.is_out_of_range())) > 0 {
+            self.check_range(Steps(interval.start.0 + interval.steps))?;
+        }
+        recorder.check(&self.comm)
     }
 
     /// Forgets postsynaptic spikes that no synapse will ask for. Depression at a spike of
@@ -210,7 +234,12 @@ impl Simulation {
 
     /// Exchanges, growing and repeating until all fits. In one interval of [`SAMPLE_EVERY`]
     /// the ranks meet first, which tells waiting from transfer.
-    fn exchange(&mut self, recorder: &Recorder, interval: Interval, timers: &mut Timers) -> Flags {
+    fn exchange(
+        &mut self,
+        recorder: &Recorder,
+        interval: Interval,
+        timers: &mut Timers,
+    ) -> Result<Flags> {
         let flags = Flags {
             failed: recorder.failed(),
             flush: recorder.wants_flush(),
@@ -224,7 +253,7 @@ impl Simulation {
         }
         let met = Instant::now();
         let flags = loop {
-            match self.exchange.exchange(&self.comm, flags) {
+            match self.exchange.exchange(&self.comm, flags)? {
                 Some(flags) => break flags,
                 None => self.collate(),
             }
@@ -233,7 +262,7 @@ impl Simulation {
             timers.book(Phase::SampledTransfer, met.elapsed());
         }
         timers.book(Phase::Communicate, begun.elapsed());
-        flags
+        Ok(flags)
     }
 
     /// Readies what was received for the next delivery, in the order of (lag, gid).
@@ -294,6 +323,7 @@ impl Simulation {
 
     fn snapshot_if_due(&mut self, recorder: &mut Recorder, interval: Interval) -> Result<()> {
         for at in recorder.snapshots_within(interval) {
+            self.check_range(at)?;
             recorder.snapshot(&self.comm, &self.place, &self.sources, &mut self.vps, at)?;
         }
         Ok(())
@@ -358,89 +388,5 @@ impl Simulation {
     /// Wall time of construction on this rank.
     pub fn construction(&self) -> Construction {
         self.construction
-    }
-
-    /// What this rank holds, and the digest and moments of its plastic weights.
-    pub fn census(&mut self) -> Census {
-        let mut census = Census {
-            rows: self.sources.len() as u64,
-            exchange: self.exchange.statistics(),
-            ..Census::default()
-        };
-        let (place, sources) = (&self.place, &self.sources);
-        let parts = self.team.map(|thread| {
-            let vp = self.vps[thread].lock().expect("no panic passed");
-            let (plastic, fixed) = vp.synapses();
-            let mut part = WeightMoments::default();
-            let all = 0..place.n_e;
-            for_each_weight(
-                place,
-                sources,
-                thread as u32,
-                &vp,
-                all,
-                |source, target, weight| {
-                    part.add(source, target, weight);
-                },
-            );
-            let listeners = vp.table.listeners();
-            ([plastic as u64, fixed as u64, vp.events, listeners], part)
-        });
-        for ([plastic, fixed, events, listeners], part) in parts {
-            census.plastic += plastic;
-            census.fixed += fixed;
-            census.events += events;
-            census.listeners += listeners;
-            census.weights.merge(&part);
-        }
-        census
-    }
-}
-
-/// What one rank holds and has done.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Census {
-    /// Plastic synapses.
-    pub plastic: u64,
-    /// Static synapses.
-    pub fixed: u64,
-    /// Sources listened to.
-    pub rows: u64,
-    /// Listening ranks of the neurons here, summed over the neurons.
-    pub listeners: u64,
-    /// Synaptic events delivered.
-    pub events: u64,
-    /// The plastic weights.
-    pub weights: WeightMoments,
-    /// How the exchange fared.
-    pub exchange: crate::spikes::ExchangeStatistics,
-}
-
-/// Digest and moments of plastic weights (pA).
-#[derive(Clone, Copy, Debug, Default)]
-pub struct WeightMoments {
-    /// Digest of (source, target, weight).
-    pub digest: Digest,
-    /// Sum of the weights.
-    pub sum: f64,
-    /// Sum of their squares.
-    pub squares: f64,
-    /// How many are exactly 0.
-    pub zeros: u64,
-}
-
-impl WeightMoments {
-    fn add(&mut self, source: u32, target: u32, weight: f64) {
-        self.digest.add_weight(source, target, weight);
-        self.sum += weight;
-        self.squares += weight * weight;
-        self.zeros += u64::from(weight == 0.0);
-    }
-
-    fn merge(&mut self, other: &WeightMoments) {
-        self.digest.merge(other.digest);
-        self.sum += other.sum;
-        self.squares += other.squares;
-        self.zeros += other.zeros;
     }
 }

@@ -1,13 +1,12 @@
 //! Leaky integrate-and-fire neurons with alpha-shaped currents.
 
 use crate::buffers::RingBuffer;
-use crate::memory::room;
-use crate::params::NeuronParams;
+use crate::memory::{product, room};
+use crate::params::{Channel, NeuronParams};
 use crate::simd::{self, Kernel};
 use crate::stimulus::{GROUP, Input};
 use crate::units::{Lid, Ms, Steps};
 
-use super::propagators::Channel;
 use super::{Emission, Interval, Propagators, add_upper};
 
 /// A population of `iaf_psc_alpha` neurons; potentials relative to E_L.
@@ -76,7 +75,10 @@ impl<const CHANNELS: usize> IafPscAlpha<CHANNELS> {
 
     /// Bytes of `neurons` neurons.
     pub fn bytes(neurons: u64) -> u64 {
-        size_of::<Group<CHANNELS>>() as u64 * neurons.div_ceil(GROUP as u64)
+        product([
+            size_of::<Group<CHANNELS>>() as u64,
+            neurons.div_ceil(GROUP as u64),
+        ])
     }
 
     /// Bytes held.
@@ -88,6 +90,20 @@ impl<const CHANNELS: usize> IafPscAlpha<CHANNELS> {
     pub fn potential(&self, lid: Lid) -> f64 {
         let lid = lid.0 as usize;
         self.groups[lid / GROUP].potential[lid % GROUP] + self.rest
+    }
+
+    /// See [`super::Neurons::first_not_finite`].
+    pub fn first_not_finite(&self) -> Option<(Lid, String)> {
+        let at = |lid: usize| {
+            let group = &self.groups[lid / GROUP];
+            let j = lid % GROUP;
+            let synaptic = group.current.iter().chain(&group.slope);
+            let synaptic = synaptic.map(move |values| ("synaptic current", values[j]));
+            let all = [("membrane potential", group.potential[j])].into_iter();
+            let (name, value) = all.chain(synaptic).find(|(_, value)| !value.is_finite())?;
+            Some((Lid(lid as u32), format!("{name} ({value})")))
+        };
+        (0..self.neurons).find_map(at)
     }
 
     /// See [`super::Neurons::update`].
@@ -153,7 +169,7 @@ impl<const CHANNELS: usize> Group<CHANNELS> {
             let v = if left == 0.0 { free } else { held };
             self.potential[j] = v;
             self.refractory[j] = (left - 1.0).max(0.0);
-            fired += u64::from(v >= c.threshold);
+            fired = u64::wrapping_add(fired, u64::from(v >= c.threshold));
         }
         fired
     }

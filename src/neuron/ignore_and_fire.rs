@@ -1,7 +1,7 @@
 //! Neurons that fire with a period of their own, whatever they receive.
 
 use crate::buffers::RingBuffer;
-use crate::memory::room;
+use crate::memory::{product, room};
 use crate::params::SimulationParams;
 use crate::simd::{self, Kernel};
 use crate::stimulus::{GROUP, Input};
@@ -97,6 +97,13 @@ impl IgnoreAndFire {
         self.groups[lid / GROUP].received[lid % GROUP]
     }
 
+    /// See [`super::Neurons::first_not_finite`].
+    pub fn first_not_finite(&self) -> Option<(Lid, String)> {
+        let mut lids = (0..self.neurons as u32).map(Lid);
+        let lid = lids.find(|lid| !self.received(*lid).is_finite())?;
+        Some((lid, format!("input ({})", self.received(lid))))
+    }
+
     /// See [`super::Neurons::update`].
     pub fn update(
         &mut self,
@@ -127,7 +134,7 @@ impl IgnoreAndFire {
 impl IgnoreAndFire {
     /// Of `neurons` neurons.
     pub fn bytes(neurons: u64) -> u64 {
-        size_of::<Group>() as u64 * neurons.div_ceil(GROUP as u64)
+        product([size_of::<Group>() as u64, neurons.div_ceil(GROUP as u64)])
     }
 
     /// As it is.
@@ -155,8 +162,8 @@ impl Group {
         }
         let mut fired = 0;
         for countdown in &mut self.countdown {
-            *countdown -= 1;
-            fired += u32::from(*countdown == FIRES);
+            *countdown = countdown.wrapping_sub(1);
+            fired = u32::wrapping_add(fired, u32::from(*countdown == FIRES));
         }
         fired
     }

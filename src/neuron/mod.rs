@@ -2,11 +2,10 @@
 
 mod iaf_psc_alpha;
 mod ignore_and_fire;
-mod propagators;
 
+pub use crate::params::Propagators;
 pub use iaf_psc_alpha::IafPscAlpha;
 pub use ignore_and_fire::{IgnoreAndFire, Tics};
-pub use propagators::Propagators;
 
 use crate::buffers::RingBuffer;
 use crate::params::{NeuronModel, NeuronParams};
@@ -63,6 +62,16 @@ impl Neurons {
             Neurons::IgnoreAndFire(neurons) => {
                 neurons.update(interval, ring, input, weight_x, emissions);
             }
+        }
+    }
+
+    /// The first neuron that holds a number that is not finite, and what that is; in what it
+    /// was left with by the latest step.
+    pub fn first_not_finite(&self) -> Option<(Lid, String)> {
+        match self {
+            Neurons::IafPscAlpha(neurons) => neurons.first_not_finite(),
+            Neurons::IafPscAlphaTwoCurrents(neurons) => neurons.first_not_finite(),
+            Neurons::IgnoreAndFire(neurons) => neurons.first_not_finite(),
         }
     }
 }

@@ -167,15 +167,15 @@ pub struct Rates {
     pub I: Option<f64>,
 }
 
-/// See [`Outcome::weights`].
+/// See [`Outcome::weights`]; null where there are no plastic synapses.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Weights {
     /// Mean (pA).
-    pub mean: f64,
+    pub mean: Option<f64>,
     /// Standard deviation (pA).
-    pub sd: f64,
+    pub sd: Option<f64>,
     /// Fraction that is exactly 0.
-    pub zero_fraction: f64,
+    pub zero_fraction: Option<f64>,
 }
 
 /// Seconds by NEST's names, minimum, mean and maximum over the ranks.
@@ -233,15 +233,9 @@ impl Outcome {
             (neurons > 0).then(|| spikes as f64 / f64::from(neurons) / simulated.0 * 1000.0)
         };
         let (plastic, fixed) = (comm.sum(census.plastic), comm.sum(census.fixed));
-        let over_plastic = |sum: f64| {
-            if plastic > 0 {
-                sum / plastic as f64
-            } else {
-                0.0
-            }
-        };
-        let mean = over_plastic(comm.total(census.weights.sum));
-        let square = over_plastic(comm.total(census.weights.squares));
+        let moments = census.weights.moments.of_all(comm);
+        let zeros = comm.sum(census.weights.zeros);
+        let of_weights = |value: f64| (plastic > 0).then_some(value);
         let grown = comm.spread(peak.saturating_sub(before) as f64);
         let synapses = plastic + fixed;
         let simulate = comm.spread(timers.simulate);
@@ -266,9 +260,9 @@ impl Outcome {
                 I: rate(spikes[1], network.N_I),
             },
             weights: Weights {
-                mean,
-                sd: (square - mean * mean).max(0.0).sqrt(),
-                zero_fraction: over_plastic(comm.sum(census.weights.zeros) as f64),
+                mean: of_weights(moments.mean),
+                sd: of_weights(moments.sd),
+                zero_fraction: of_weights(zeros as f64 / plastic as f64),
             },
             delay: simulation.delays().map(|delay| delay.to_ms(grid)),
             wall_time: WallTime::new(simulation, timers),
@@ -384,6 +378,9 @@ pub fn new_id() -> Result<String> {
 }
 
 /// Writes `run.json` of the result `id` to `directory`, whole or not at all.
+///
+/// # Errors
+/// If it cannot be written, or [`RunRecord`] could not read it again.
 pub fn write(
     directory: &Path,
     id: &str,
@@ -391,12 +388,20 @@ pub fn write(
     parameters: &Params,
     status: Status,
 ) -> Result<()> {
-    let text = text(id, provenance, parameters, status);
+    let text = text(id, provenance, parameters, status)?;
     files::replace(&directory.join("run.json"), text.as_bytes())
 }
 
 /// Returns what a `run.json` holds.
-pub fn text(id: &str, provenance: &Provenance, parameters: &Params, status: Status) -> String {
+///
+/// # Errors
+/// If [`RunRecord`] could not read it again, because JSON has no infinity.
+pub fn text(
+    id: &str,
+    provenance: &Provenance,
+    parameters: &Params,
+    status: Status,
+) -> Result<String> {
     let name = match status {
         Status::Running => "running",
         Status::Failed(_) => "failed",
@@ -439,7 +444,13 @@ pub fn text(id: &str, provenance: &Provenance, parameters: &Params, status: Stat
         recorded_time_ms,
         outcome,
     };
-    serde_json::to_string_pretty(&report).expect("plain data") + "\n"
+    let text = serde_json::to_string_pretty(&report).expect("plain data") + "\n";
+    match record::check(&text) {
+        Ok(()) => Ok(text),
+        Err(error) => Err(Error::run(format!(
+            "run.json would hold a number that is not finite: {error}"
+        ))),
+    }
 }
 
 /// Removes the result in `directory`, if there is one; other files stay.

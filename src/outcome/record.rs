@@ -42,6 +42,15 @@ struct Head {
     parameters: Value,
 }
 
+/// Whether `text` is a run.json that [`RunRecord::read`] takes.
+pub(super) fn check(text: &str) -> serde_json::Result<()> {
+    let head: Head = serde_json::from_str(text)?;
+    if head.status == "done" {
+        serde_json::from_str::<Outcome>(text)?;
+    }
+    Ok(())
+}
+
 impl RunRecord {
     /// Reads the `run.json` of the result in `directory`.
     ///

@@ -2,12 +2,15 @@
 //!
 //! [`Params::load`] is the only way in. `overrides` merges `--set` into the TOML; `reading`
 //! sees that names are known and that values have the right type and range; `tables` makes
-//! each table a struct and checks what concerns several keys; `derive` holds the formulas.
+//! each table a struct and checks what concerns several keys; `derive` holds the formulas, and
+//! `range` refuses what they and a run make infinite.
 //! A fault is one line that names file (or `--set`), key, value and what is allowed.
 //! `recorded` turns them into what run.json holds, and reads run.json again.
 
 mod derive;
 mod overrides;
+mod propagators;
+mod range;
 pub(crate) mod reading;
 pub mod recorded;
 mod tables;
@@ -18,6 +21,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::units::{Ms, Projection, Steps};
+
+pub use propagators::{Channel, Propagators};
 
 /// Everything a run needs to know, checked and derived; the same on every rank.
 ///

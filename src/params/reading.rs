@@ -491,6 +491,8 @@ fn as_number(value: &Value) -> Option<f64> {
 pub(crate) fn quoted(value: &Value) -> String {
     let text = match value {
         Value::String(text) => format!("{text:?}"),
+        // With an exponent where it has many digits.
+        Value::Float(x) if x.is_finite() => format!("{x:?}"),
         other => other.to_string().replace('\n', " "),
     };
     match text.char_indices().nth(QUOTED) {

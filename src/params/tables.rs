@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::units::{Ms, Projection, Steps};
 
 use super::derive;
+use super::range;
 use super::reading::Bound::{Finite, Fraction, NotNegative, Positive};
 use super::reading::{Document, Section};
 use super::{
@@ -44,6 +45,7 @@ const MOST_TRAJECTORIES: u32 = 10_000;
 /// Reads all tables, each with the help of those before it.
 pub(super) fn params(document: &Document, threads: Option<usize>, ranks: usize) -> Result<Params> {
     let simulation = simulation(&document.section("simulation")?, threads)?;
+    range::check_grid(document, &simulation)?;
     let network = network(&document.section("network")?, ranks)?;
     let neuron = neuron(document, simulation.dt)?;
     let synapse = synapse(document, &network, &neuron, simulation.dt)?;
@@ -56,7 +58,7 @@ pub(super) fn params(document: &Document, threads: Option<usize>, ranks: usize) 
     )?;
     let record = record(document, &network, &simulation)?;
     let interconnect = interconnect(&document.section("interconnect")?)?;
-    Ok(Params {
+    let params = Params {
         network,
         neuron,
         synapse,
@@ -65,7 +67,9 @@ pub(super) fn params(document: &Document, threads: Option<usize>, ranks: usize) 
         simulation,
         record,
         interconnect,
-    })
+    };
+    range::check(document, &params)?;
+    Ok(params)
 }
 
 fn simulation(table: &Section, threads: Option<usize>) -> Result<SimulationParams> {
@@ -329,8 +333,8 @@ fn synapse(
             (Some(J_E), Some(J_unit), J_E / J_unit)
         }
     };
-    if !I_E.is_finite() {
-        let what = format!("gives the weight {I_E} pA, must be finite");
+    if !I_E.is_finite() || (I_E == 0.0 && J_E.is_some_and(|amplitude| amplitude > 0.0)) {
+        let what = format!("gives the weight {I_E} pA, must be finite and > 0");
         return Err(table.fault("J_E", "0.5", what));
     }
     if !(g * I_E).is_finite() {

@@ -168,9 +168,10 @@ pub(super) fn largest_of(mean: f64, samples: f64) -> u64 {
         let beyond = libm::log1p(-mean / (n + 1.0));
         here - beyond + libm::log(samples) > 0.0
     };
-    let (mut low, mut high) = (mean as u64, 2 * mean as u64 + 64);
-    while exceeded(high) {
-        high *= 2;
+    let (mut low, mut high) = (mean as u64, (2.0 * mean) as u64);
+    high = high.saturating_add(64);
+    while high < u64::MAX && exceeded(high) {
+        high = high.saturating_mul(2);
     }
     while low < high {
         let middle = low + (high - low) / 2;

@@ -73,8 +73,8 @@ fn smallest_that_fits(from: u64, most: u64, fits: impl Fn(u64) -> bool) -> Optio
         if high >= most {
             return None;
         }
-        low = high + 1;
-        high = most.min(2 * high);
+        low = high.saturating_add(1);
+        high = most.min(high.saturating_mul(2));
     }
     while low < high {
         let middle = low + (high - low) / 2;

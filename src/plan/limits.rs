@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::memory::product;
+
 use super::Volume;
 use super::network::{Expected, Share};
 
@@ -51,7 +53,7 @@ pub(super) fn all(expected: &Expected, share: &Share, exchange: &Volume) -> Vec<
     const ALL_32: u64 = u32::MAX as u64;
     let simulation = &expected.params.simulation;
     let (ranks, threads) = (expected.ranks as u64, simulation.threads as u64);
-    let words = ranks * exchange.chunk_bytes / 4;
+    let words = product([ranks, exchange.chunk_bytes / 4]);
     let steps = (simulation.presim.0 + simulation.T.0) as u64;
     let most_steps = (i32::MAX - (1 << 20)) as u64;
     let mut limits = vec![
@@ -94,7 +96,7 @@ pub(super) fn all(expected: &Expected, share: &Share, exchange: &Volume) -> Vec<
         limit("threads of a rank", threads, 1024, Beyond::Refused),
         limit(
             "virtual processes",
-            ranks * threads,
+            product([ranks, threads]),
             ALL_32,
             Beyond::Refused,
         ),

@@ -17,7 +17,7 @@ pub use limits::{Beyond, Limit};
 
 use serde::Serialize;
 
-use crate::memory::{ByStructure, Structure};
+use crate::memory::{ByStructure, Structure, total};
 use crate::outcome;
 use crate::params::{Params, Stimulus};
 use crate::recording::Recorder;
@@ -152,7 +152,7 @@ impl Plan {
 impl RankMemory {
     /// What the run takes beyond the program before it.
     pub fn grown(&self) -> u64 {
-        self.peak - self.program
+        self.peak.saturating_sub(self.program)
     }
 }
 
@@ -169,12 +169,12 @@ fn rank_memory(
     bytes[Structure::Recording] = recording(expected, share, leads);
     let libraries = libraries(expected);
     // Connecting, there are synapses without plastic weights, and the drafts, and nothing else.
-    let connecting = share.while_connecting(expected) + bytes[Structure::RowIndex];
-    let running = bytes.staying() + bytes[Structure::Recording];
+    let connecting = total([share.while_connecting(expected), bytes[Structure::RowIndex]]);
+    let running = total([bytes.staying(), bytes[Structure::Recording]]);
     RankMemory {
         program,
         libraries,
-        peak: program + libraries + connecting.max(running),
+        peak: total([program, libraries, connecting.max(running)]),
         by_structure: bytes,
     }
 }
@@ -182,12 +182,14 @@ fn rank_memory(
 /// The most that spikes on their way or a block of a snapshot take, and what samples do.
 fn recording(expected: &Expected, share: &Share, leads: bool) -> u64 {
     let samples = expected.params.record.weights_over_time.as_ref();
-    spikes_or_snapshot(expected, share, leads)
-        + samples.map_or(0, |sampling| share.sampler(expected, sampling))
-        + expected
+    total([
+        spikes_or_snapshot(expected, share, leads),
+        samples.map_or(0, |sampling| share.sampler(expected, sampling)),
+        expected
             .samples()
             .filter(|_| leads)
-            .map_or(0, |samples| samples.held_back())
+            .map_or(0, |samples| samples.held_back()),
+    ])
 }
 
 fn spikes_or_snapshot(expected: &Expected, share: &Share, leads: bool) -> u64 {
@@ -242,7 +244,8 @@ fn files(expected: &Expected, run: u64) -> Files {
     };
     let weights = expected.selected_weights().map_or(0, |selected| {
         let samples = expected.samples().map_or(0, |samples| samples.file_bytes());
-        sonata::weights::file_bytes(&selected.content(), selected.snapshots) + samples
+        let weights = sonata::weights::file_bytes(&selected.content(), selected.snapshots);
+        total([weights, samples])
     });
     Files {
         spikes,

@@ -2,7 +2,7 @@
 
 use crate::buffers::{RingBuffer, SpikeHistory};
 use crate::engine::PRUNE_EVERY;
-use crate::memory::{ByStructure, Structure};
+use crate::memory::{ByStructure, Structure, product, total};
 use crate::network::Placement;
 use crate::neuron::{self, Neurons};
 use crate::params::{Delays, NeuronModel, Params, Stimulus, WeightSampling};
@@ -142,7 +142,7 @@ impl<'a> Expected<'a> {
     /// Synapses in all.
     pub fn synapses(&self) -> u64 {
         let fixed = self.synapses_of(Structure::StaticSynapses);
-        self.synapses_of(Structure::PlasticSynapses) + fixed
+        total([self.synapses_of(Structure::PlasticSynapses), fixed])
     }
 
     /// Synapses of one of the two kinds.
@@ -150,7 +150,7 @@ impl<'a> Expected<'a> {
         let of = |from, onto| (self.in_degree(from, onto) * self.sizes()[onto]).round() as u64;
         match kind {
             Structure::PlasticSynapses => of(E, E),
-            _ => of(E, I) + of(I, E) + of(I, I),
+            _ => total([of(E, I), of(I, E), of(I, I)]),
         }
     }
 
@@ -219,7 +219,7 @@ impl<'a> Expected<'a> {
     /// Bits of an entry, and its words.
     pub fn entry(&self) -> (u32, u64) {
         let rows = self.share(0).rows;
-        Exchange::entry_bits(rows[E] + rows[I], self.delays().min().0 as u32)
+        Exchange::entry_bits(total(rows), self.delays().min().0 as u32)
     }
 
     pub fn volume(&self) -> Volume {
@@ -234,8 +234,8 @@ impl<'a> Expected<'a> {
         // Chunks grow to half as much again as the first that did not fit, then with the
         // largest of all.
         let chunks = ranks * ranks;
-        let first = words * largest_of(entries / ranks, chunks);
-        let largest = words * largest_of(entries / ranks, chunks * intervals);
+        let first = product([words, largest_of(entries / ranks, chunks)]);
+        let largest = product([words, largest_of(entries / ranks, chunks * intervals)]);
         let capacity = Exchange::grown(Exchange::grown(0, first), largest);
         let chunk_bytes = Exchange::chunk_bytes(capacity);
         Volume {
@@ -246,7 +246,7 @@ impl<'a> Expected<'a> {
             entry_bytes: 4 * words,
             capacity_words: capacity,
             chunk_bytes,
-            bytes_per_rank: self.ranks as u64 * chunk_bytes,
+            bytes_per_rank: product([self.ranks as u64, chunk_bytes]),
         }
     }
 
@@ -312,7 +312,7 @@ impl Share {
     /// Sum over the threads of what `of` says of the neurons of one.
     fn sum(&self, of: impl Fn(&[u64; 2]) -> u64) -> u64 {
         let kinds = self.threads.iter();
-        kinds.map(|kind| kind.threads * of(&kind.neurons)).sum()
+        total(kinds.map(|kind| product([kind.threads, of(&kind.neurons)])))
     }
 
     /// The most of it on any thread.
@@ -361,7 +361,7 @@ impl Share {
             let [e, i] = *neurons;
             let count = |from, onto| synapses(expected, neurons, from, onto);
             let precision = params.stdp.weight_precision;
-            let mut add = |structure, each: u64| bytes[structure] += threads * each;
+            let mut add = |structure, each: u64| bytes.add(structure, product([*threads, each]));
             add(
                 Structure::PlasticSynapses,
                 PlasticProjection::bytes(count(E, E), e, precision),
@@ -394,13 +394,10 @@ impl Share {
     /// Bytes of drafts and targets while rows are built, without the index.
     pub fn while_connecting(&self, expected: &Expected) -> u64 {
         self.sum(|thread| {
-            let placed: u64 = [(E, E), (E, I), (I, E), (I, I)]
-                .into_iter()
-                .map(|(from, onto)| {
-                    Rows::target_bytes(synapses(expected, thread, from, onto), thread[onto])
-                })
-                .sum();
-            drafts(expected, thread) + placed
+            let placed = [(E, E), (E, I), (I, E), (I, I)].map(|(from, onto)| {
+                Rows::target_bytes(synapses(expected, thread, from, onto), thread[onto])
+            });
+            total(placed.into_iter().chain([drafts(expected, thread)]))
         })
     }
 }
@@ -419,7 +416,7 @@ fn target_table(expected: &Expected, thread: &[u64; 2]) -> u64 {
             listened(expected, which),
         )
     };
-    of(E) + of(I)
+    total([of(E), of(I)])
 }
 
 /// The chance that a rank listens to a neuron.
@@ -433,7 +430,7 @@ fn drafts(expected: &Expected, thread: &[u64; 2]) -> u64 {
         let onto = [E, I].map(|onto| synapses(expected, thread, from, onto));
         Draft::bytes(onto, expected.sizes()[from] as u64, read)
     };
-    of(E) + of(I)
+    total([of(E), of(I)])
 }
 
 fn external_input(expected: &Expected, neurons: u64) -> u64 {

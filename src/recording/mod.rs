@@ -16,7 +16,7 @@ use crate::allocator::working_on;
 use crate::comm::Comm;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::memory::Structure;
+use crate::memory::{Structure, product, total};
 use crate::network::Placement;
 use crate::neuron::{Emission, Interval};
 use crate::params::{Params, WeightRecord};
@@ -59,6 +59,8 @@ pub struct Recorder {
     /// On all ranks, where weights are sampled.
     sampler: Option<Sampler>,
     failure: Option<Error>,
+    /// Whether this rank has met a number that is not finite.
+    out_of_range: bool,
     digest: Digest,
     counts: [u64; 2],
     /// The most bytes that spikes or a block of a snapshot took.
@@ -110,6 +112,7 @@ impl Recorder {
             selection: record.weights.clone(),
             sampler: None,
             failure: None,
+            out_of_range: false,
             digest: Digest::default(),
             counts: [0; 2],
             most_held: 0,
@@ -144,9 +147,19 @@ impl Recorder {
         self.waiting.len() > MANY || overdue
     }
 
-    /// Whether writing failed on this rank.
+    /// Whether the run is to end because of what happened on this rank.
     pub fn failed(&self) -> bool {
-        self.failure.is_some()
+        self.failure.is_some() || self.out_of_range
+    }
+
+    /// Has the run end: a number of this rank is not finite.
+    pub fn note_out_of_range(&mut self) {
+        self.out_of_range = true;
+    }
+
+    /// Whether a number of this rank is not finite, as far as was looked.
+    pub fn is_out_of_range(&self) -> bool {
+        self.out_of_range
     }
 
     /// Fails on every rank with what failed on one of them. Collective.
@@ -226,7 +239,16 @@ impl Recorder {
                 .for_each(|(sum, part)| *sum += part);
             sum
         });
-        let all = comm.sum_each(&mine.expect("a thread"));
+        let mine = mine.expect("a thread");
+        let out_of_range = |sample: &[u64]| {
+            let sampler = self.sampler.as_ref();
+            sampler.is_some_and(|sampler| sampler.is_out_of_range(sample))
+        };
+        self.out_of_range |= out_of_range(&mine);
+        let all = comm.sum_each(&mine);
+        if comm.rank() == 0 && out_of_range(&all) {
+            return;
+        }
         let (Some(sampler), Some(writer)) = (&self.sampler, &mut self.weights) else {
             return;
         };
@@ -350,7 +372,7 @@ impl Recorder {
 impl Recorder {
     /// Sources whose synapses are gathered at once, of `n_e` with `synapses` in all.
     pub fn sources_at_once(n_e: u32, synapses: u64) -> u64 {
-        let share = (BLOCK * u64::from(n_e)).checked_div(synapses);
+        let share = product([BLOCK, n_e.into()]).checked_div(synapses);
         share.unwrap_or(BLOCK).clamp(1, u64::from(u32::MAX))
     }
 
@@ -358,13 +380,15 @@ impl Recorder {
     /// keys and weights here; there those of all, then synapses, and with them what sorts them,
     /// or two columns of ids for the file.
     pub fn snapshot_bytes(local: u64, gathered: u64) -> u64 {
-        (8 + 8) * local + (size_of::<Synapse>() as u64 + 8 + 8) * gathered
+        let each = size_of::<Synapse>() as u64 + 8 + 8;
+        total([product([8 + 8, local]), product([each, gathered])])
     }
 
     /// Of a flush of `local` spikes of this rank, `gathered` on rank 0: keys here; there keys,
     /// and those spikes that wait for the file.
     pub fn flush_bytes(local: u64, gathered: u64) -> u64 {
-        8 * local + 8 * gathered + (8 + 16) * gathered.min(HELD_BACK as u64)
+        let waiting = (8 + 16) * gathered.min(HELD_BACK as u64);
+        total([product([8, local]), product([8, gathered]), waiting])
     }
 
     /// Most spikes that wait on a rank.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 
 use crate::comm::Comm;
-use crate::memory::room;
+use crate::memory::{product, room, total};
 use crate::network::Placement;
 use crate::neuron::Interval;
 use crate::params::{Params, WeightSampling};
@@ -104,8 +104,8 @@ impl Sampler {
     }
 
     /// What thread `thread` brings to a sample: how many weights fall into each place of the
-    /// histogram (exactly 0, the bins, above), then the bits of the weights followed, 0 for
-    /// those that do not live there. Samples of threads and ranks add up.
+    /// histogram (exactly 0, the bins, above, not finite), then the bits of the weights
+    /// followed, 0 for those that do not live there. Samples of threads and ranks add up.
     ///
     /// About 1 ns a synapse counted.
     pub fn sample(&self, thread: usize, vp: &VirtualProcess) -> Vec<u64> {
@@ -125,16 +125,23 @@ impl Sampler {
         let first = sample.len();
         sample.resize(first + self.columns, 0);
         for followed in self.followed.iter().filter(|f| f.thread == thread) {
-            sample[first + followed.column] = vp.ee.weights.get(followed.synapse).to_bits();
+            let weight = vp.ee.weights.get(followed.synapse);
+            sample[first + followed.column] = weight.to_bits();
+            sample[first - 1] += u64::from(!weight.is_finite());
         }
         sample
+    }
+
+    /// Whether some weight of `sample`, or of those it is the sum of, is not finite.
+    pub fn is_out_of_range(&self, sample: &[u64]) -> bool {
+        sample[self.bins.places() - 1] > 0
     }
 
     /// The sample of time `at` that the parts of all threads and ranks add up to.
     pub fn complete(&self, sum: &[u64], at: Ms) -> Sample {
         let (counts, weights) = sum.split_at(self.bins.places());
-        let [zeros, counts @ .., above] = counts else {
-            unreachable!("two places beside the bins");
+        let [zeros, counts @ .., above, _] = counts else {
+            unreachable!("three places beside the bins");
         };
         Sample {
             at,
@@ -152,10 +159,11 @@ impl Sampler {
     /// plastic synapses, with what a sample takes in passing.
     pub fn bytes(sampling: &WeightSampling, rows: u64, synapses: u64, threads: u64) -> u64 {
         let places = Bins::new(sampling.bins, sampling.max).places() as u64;
-        let parts = (rows * threads * PARTS) as f64;
+        let parts = product([rows, threads, PARTS]) as f64;
         let occurring = -parts * libm::expm1(-(synapses as f64) / parts.max(1.0));
-        size_of::<Range<u32>>() as u64 * (occurring / f64::from(sampling.one_in)) as u64
-            + Self::passing(places, sampling.trajectories.into(), threads)
+        let ranges = (occurring / f64::from(sampling.one_in)) as u64;
+        let passing = Self::passing(places, sampling.trajectories.into(), threads);
+        total([product([size_of::<Range<u32>>() as u64, ranges]), passing])
     }
 
     /// As it is.
@@ -303,7 +311,8 @@ impl Search {
 }
 
 /// Where a weight is counted: at place 0 if it is exactly 0, at 1 + ⌊weight · bins/max⌋ if that
-/// is one of the bins, else at the place after the last, for all above.
+/// is one of the bins, else at the place after the last, for all above; the last place is for
+/// what is not finite.
 #[derive(Clone, Copy)]
 struct Bins {
     count: f64,
@@ -321,13 +330,19 @@ impl Bins {
     }
 
     fn places(&self) -> usize {
-        self.count as usize + 2
+        self.count as usize + 3
     }
 
     #[inline(always)]
     fn place(&self, weight: f64) -> u32 {
+        // Infinity and NaN come out as `count`, too.
         let bin = (weight * self.scale).min(self.count) as i32 as u32;
-        if weight == 0.0 { 0 } else { 1 + bin }
+        let bin = bin.wrapping_add(u32::from(!weight.is_finite()));
+        if weight == 0.0 {
+            0
+        } else {
+            bin.wrapping_add(1)
+        }
     }
 }
 
@@ -381,7 +396,8 @@ impl<W: Weight> Kernel for Count<'_, W> {
                 let (fours, rest) = places[..batch.len()].as_chunks::<LANES>();
                 for places in fours {
                     for (lane, &place) in places.iter().enumerate() {
-                        counts[place as usize][lane] += 1;
+                        let count = &mut counts[place as usize][lane];
+                        *count = count.wrapping_add(1);
                     }
                 }
                 for &place in rest {

@@ -18,7 +18,9 @@ pub(super) fn headline(outcome: &Outcome) -> Vec<Fact> {
     let rate = |key, name, rate: Option<f64>| {
         rate.map(|rate| fact(key, name, rate, format!("{rate:.3} spikes/s")))
     };
-    let weight = |key, name, weight: f64| fact(key, name, weight, format!("{weight:.3} pA"));
+    let weight = |key, name, weight: Option<f64>| {
+        weight.map(|weight| fact(key, name, weight, format!("{weight:.3} pA")))
+    };
     let mut facts = vec![
         count("counts.neurons", "neurons", counts.neurons),
         count(
@@ -36,16 +38,17 @@ pub(super) fn headline(outcome: &Outcome) -> Vec<Fact> {
     ];
     facts.extend(rate("rates.E", "rate of E", outcome.rates.E));
     facts.extend(rate("rates.I", "rate of I", outcome.rates.I));
-    facts.push(weight("weights.mean", "mean weight", weights.mean));
-    facts.push(weight("weights.sd", "SD of weights", weights.sd));
-    let zeros = weights.zero_fraction;
-    let shown = format!("{:.2} %", 100.0 * zeros);
-    facts.push(fact(
-        "weights.zero_fraction",
-        "weights at exactly 0",
-        zeros,
-        shown,
-    ));
+    facts.extend(weight("weights.mean", "mean weight", weights.mean));
+    facts.extend(weight("weights.sd", "SD of weights", weights.sd));
+    facts.extend(weights.zero_fraction.map(|zeros| {
+        let shown = format!("{:.2} %", 100.0 * zeros);
+        fact(
+            "weights.zero_fraction",
+            "weights at exactly 0",
+            zeros,
+            shown,
+        )
+    }));
     let simulate = outcome.wall_time.simulate.max;
     let shown = format!("{simulate:.3} s");
     facts.push(fact(

@@ -16,13 +16,15 @@ pub mod weights;
 
 use std::ops::Range;
 
+use crate::memory::whole;
+
 /// Resident memory that HDF5 takes once files are open: pages of its code, types, property
 /// lists, the file's own notes. Measured with HDF5 1.10.
 pub const LIBRARY: u64 = 4700 << 10;
 
 /// Bytes of a column of `rows` rows of `bytes` in whole chunks of `chunk` rows.
 fn column_bytes(rows: u64, bytes: u64, chunk: usize) -> u64 {
-    rows.next_multiple_of(chunk as u64) * bytes
+    whole(rows, chunk as u64).saturating_mul(bytes)
 }
 
 /// Entries read at a time: 8 MiB.

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::column_bytes;
 use super::output::{Object, Output, Storage};
 use crate::error::Result;
+use crate::memory::total;
 use crate::units::{Gid, Grid, Ms, Steps};
 
 /// Entries a chunk: 32 KiB, so that small runs make small files.
@@ -130,8 +131,8 @@ const FILE_HEAD: u64 = 20_480;
 
 /// Bytes of an uncompressed file with so many spikes of E and I.
 pub fn file_bytes(spikes: [u64; 2]) -> u64 {
-    let columns = spikes.map(|rows| 2 * column_bytes(rows, 8, CHUNK));
-    FILE_HEAD + columns[0] + columns[1]
+    let columns = spikes.map(|rows| column_bytes(rows, 2 * 8, CHUNK));
+    total([FILE_HEAD, columns[0], columns[1]])
 }
 
 /// A file with the spikes of both populations.

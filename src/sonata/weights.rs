@@ -8,6 +8,7 @@ use std::path::Path;
 use super::column_bytes;
 use super::output::{Object, Output, Storage};
 use crate::error::Result;
+use crate::memory::total;
 use crate::units::{Ms, Projection};
 
 use indices::{SourceIndex, TargetIndex};
@@ -260,11 +261,13 @@ pub struct Content {
 
 /// Bytes of an uncompressed file of `snapshots` snapshots.
 pub fn file_bytes(content: &Content, snapshots: u64) -> u64 {
-    let ids_and_weights = (3 + snapshots) * column_bytes(content.synapses, 8, CHUNK);
-    FILE_HEAD
-        + ids_and_weights
-        + indices::source_bytes(content.sources, content.occurring)
-        + indices::target_bytes(content.targets, content.pairs)
+    let column = column_bytes(content.synapses, 8, CHUNK);
+    total([
+        FILE_HEAD,
+        column.saturating_mul(3 + snapshots),
+        indices::source_bytes(content.sources, content.occurring),
+        indices::target_bytes(content.targets, content.pairs),
+    ])
 }
 
 /// Name of the dataset with the weights at time `at`.

@@ -27,8 +27,9 @@ mod targets;
 
 pub use targets::TargetTable;
 
-use crate::comm::Comm;
-use crate::memory::room;
+use crate::comm::{Comm, MPI_MOST};
+use crate::error::{Error, Result};
+use crate::memory::{product, room, total, whole};
 use crate::neuron::Emission;
 use crate::units::Steps;
 
@@ -238,12 +239,13 @@ impl Exchange {
     ///
     /// `None` where some chunk of some rank did not suffice: all ranks have grown and must
     /// collate and exchange again. Else the flags of all ranks together.
-    pub fn exchange(&mut self, comm: &Comm, flags: Flags) -> Option<Flags> {
-        let need = self.needs.iter().copied().max().unwrap_or(0);
-        assert!(
-            need <= NEED as usize,
-            "spikes of one interval beyond 2²⁸ words for one rank"
-        );
+    ///
+    /// Errors: a chunk would need more words than its header can tell, or all chunks of a rank
+    /// more than MPI counts; the same on all ranks.
+    pub fn exchange(&mut self, comm: &Comm, flags: Flags) -> Result<Option<Flags>> {
+        // Needs that the header cannot tell are told as the largest it can, which is refused.
+        let told = |need: usize| need.min(NEED as usize);
+        let need = told(self.needs.iter().copied().max().unwrap_or(0));
         let bits = [
             (flags.failed, FAILED),
             (flags.flush, FLUSH),
@@ -254,15 +256,16 @@ impl Exchange {
         let chunk = HEADER + self.capacity;
         for (chunk, &need) in self.send.chunks_exact_mut(chunk).zip(&self.needs) {
             chunk[0] = head;
-            chunk[1] = need as u32;
+            chunk[1] = told(need) as u32;
         }
         comm.all_to_all_chunks(&self.send, &mut self.receive);
         let heads = self.receive.iter().step_by(chunk);
         let need = heads.clone().map(|&head| head & NEED).max().unwrap_or(0) as usize;
         if need > self.capacity {
+            self.check_size(need)?;
             self.statistics.grown += 1;
             self.resize(need + need / 2);
-            return None;
+            return Ok(None);
         }
         let any = |bit| heads.clone().any(|head| head & bit != 0);
         let flags = Flags {
@@ -273,7 +276,23 @@ impl Exchange {
         self.statistics.intervals += 1;
         self.statistics.peak_words = self.statistics.peak_words.max(need);
         self.peak = self.peak.max(need);
-        Some(flags)
+        Ok(Some(flags))
+    }
+
+    /// Refuses chunks of `need` words, and half as much again, that cannot be exchanged.
+    fn check_size(&self, need: usize) -> Result<()> {
+        let words = self.ranks.saturating_mul(HEADER + need + need / 2 + 2);
+        let (what, most) = if need >= NEED as usize {
+            ("words for one rank", NEED as usize - 1)
+        } else if words > MPI_MOST {
+            ("words in the exchange of a rank", MPI_MOST)
+        } else {
+            return Ok(());
+        };
+        Err(Error::run(format!(
+            "the spikes of one interval need more than {most} {what}: use other numbers of ranks \
+             and threads, shorter delays or lower rates"
+        )))
     }
 
     /// The entries received, as (lag, row) in ascending order, into `arrivals`.
@@ -309,12 +328,13 @@ impl Exchange {
 impl Exchange {
     /// Both buffers for `ranks` ranks and chunks that hold `capacity` words.
     pub fn bytes(ranks: u64, capacity: u64) -> u64 {
-        2 * ranks * Self::chunk_bytes(capacity) + size_of::<usize>() as u64 * ranks
+        let needs = product([size_of::<usize>() as u64, ranks]);
+        total([product([2, ranks, Self::chunk_bytes(capacity)]), needs])
     }
 
     /// A chunk of `capacity` words as it travels.
     pub fn chunk_bytes(capacity: u64) -> u64 {
-        4 * (HEADER as u64 + capacity)
+        product([4, capacity.saturating_add(HEADER as u64)])
     }
 
     /// As it is.
@@ -325,7 +345,7 @@ impl Exchange {
     /// Capacity (words) after a chunk of `need` words, where `capacity` did not suffice.
     pub fn grown(capacity: u64, need: u64) -> u64 {
         if need > capacity.max(LEAST as u64) {
-            (need + need / 2).next_multiple_of(2)
+            whole(need.saturating_add(need / 2), 2)
         } else {
             capacity.max(LEAST as u64)
         }
@@ -386,7 +406,8 @@ mod tests {
         let comm = Comm::alone();
         loop {
             exchange.collate([(spikes, table)].into_iter());
-            if exchange.exchange(&comm, Flags::default()).is_some() {
+            let exchanged = exchange.exchange(&comm, Flags::default());
+            if exchanged.expect("few spikes").is_some() {
                 break;
             }
         }

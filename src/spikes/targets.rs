@@ -2,7 +2,7 @@
 
 use crate::comm::Comm;
 use crate::error::{Error, Result};
-use crate::memory::room;
+use crate::memory::{product, room, total};
 use crate::network::Placement;
 use crate::units::{Gid, Lid};
 
@@ -162,7 +162,8 @@ impl TargetTable {
     pub fn bytes(neurons: u64, ranks: u64, listened: f64) -> u64 {
         let entries = neurons as f64 * ranks as f64 * listened;
         let far = libm::pow(1.0 - listened, FAR.into());
-        4 * (neurons + 1) + (5.0 * entries * (1.0 + far)) as u64
+        let starts = product([4, neurons.saturating_add(1)]);
+        total([starts, (5.0 * entries * (1.0 + far)) as u64])
     }
 
     /// As it is.

@@ -109,9 +109,9 @@ const COLUMNS: [Column; 38] = [
     column!("synaptic_events", of => of.outcome.counts.synaptic_events),
     column!("rate_E", of => number(of.outcome.rates.E)),
     column!("rate_I", of => number(of.outcome.rates.I)),
-    column!("weight_mean", of => of.outcome.weights.mean),
-    column!("weight_sd", of => of.outcome.weights.sd),
-    column!("weight_zero_fraction", of => of.outcome.weights.zero_fraction),
+    column!("weight_mean", of => number(of.outcome.weights.mean)),
+    column!("weight_sd", of => number(of.outcome.weights.sd)),
+    column!("weight_zero_fraction", of => number(of.outcome.weights.zero_fraction)),
     column!("digest_spikes", of => of.outcome.digest.spikes),
     column!("digest_weights", of => of.outcome.digest.weights),
     column!("instruction_set", of => of.provenance.instruction_set),
@@ -156,15 +156,16 @@ pub(super) fn table(finished: &[Finished], unusable: &[&Run]) -> String {
         let built = wall.construction_create.max
             + wall.construction_connect.max
             + wall.communicate_prepare.max;
+        let mean = outcome.weights.mean;
+        let mean = mean.map_or("-".to_owned(), |mean| format!("{mean:.2}"));
         let split = format!("{} x {}", of.provenance.ranks, of.provenance.threads);
         writeln!(
             table,
-            "{:<width$} {split:>8} {:>6.3} s {:>7.3} s {:>8.4} {rate:>6.2} {:>8.2} {:>8}",
+            "{:<width$} {split:>8} {:>6.3} s {:>7.3} s {:>8.4} {rate:>6.2} {mean:>8} {:>8}",
             short(&of.run.name, width),
             built,
             wall.simulate.max,
             outcome.real_time_factor,
-            outcome.weights.mean,
             show_size(outcome.memory.peak_per_rank.max as u64),
         )
         .expect("memory");

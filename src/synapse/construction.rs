@@ -7,7 +7,7 @@
 //! connections read from a file, (source, target) pairs are sorted instead.
 
 use crate::error::{Error, Result};
-use crate::memory::room;
+use crate::memory::{product, room, total};
 use crate::network::{Draw, Placement, Pool};
 use crate::units::{Gid, Lid};
 
@@ -176,13 +176,13 @@ impl Draft {
     /// Of the synapses of one thread, `synapses` onto its excitatory and its inhibitory
     /// neurons, drawn from a pool of `size`; or `read` from a file, with weights.
     pub fn bytes(synapses: [u64; 2], size: u64, read: bool) -> u64 {
-        let all: u64 = synapses.iter().sum();
+        let all = total(synapses);
         if read {
-            (8 + 8) * all
+            product([8 + 8, all])
         } else if counts(size, all) {
-            2 * 4 * size
+            product([2 * 4, size])
         } else {
-            8 * all
+            product([8, all])
         }
     }
 
@@ -199,7 +199,7 @@ impl Draft {
 /// Whether counting the synapses of every source of a pool of `size` takes less than listing
 /// the `local` ones.
 fn counts(size: u64, local: u64) -> bool {
-    2 * size <= local
+    size.saturating_mul(2) <= local
 }
 
 fn rows(starts: Vec<u32>, targets: Targets) -> Rows {

@@ -1,6 +1,6 @@
 //! Ascending indices in half the space.
 
-use crate::memory::room;
+use crate::memory::{product, room, total};
 
 /// Ascending indices, each once. Where they lie close, an index is two bytes: its distance from
 /// the first of its block.
@@ -86,10 +86,11 @@ impl Ids {
     /// Of `len` indices out of `size`, spread evenly.
     pub fn bytes(len: u64, size: u64) -> u64 {
         // The widest of many blocks is about twice as wide as the mean one.
-        if len > BLOCK as u64 && 2 * size / len * (BLOCK as u64) <= u16::MAX.into() {
-            2 * len + 4 * len.div_ceil(BLOCK as u64)
+        if len > BLOCK as u64 && size.saturating_mul(2) / len <= u64::from(u16::MAX) / BLOCK as u64
+        {
+            total([product([2, len]), product([4, len.div_ceil(BLOCK as u64)])])
         } else {
-            4 * len
+            product([4, len])
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::memory::room;
+use crate::memory::{product, room, total};
 use crate::simd;
 
 /// Row r is the synapses `range(r)`.
@@ -72,9 +72,9 @@ impl RowIndex {
                         } else {
                             0
                         };
-                        u32::from(lower + upper)
+                        u32::from(lower.wrapping_add(upper))
                     })
-                    .sum();
+                    .fold(0, u32::wrapping_add);
                 let start = (starts[row / BLOCK] + before) as usize;
                 let length = block[row % HALF] >> (4 * (row_in_block / HALF)) & 15;
                 start..start + usize::from(length)
@@ -110,11 +110,11 @@ impl RowIndex {
 impl RowIndex {
     /// Of `rows` rows of `synapses` synapses in all, spread over them by chance.
     pub fn bytes(rows: u64, synapses: u64) -> u64 {
-        if synapses >= MANY * rows {
-            4 * (rows + 1)
+        if synapses >= product([MANY, rows]) {
+            product([4, rows.saturating_add(1)])
         } else {
             let blocks = rows.div_ceil(BLOCK as u64);
-            HALF as u64 * blocks + 4 * (blocks + 1)
+            total([product([HALF as u64, blocks]), 4 * (blocks + 1)])
         }
     }
 

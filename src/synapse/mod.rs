@@ -15,7 +15,7 @@ pub use stdp::{Batch, Law, Visit};
 use std::ops::Range;
 
 use crate::buffers::Slot;
-use crate::memory::room;
+use crate::memory::{product, room, total};
 use crate::params::WeightPrecision;
 use crate::simd;
 use crate::units::Steps;
@@ -193,6 +193,14 @@ impl PlasticWeights {
         }
     }
 
+    /// Whether all are finite numbers. Streams through all of them.
+    pub fn are_finite(&self) -> bool {
+        match self {
+            PlasticWeights::F64(weights) => all_finite(weights),
+            PlasticWeights::F32(weights) => all_finite(weights),
+        }
+    }
+
     /// The weight of synapse `index` (pA).
     pub fn get(&self, index: usize) -> f64 {
         match self {
@@ -200,6 +208,13 @@ impl PlasticWeights {
             PlasticWeights::F32(weights) => weights[index].value(),
         }
     }
+}
+
+fn all_finite<W: Weight>(weights: &[W]) -> bool {
+    // Without a branch for each weight, so that vectors do it.
+    let finite = |all: bool, weight: &W| all & weight.value().is_finite();
+    let mut batches = weights.chunks(1 << 12);
+    batches.all(|batch| batch.iter().fold(true, finite))
 }
 
 /// Asks for `slice[range]`, line by line.
@@ -244,7 +259,7 @@ impl Rows {
     /// The targets of `synapses` synapses onto a population of `neurons` here.
     pub fn target_bytes(synapses: u64, neurons: u64) -> u64 {
         let wide = neurons > 1 << 16;
-        synapses * if wide { 4 } else { 2 }
+        product([synapses, if wide { 4 } else { 2 }])
     }
 
     fn targets_held(&self) -> u64 {
@@ -263,7 +278,10 @@ impl PlasticProjection {
             WeightPrecision::F64 => 8,
             WeightPrecision::F32 => 4,
         };
-        Rows::target_bytes(synapses, neurons) + weight * synapses
+        total([
+            Rows::target_bytes(synapses, neurons),
+            product([weight, synapses]),
+        ])
     }
 
     /// As it is.
@@ -281,7 +299,11 @@ impl StaticProjection {
     /// Of `synapses` synapses onto `neurons` neurons here, with a weight for each if they were
     /// `read` from a file.
     pub fn bytes(synapses: u64, neurons: u64, read: bool) -> u64 {
-        Rows::target_bytes(synapses, neurons) + if read { 8 * synapses } else { 0 }
+        let weight = if read { 8 } else { 0 };
+        total([
+            Rows::target_bytes(synapses, neurons),
+            product([weight, synapses]),
+        ])
     }
 
     /// As it is.

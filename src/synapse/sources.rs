@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use crate::buffers::SpikeHistory;
 use crate::math::GridExp;
-use crate::memory::room;
+use crate::memory::{product, room, total};
 use crate::simd;
 use crate::units::Steps;
 
@@ -183,9 +183,10 @@ impl Sources {
     /// Of so many rows of each kind, from populations of these sizes, with K₊ other than 1
     /// after a part `not_one` of the spikes.
     pub fn bytes(rows: [u64; 2], sizes: [u64; 2], not_one: f64) -> u64 {
-        let ids = Ids::bytes(rows[0], sizes[0]) + Ids::bytes(rows[1], sizes[1]);
+        let ids = [0, 1].map(|kind| Ids::bytes(rows[kind], sizes[kind]));
         let each = not_one * RARE as f64 > 1.0;
-        ids + 4 * rows[0] + if each { 8 * rows[0] } else { 0 }
+        let last_and_trace = if each { 4 + 8 } else { 4 };
+        total(ids.into_iter().chain([product([last_and_trace, rows[0]])]))
     }
 
     /// As it is.

@@ -163,7 +163,7 @@ impl Round {
     #[inline(always)]
     fn push(&mut self, holds: bool, synapse: usize) {
         self.synapses[self.len % BATCH] = synapse as u8;
-        self.len += usize::from(holds);
+        self.len = self.len.wrapping_add(usize::from(holds));
     }
 }
 
@@ -233,7 +233,7 @@ impl<T: Target, W: Weight> Kernel for Collect<'_, T, W> {
         (latest.len, second_latest.len, third_latest.len) = (0, 0, 0);
         let slots = self.weights.iter_mut().zip(&mut self.batch.traces);
         for (j, (&target, (weight, trace))) in targets.iter().zip(slots).enumerate() {
-            if let Some(ahead) = targets.get(j + AHEAD) {
+            if let Some(ahead) = targets.get(j.wrapping_add(AHEAD)) {
                 simd::prefetch(recent, ahead.index());
             }
             let Recent { stamps, traces } = &recent[target.index()];
@@ -278,7 +278,7 @@ impl<T: Target, W: Weight> Kernel for Potentiate<'_, T, W> {
         let scale = law.lambda * visit.trace;
         for ((value, factor), &j) in values.iter_mut().zip(&mut factors).zip(synapses) {
             let stamp = history.recent()[targets[j as usize].index()].stamps[self.which];
-            *factor = scale * law.decay_plus.at(stamp - visit.after);
+            *factor = scale * law.decay_plus.at(stamp.wrapping_sub(visit.after));
             *value = self.weights[j as usize].value();
         }
         // Two streams side by side: the constants are loaded once for both, and neither waits

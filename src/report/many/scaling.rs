@@ -126,6 +126,20 @@ impl<'a> Lines<'a> {
         }
     }
 
+    /// The same with no runs but those that `keep` accepts; nothing where there are none.
+    fn filtered(&self, keep: impl Fn(&Run) -> bool) -> Option<Self> {
+        let lines = self.runs.iter().zip(&self.names).map(|(runs, name)| {
+            let kept: Vec<Run> = runs.iter().copied().filter(&keep).collect();
+            (kept, name.clone())
+        });
+        let (runs, names): (Vec<_>, Vec<_>) = lines.filter(|(runs, _)| !runs.is_empty()).unzip();
+        (!runs.is_empty()).then(|| Lines {
+            runs,
+            names,
+            left_out: self.left_out.clone(),
+        })
+    }
+
     fn curves(&self, x: impl Fn(&Run) -> u64, y: impl Fn(&Run) -> f64) -> Vec<Curve> {
         let lines = self.runs.iter();
         lines.map(|runs| Curve::of(runs, &x, &y)).collect()
@@ -180,11 +194,12 @@ pub(super) fn over_size(series: &[Vec<Run>]) -> Option<Figure> {
         name: "scaling",
         title: "Time, rate and weights over network size".into(),
         caption,
-        rows: vec![vec![
-            time.titled("Time"),
-            rate_panel(&lines).titled("Rate"),
-            weight_panel(&lines).titled("Weights"),
-        ]],
+        rows: vec![
+            [time.titled("Time"), rate_panel(&lines).titled("Rate")]
+                .into_iter()
+                .chain(weight_panel(&lines).map(|panel| panel.titled("Weights")))
+                .collect(),
+        ],
     })
 }
 
@@ -193,13 +208,18 @@ fn rate_panel(lines: &Lines) -> Panel {
     lines.draw(over_neurons("mean rate (spikes/s)", &rate), &rate, "")
 }
 
-fn weight_panel(lines: &Lines) -> Panel {
-    let weights = |run: &Run| [run.outcome.weights.mean, run.outcome.weights.sd];
+/// Of the runs that have plastic synapses; nothing where none has.
+fn weight_panel(lines: &Lines) -> Option<Panel> {
+    let weights = |run: &Run| {
+        let weights = &run.outcome.weights;
+        [weights.mean, weights.sd].map(|value| value.unwrap_or(0.0))
+    };
+    let lines = lines.filtered(|run| run.outcome.weights.mean.is_some())?;
     let mean = lines.curves(|run| run.neurons(), |run| weights(run)[0]);
     let upper = lines.curves(|run| run.neurons(), |run| weights(run).iter().sum());
     let panel = over_neurons("plastic weight (pA)", &upper);
     let panel = lines.draw(panel, &mean, ", mean");
-    lines.draw(panel, &upper, ", mean + SD")
+    Some(lines.draw(panel, &upper, ", mean + SD"))
 }
 
 /// Lines of one split each where a size was run on several, without those of one size unless

@@ -90,6 +90,7 @@ fn results(run: &RunRecord) -> [String; 11] {
     };
     let counts = &outcome.counts;
     let rate = |rate: Option<f64>| rate.map_or("none".into(), |rate| format!("{rate:.3}"));
+    let weight = |weight: Option<f64>| weight.map_or("none".into(), significant);
     let digest = |digest: Digest| digest.to_string()[..8].to_owned();
     [
         grouped(counts.synapses_plastic + counts.synapses_static),
@@ -98,8 +99,8 @@ fn results(run: &RunRecord) -> [String; 11] {
         significant(outcome.real_time_factor),
         rate(outcome.rates.E),
         rate(outcome.rates.I),
-        significant(outcome.weights.mean),
-        significant(outcome.weights.sd),
+        weight(outcome.weights.mean),
+        weight(outcome.weights.sd),
         show_size(outcome.memory.peak_per_rank.max as u64),
         digest(outcome.digest.spikes),
         digest(outcome.digest.weights),

@@ -24,12 +24,12 @@ const TARGET_CHUNK: usize = 1 << 14;
 
 /// Bytes of an uncompressed index by source.
 pub(super) fn source_bytes(sources: u64, occurring: u64) -> u64 {
-    column_bytes(sources, 16, CHUNK) + column_bytes(occurring, 16, CHUNK)
+    column_bytes(sources, 16, CHUNK).saturating_add(column_bytes(occurring, 16, CHUNK))
 }
 
 /// Bytes of an uncompressed index by target, of so many connected pairs of neurons.
 pub(super) fn target_bytes(targets: u64, pairs: u64) -> u64 {
-    column_bytes(targets, 16, CHUNK) + column_bytes(pairs, 16, TARGET_CHUNK)
+    column_bytes(targets, 16, CHUNK).saturating_add(column_bytes(pairs, 16, TARGET_CHUNK))
 }
 
 /// The two columns of an index, to which neurons come in ascending order.

@@ -239,14 +239,17 @@ fn runs_of_the_program_are_shown_as_they_are() {
     assert!((y[0] - (rate(6) + rate(7) + rate(8)) / 3.0).abs() < 1e-9);
     let (_, mean) = line(panel(&figures, "scaling", 2), "iaf_psc_alpha, mean");
     let (_, upper) = line(panel(&figures, "scaling", 2), "iaf_psc_alpha, mean + SD");
-    let weights = [3, 4, 5].map(|nth| &outcome(nth).weights);
+    let weights = [3, 4, 5].map(|nth| {
+        let weights = &outcome(nth).weights;
+        [weights.mean, weights.sd].map(|value| value.expect("plastic synapses"))
+    });
     close(
         &mean[1..],
-        &[weights.map(|w| w.mean).iter().sum::<f64>() / 3.0],
+        &[weights.map(|[mean, _]| mean).iter().sum::<f64>() / 3.0],
     );
     close(
         &upper[1..],
-        &[weights.map(|w| w.mean + w.sd).iter().sum::<f64>() / 3.0],
+        &[weights.map(|[mean, sd]| mean + sd).iter().sum::<f64>() / 3.0],
     );
     // Bars come by model, size, split, seed, as the runs above but for the seeds.
     let factors = runs

@@ -57,7 +57,7 @@ fn the_table_has_the_numbers_of_a_run() {
     let mut one = run(1000, (1, 1), 0.123456);
     let changed = outcome(&mut one);
     (changed.rates.E, changed.rates.I) = (Some(1.23456), None);
-    (changed.weights.mean, changed.weights.sd) = (12345.678, 0.0);
+    (changed.weights.mean, changed.weights.sd) = (Some(12345.678), Some(0.0));
     changed.digest.spikes = Digest(0xabc);
     changed.memory.peak_per_rank = spread(100.0 * 1048576.0);
     (

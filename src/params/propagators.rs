@@ -1,7 +1,8 @@
 //! Exact integration of `iaf_psc_alpha` over one step.
 
-use crate::params::NeuronParams;
 use crate::units::Ms;
+
+use super::NeuronParams;
 
 /// What one step multiplies the state with; potentials relative to E_L.
 ///

@@ -1,0 +1,114 @@
+//! Weights and potentials that left the range of floating-point numbers end the run.
+//!
+//! The kernels do not check: an infinite weight stays infinite or becomes NaN, so a look now
+//! and then finds it. The samples of weights look at the synapses that they count; every
+//! [`PRUNE_EVERY`](super::PRUNE_EVERY) intervals all neurons are looked at, and before a
+//! snapshot and at the end all weights and neurons.
+
+use crate::error::{Error, Result};
+use crate::params::{NeuronModel, WeightPrecision};
+use crate::recording::for_each_weight;
+use crate::units::Steps;
+
+use super::Simulation;
+
+/// A value that is not finite, and where it stands among all of its kind.
+type Found = Option<(u64, String)>;
+
+impl Simulation {
+    /// Whether all neurons of this rank hold finite numbers. O(neurons).
+    pub(super) fn neurons_are_finite(&self) -> bool {
+        self.vps.iter().all(|vp| {
+            let vp = vp.lock().expect("no panic passed");
+            vp.neurons.first_not_finite().is_none()
+        })
+    }
+
+    /// Fails if a plastic weight, or something that a neuron holds, is not finite at time `at`.
+    /// Collective; the same error for every split: it names the first synapse by source and
+    /// target, else the first neuron.
+    ///
+    /// Reads all plastic weights once.
+    pub(super) fn check_range(&self, at: Steps) -> Result<()> {
+        let ms = at.to_ms(self.params.simulation.dt).0;
+        self.agree_on_first(self.first_weight(), |what| self.weight_fault(what, ms))?;
+        self.agree_on_first(self.first_neuron(), |what| self.neuron_fault(what, ms))
+    }
+
+    /// The error about the value with the lowest key of all ranks. Collective.
+    fn agree_on_first(&self, mine: Found, fault: impl Fn(&str) -> Error) -> Result<()> {
+        let nearness = |found: &(u64, String)| u64::MAX - found.0;
+        let first = self.comm.max(mine.as_ref().map_or(0, nearness));
+        if first == 0 {
+            return Ok(());
+        }
+        let error = mine.filter(|found| nearness(found) == first);
+        self.comm
+            .agree(error.map_or(Ok(()), |(_, what)| Err(fault(&what))))
+    }
+
+    /// The first plastic weight of this rank that is not finite.
+    fn first_weight(&self) -> Found {
+        let (vps, place, sources) = (&self.vps, &self.place, &self.sources);
+        let found = self.team.map(|thread| {
+            let vp = vps[thread].lock().expect("no panic passed");
+            if vp.ee.weights.are_finite() {
+                return None;
+            }
+            let mut first: Found = None;
+            let all = 0..place.n_e;
+            for_each_weight(
+                place,
+                sources,
+                thread as u32,
+                &vp,
+                all,
+                |source, target, w| {
+                    let key = u64::from(source) << 32 | u64::from(target);
+                    if !w.is_finite() && first.as_ref().is_none_or(|(known, _)| key < *known) {
+                        first = Some((key, format!("synapse {source} -> {target} is {w} pA")));
+                    }
+                },
+            );
+            first
+        });
+        found.into_iter().flatten().min()
+    }
+
+    /// The first neuron of this rank that holds something that is not finite.
+    fn first_neuron(&self) -> Found {
+        let found = self.vps.iter().zip(0..).filter_map(|(vp, thread)| {
+            let vp = vp.lock().expect("no panic passed");
+            let (lid, what) = vp.neurons.first_not_finite()?;
+            let gid = self.place.gid(thread, lid).0;
+            Some((u64::from(gid), format!("{what} of neuron {gid}")))
+        });
+        found.min()
+    }
+
+    fn weight_fault(&self, what: &str, ms: f64) -> Error {
+        let stdp = &self.params.stdp;
+        let (most, or) = match stdp.weight_precision {
+            WeightPrecision::F64 => (f64::MAX, ""),
+            WeightPrecision::F32 => (f32::MAX.into(), ", or set stdp.weight_precision = \"f64\""),
+        };
+        Error::run(format!(
+            "the weight of E->E {what} at {ms} ms, must be at most {most:e}: it grows without \
+             bound; lower stdp.lambda ({:?}) or stdp.mu_plus ({:?}), or raise stdp.alpha \
+             ({:?}){or}",
+            stdp.lambda, stdp.mu_plus, stdp.alpha
+        ))
+    }
+
+    fn neuron_fault(&self, what: &str, ms: f64) -> Error {
+        let remedy = match self.params.neuron.model {
+            NeuronModel::IafPscAlpha => {
+                "lower the weights (synapse.J_E or synapse.weight, synapse.g) or neuron.I_e"
+            }
+            NeuronModel::IgnoreAndFire => {
+                "lower the weights (synapse.J_E or synapse.weight, synapse.g)"
+            }
+        };
+        Error::run(format!("the {what} is not finite at {ms} ms: {remedy}"))
+    }
+}
