@@ -190,6 +190,9 @@ fn refuse_what_does_not_fit(
         ),
         _ => (room, whose),
     };
+    if room == u64::MAX {
+        return Ok(());
+    }
     let why_not = plan.why_not(params, &inputs, room, &whose);
     why_not.map_or(Ok(()), |why| {
         Err(Error::input(format!("{why}; --force tries all the same")))

@@ -181,7 +181,8 @@ impl Recorder {
         let spikes = self.write_spikes(&mut spikes);
         let samples = self.weights.as_mut().map_or(Ok(()), WeightWriter::flush);
         let place = self.place.as_mut().map_or(Ok(()), Place::check);
-        if let Err(error) = spikes.and(samples).and(place) {
+        // First the directory: without it, nothing can be written either.
+        if let Err(error) = place.and(spikes).and(samples) {
             self.failure.get_or_insert(error);
         }
     }

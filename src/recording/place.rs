@@ -21,24 +21,17 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Fails if there is no such directory.
+    /// Fails if the directory is no longer there.
     pub(super) fn new(directory: &Path) -> Result<Self> {
-        let cannot = |error: io::Error| Error::run(format!("{}: {error}", directory.display()));
         Ok(Place {
             directory: directory.to_owned(),
-            identity: identity(directory).map_err(cannot)?,
+            identity: identity(directory).or_else(|_| gone(directory))?,
             seen: [false; STAYING.len()],
         })
     }
 
     /// Fails if the directory, or a file that was in it, is no longer there.
     pub(super) fn check(&mut self) -> Result<()> {
-        let gone = |path: &Path| {
-            let path = path.display();
-            Err(Error::run(format!(
-                "{path}: was removed or replaced while the run went on, which ends it"
-            )))
-        };
         match identity(&self.directory) {
             Ok(found) if found == self.identity => {}
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -57,6 +50,13 @@ impl Place {
         }
         Ok(())
     }
+}
+
+fn gone<T>(path: &Path) -> Result<T> {
+    let path = path.display();
+    Err(Error::run(format!(
+        "{path}: was removed or replaced while the run went on, which ends it"
+    )))
 }
 
 fn identity(path: &Path) -> io::Result<(u64, u64)> {
