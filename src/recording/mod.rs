@@ -27,7 +27,7 @@ use crate::units::{Gid, Lid, Ms, Steps};
 use crate::vp::VirtualProcess;
 
 pub use over_time::Sampler;
-use place::Place;
+pub use place::Place;
 
 /// Recorded spikes that a rank holds at most before it asks for a flush: 512 KiB, of which
 /// rank 0 gets as much from every rank.

@@ -12,7 +12,7 @@ const STAYING: [&str; 3] = ["run.json", "spikes.h5", "weights.h5"];
 
 /// The directory of a result, watched for being taken away: a file that is open can be written to
 /// when nobody can find it any more.
-pub(super) struct Place {
+pub struct Place {
     directory: PathBuf,
     /// Numbers of its file system and of it there.
     identity: (u64, u64),
@@ -21,8 +21,11 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Fails if the directory is no longer there.
-    pub(super) fn new(directory: &Path) -> Result<Self> {
+    /// Takes it as it is now.
+    ///
+    /// # Errors
+    /// Fails if it is not there.
+    pub fn new(directory: &Path) -> Result<Self> {
         Ok(Place {
             directory: directory.to_owned(),
             identity: identity(directory).or_else(|_| gone(directory))?,
@@ -30,8 +33,11 @@ impl Place {
         })
     }
 
-    /// Fails if the directory, or a file that was in it, is no longer there.
-    pub(super) fn check(&mut self) -> Result<()> {
+    /// Looks whether all is still there.
+    ///
+    /// # Errors
+    /// Fails if the directory, or a file of the result that was in it, is gone or another.
+    pub fn check(&mut self) -> Result<()> {
         match identity(&self.directory) {
             Ok(found) if found == self.identity => {}
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
