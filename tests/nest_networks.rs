@@ -77,7 +77,7 @@ impl Case {
         for (ranks, threads) in SPLITS {
             let result = desk.result(&config, ranks, threads, self.sets);
             self.assert_spikes(&result);
-            assert_weights(&self.expected(), "final_weights", &result.weights());
+            assert_weights(&self.expected(), "final_weights/E_to_E", &result.weights());
             for time in self.snapshots {
                 let ours = result.weights_named(&format!("syn_weight_at_{time}ms"));
                 assert_eq!(ours.len(), self.synapses);
@@ -130,14 +130,14 @@ fn assert_as_nest(name: &str, result: &RunResult) {
     }
     let ours = result.weights();
     assert_eq!(ours.len(), 100_000);
-    let compared = assert_weights(&expected, "final_weights", &ours);
+    let compared = assert_weights(&expected, "final_weights/E_to_E", &ours);
     assert!(compared > 50_000);
 }
 
 /// Asserts that the weights of the sources in group `name` of the file of NEST are the same to a
 /// relative 1e-9, and returns how many they are.
 fn assert_weights(expected: &Path, name: &str, ours: &[(u64, u64, f64)]) -> usize {
-    let group = open(expected).group(&format!("{name}/E_to_E"));
+    let group = open(expected).group(name);
     let nest = multisets(triples(&group.expect("weights"), "syn_weight"));
     let settled: HashSet<u64> = nest.iter().map(|synapse| synapse.0).collect();
     let ours = ours.iter().copied();

@@ -15,6 +15,10 @@ use common::{Desk, RunResult, run, text};
 /// How far the plan may be off.
 const TOLERANCE: f64 = 0.05;
 
+/// The same of the spike history alone: it keeps what the longest silence of thousands of sources
+/// asks for, and that differs by a tenth from seed to seed.
+const TOLERANCE_OF_HISTORY: f64 = 0.25;
+
 fn configs() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs");
     let entries = fs::read_dir(folder).expect("configs/");
@@ -89,11 +93,15 @@ fn compare_memory(what: &str, planned: &Value, measured: &Value, ranks: f64) {
         }
         compared += 1;
         let bytes = number(&first["by_structure"][name]);
+        let tolerance = match &name[..] {
+            "spike_history" => TOLERANCE_OF_HISTORY,
+            _ => TOLERANCE,
+        };
         assert_near(
             &format!("{what}, {name}"),
             bytes,
             number(&held["max"]),
-            TOLERANCE,
+            tolerance,
         );
     }
     assert!(
