@@ -48,7 +48,7 @@ def check_spikes(path):
 
 
 def check_weights(path):
-    """The plastic synapses: order, delay, snapshots and the index by source."""
+    """The plastic synapses: order, delay, snapshots and the indices."""
     storage = libsonata.EdgeStorage(path)
     names = storage.population_names
     check(names == {"E_to_E"}, f"{path}: populations {names}")
@@ -79,6 +79,12 @@ def check_weights(path):
         picked = edges.efferent_edges(source)
         check(edges.size // 2 in picked.flatten(), f"{where}: edges of {source}")
         check(set(edges.source_nodes(picked)) == {source}, f"{where}: edges of {source}")
+        target = edges.target_node(edges.size // 2)
+        picked = edges.afferent_edges(target)
+        check(edges.size // 2 in picked.flatten(), f"{where}: edges onto {target}")
+        check(set(edges.target_nodes(picked)) == {target}, f"{where}: edges onto {target}")
+        both = edges.connecting_edges(source, target)
+        check(edges.size // 2 in both.flatten(), f"{where}: edges from {source} to {target}")
     print(f"{where}: {edges.size} synapses, {len(snapshots)} snapshots, the latest {latest}")
 
 

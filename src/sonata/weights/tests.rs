@@ -99,6 +99,33 @@ fn the_index_names_the_edges_of_every_source() {
     assert!(places.into_iter().eq(0..90_000));
 }
 
+/// Written in blocks of 7,777, so that the edges of a target come from several runs.
+#[test]
+fn the_index_names_the_edges_of_every_target() {
+    for compression in [0, 1] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("weights.h5");
+        write(&path, &[0.0], compression);
+        let file = File::open(&path).unwrap();
+        let index = file.group("edges/E_to_E/indices/target_to_source").unwrap();
+        let read = |name: &str| -> Vec<u64> { index.dataset(name).unwrap().read_raw().unwrap() };
+        let ranges: Vec<u64> = (0..10)
+            .flat_map(|target| [3 * target, 3 * target + 3])
+            .collect();
+        assert_eq!(read("node_id_to_ranges"), ranges);
+        assert_eq!(read("node_id_to_range"), ranges);
+        // Of each target 3,000 edges in a row from each of three sources; those of the last
+        // target of a source and of the first target of the next do not meet.
+        let edges = (0..10).flat_map(|target| {
+            (0..3).flat_map(move |source| {
+                let first = 30_000 * source + 3_000 * target;
+                [first, first + 3_000]
+            })
+        });
+        assert!(read("range_to_edge_id").into_iter().eq(edges));
+    }
+}
+
 #[test]
 fn a_network_without_synapses_has_a_file_too() {
     let dir = tempfile::tempdir().unwrap();
