@@ -153,8 +153,9 @@ impl Grid {
 
     /// So many `steps` in milliseconds.
     ///
-    /// Cost: a division; where the digits of `dt` and `steps` together exceed a double, reading
-    /// a decimal number (some 0.1 µs).
+    /// Cost: a division (4 ns); where the digits of `dt` and `steps` together exceed a double,
+    /// one of 128-bit integers; where `dt` has an exponent beyond those, reading a decimal number
+    /// (0.3 µs).
     #[inline]
     fn ms(self, steps: i64) -> f64 {
         let exact = self.digits.checked_mul(steps);
@@ -163,8 +164,22 @@ impl Grid {
             // Both operands are exact, so that the result is rounded once.
             (Some(product), Some(power)) if self.exponent < 0 => product as f64 / power,
             (Some(product), Some(power)) => product as f64 * power,
+            _ if (1 - LARGEST_POWER..0).contains(&self.exponent) => self.divided(steps),
             _ => self.read(steps),
         }
+    }
+
+    /// The same for 16 or 17 digits and up to 21 decimals.
+    fn divided(self, steps: i64) -> f64 {
+        let product = i128::from(self.digits) * i128::from(steps);
+        let power = 10_u128.pow(self.exponent.unsigned_abs());
+        // 128 bits divided by at most 70: a quotient of 58 or more, five beyond a double's 53.
+        // With the lowest set where there is a rest, it rounds as the exact quotient does.
+        let shift = product.unsigned_abs().leading_zeros().min(127);
+        let shifted = product.unsigned_abs() << shift;
+        let quotient = (shifted / power) | u128::from(!shifted.is_multiple_of(power));
+        let value = quotient as f64 / (1_u128 << shift) as f64;
+        if product < 0 { -value } else { value }
     }
 
     /// The same for any number of digits: written as a decimal number and read.
@@ -242,6 +257,9 @@ mod tests {
             ("1e-7", 1, 7),
             ("0.3333333333333333", 3_333_333_333_333_333, 16),
             ("0.14285714285714285", 14_285_714_285_714_285, 17),
+            ("0.0033333333333333335", 33_333_333_333_333_335, 19),
+            ("1.4285714285714285e-5", 14_285_714_285_714_285, 21),
+            ("1.4285714285714285e-7", 14_285_714_285_714_285, 23),
             ("1e-25", 1, 25),
         ];
         let steps = (0..20_000).chain((0..31).flat_map(|bit| [(1 << bit) - 1, 1 << bit]));
