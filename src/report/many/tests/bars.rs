@@ -17,7 +17,7 @@ fn runs_that_are_alike_in_all_are_told_apart_by_number() {
 fn names_of_bars_say_what_differs_and_no_more() {
     let mut longer = run(1000, (1, 1), 1.0);
     outcome(&mut longer).model_time_ms = 80.0;
-    set(&mut longer, "/simulation/T", json!(640));
+    set(&mut longer, "/simulation/T", json!(80.0));
     let figures = drawn(&[longer, run(1000, (1, 1), 1.0)]);
     assert_eq!(
         bars(&figures),
