@@ -1,8 +1,9 @@
 //! The two mailboxes between synapses and neurons: what will arrive, and who fired when.
 
 use crate::math::GridExp;
-use crate::memory::{product, room, total, whole};
+use crate::memory::room;
 use crate::pages::HugeArray;
+use crate::sizes::{product, total, whole};
 use crate::stimulus::GROUP;
 use crate::units::{Lid, Ms, Steps};
 

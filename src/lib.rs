@@ -94,6 +94,7 @@ pub mod report;
 pub mod rng;
 pub mod signals;
 pub mod simd;
+pub mod sizes;
 pub mod sonata;
 pub mod spikes;
 pub mod stimulus;

@@ -1,6 +1,6 @@
 //! Arrays that a thread goes through in every interval, on huge pages.
 
-use crate::memory::whole;
+use crate::sizes::whole;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut, Range};
 

@@ -5,10 +5,11 @@
 
 use rand::Rng;
 
-use crate::memory::{product, room, total};
+use crate::memory::room;
 use crate::pages::HugeArray;
 use crate::rng::{Abreast, Purpose, WORDS, stream};
 use crate::simd::{self, Kernel};
+use crate::sizes::{product, total};
 use crate::units::{Gid, Steps};
 
 /// Neurons that are advanced together.

@@ -120,9 +120,11 @@ impl Output {
 
     /// On rank 0 removes the result that is overwritten: not before all input is known to be
     /// good, and read, since it may be that result.
-    pub(super) fn clear(&self, comm: &Comm) -> Result<()> {
+    pub(super) fn clear(&mut self, comm: &Comm) -> Result<()> {
         if comm.rank() == 0 {
             outcome::clear(&self.directory)?;
+            // From here on something comes of it: an empty directory in its place is not ours.
+            self.created.clear();
         }
         Ok(())
     }

@@ -1,9 +1,10 @@
 //! Leaky integrate-and-fire neurons with alpha-shaped currents.
 
 use crate::buffers::RingBuffer;
-use crate::memory::{product, room};
+use crate::memory::room;
 use crate::params::{Channel, NeuronParams};
 use crate::simd::{self, Kernel};
+use crate::sizes::product;
 use crate::stimulus::{GROUP, Input};
 use crate::units::{Lid, Ms, Steps};
 

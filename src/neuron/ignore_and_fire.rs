@@ -1,9 +1,10 @@
 //! Neurons that fire with a period of their own, whatever they receive.
 
 use crate::buffers::RingBuffer;
-use crate::memory::{product, room};
+use crate::memory::room;
 use crate::params::SimulationParams;
 use crate::simd::{self, Kernel};
+use crate::sizes::product;
 use crate::stimulus::{GROUP, Input};
 use crate::units::{Lid, Ms, Steps};
 

@@ -344,7 +344,7 @@ struct Report<'a> {
 }
 
 /// Bytes of run.json beside the parameters: names, figures and the command line, …
-const REPORT_BYTES: usize = 5000;
+const REPORT_BYTES: usize = 5500;
 /// … and the record of a rank.
 const RECORD_BYTES: usize = 1270;
 

@@ -489,15 +489,29 @@ fn as_number(value: &Value) -> Option<f64> {
 
 /// A value as a message quotes it: on one line, cut where it is long.
 pub(crate) fn quoted(value: &Value) -> String {
-    let text = match value {
-        Value::String(text) => format!("{text:?}"),
-        // With an exponent where it has many digits.
-        Value::Float(x) if x.is_finite() => format!("{x:?}"),
-        other => other.to_string().replace('\n', " "),
-    };
+    let text = written(value);
     match text.char_indices().nth(QUOTED) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
+    }
+}
+
+/// A value as a config may have it, on one line.
+fn written(value: &Value) -> String {
+    match value {
+        Value::String(text) => format!("{text:?}"),
+        // With an exponent where it has many digits.
+        Value::Float(x) if x.is_finite() => format!("{x:?}"),
+        Value::Array(values) => {
+            let values: Vec<String> = values.iter().map(written).collect();
+            format!("[{}]", values.join(", "))
+        }
+        Value::Table(table) => {
+            let value = |(key, value)| format!("{key} = {}", written(value));
+            let values: Vec<String> = table.iter().map(value).collect();
+            format!("{{ {} }}", values.join(", "))
+        }
+        other => other.to_string().replace('\n', " "),
     }
 }
 

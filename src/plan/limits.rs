@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::memory::product;
+use crate::sizes::product;
 
 use super::Volume;
 use super::network::{Expected, Share};

@@ -17,10 +17,11 @@ pub use limits::{Beyond, Limit};
 
 use serde::Serialize;
 
-use crate::memory::{ByStructure, Structure, total};
+use crate::memory::{ByStructure, Structure};
 use crate::outcome;
 use crate::params::{Params, Stimulus};
 use crate::recording::Recorder;
+use crate::sizes::total;
 use crate::sonata;
 use crate::spikes::Exchange;
 

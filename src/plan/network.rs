@@ -2,11 +2,12 @@
 
 use crate::buffers::{RingBuffer, SpikeHistory};
 use crate::engine::PRUNE_EVERY;
-use crate::memory::{ByStructure, Structure, product, total};
+use crate::memory::{ByStructure, Structure};
 use crate::network::Placement;
 use crate::neuron::{self, Neurons};
 use crate::params::{Delays, NeuronModel, Params, Stimulus, WeightSampling};
 use crate::recording::Sampler;
+use crate::sizes::{product, total};
 use crate::sonata::weights;
 use crate::spikes::{Exchange, TargetTable};
 use crate::stimulus::Input;

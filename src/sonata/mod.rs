@@ -16,7 +16,7 @@ pub mod weights;
 
 use std::ops::Range;
 
-use crate::memory::whole;
+use crate::sizes::whole;
 
 /// Resident memory that HDF5 takes once files are open: pages of its code, types, property
 /// lists, the file's own notes. Measured with HDF5 1.10.

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::column_bytes;
 use super::output::{Object, Output, Storage};
 use crate::error::Result;
-use crate::memory::total;
+use crate::sizes::total;
 use crate::units::{Gid, Grid, Ms, Steps};
 
 /// Entries a chunk: 32 KiB, so that small runs make small files.

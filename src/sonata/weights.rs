@@ -8,7 +8,7 @@ use std::path::Path;
 use super::column_bytes;
 use super::output::{Object, Output, Storage};
 use crate::error::Result;
-use crate::memory::total;
+use crate::sizes::total;
 use crate::units::{Ms, Projection};
 
 use indices::{SourceIndex, TargetIndex};

@@ -29,8 +29,9 @@ pub use targets::TargetTable;
 
 use crate::comm::{Comm, MPI_MOST};
 use crate::error::{Error, Result};
-use crate::memory::{product, room, total, whole};
+use crate::memory::room;
 use crate::neuron::Emission;
+use crate::sizes::{product, total, whole};
 use crate::units::Steps;
 
 /// How an entry holds row and lag; the same on all ranks.

@@ -2,8 +2,9 @@
 
 use crate::comm::Comm;
 use crate::error::{Error, Result};
-use crate::memory::{product, room, total};
+use crate::memory::room;
 use crate::network::Placement;
+use crate::sizes::{product, total};
 use crate::units::{Gid, Lid};
 
 /// Where the spikes of the neurons of one virtual process go.

@@ -7,8 +7,9 @@
 //! connections read from a file, (source, target) pairs are sorted instead.
 
 use crate::error::{Error, Result};
-use crate::memory::{product, room, total};
+use crate::memory::room;
 use crate::network::{Draw, Placement, Pool};
+use crate::sizes::{product, total};
 use crate::units::{Gid, Lid};
 
 use super::{RowIndex, Rows, Targets};

@@ -1,6 +1,7 @@
 //! Ascending indices in half the space.
 
-use crate::memory::{product, room, total};
+use crate::memory::room;
+use crate::sizes::{product, total};
 
 /// Ascending indices, each once. Where they lie close, an index is two bytes: its distance from
 /// the first of its block.

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use crate::memory::{product, room, total};
+use crate::memory::room;
 use crate::simd;
+use crate::sizes::{product, total};
 
 /// Row r is the synapses `range(r)`.
 ///

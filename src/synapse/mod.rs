@@ -15,9 +15,10 @@ pub use stdp::{Batch, Law, Visit};
 use std::ops::Range;
 
 use crate::buffers::Slot;
-use crate::memory::{product, room, total};
+use crate::memory::room;
 use crate::params::WeightPrecision;
 use crate::simd;
+use crate::sizes::{product, total};
 use crate::units::Steps;
 
 /// Index of a target within its population on this virtual process, as stored.

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 
 use crate::buffers::SpikeHistory;
 use crate::math::GridExp;
-use crate::memory::{product, room, total};
+use crate::memory::room;
 use crate::simd;
+use crate::sizes::{product, total};
 use crate::units::Steps;
 
 use super::Ids;

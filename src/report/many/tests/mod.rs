@@ -292,7 +292,7 @@ fn a_network_without_excitatory_neurons_or_plastic_synapses_is_shown() {
         (None, 0)
     );
     close(&rates[1..], &[outcome.rates.I.expect("I")]);
-    let weights = panel(&figures, "scaling", 2);
-    close(line(weights, "iaf_psc_alpha, mean + SD").1, &[0.0, 0.0]);
+    // Without synapses there are no weights to show.
+    assert_eq!(named(&figures, "scaling").rows[0].len(), 2);
     assert_eq!(cell(&table(&runs), 0, "rate E (spikes/s)"), "none");
 }
