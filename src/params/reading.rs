@@ -506,7 +506,7 @@ fn written(value: &Value) -> String {
             let values: Vec<String> = values.iter().map(written).collect();
             format!("[{}]", values.join(", "))
         }
-        Value::Table(table) => {
+        Value::Table(table) if !table.is_empty() => {
             let value = |(key, value)| format!("{key} = {}", written(value));
             let values: Vec<String> = table.iter().map(value).collect();
             format!("{{ {} }}", values.join(", "))
