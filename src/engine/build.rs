@@ -21,7 +21,7 @@ use crate::synapse::{
     Built, Draft, Law, Link, PlasticProjection, PlasticWeights, Sources, StaticProjection,
     StaticWeights,
 };
-use crate::units::{Gid, Lid, Ms, Projection, Steps};
+use crate::units::{Gid, Grid, Lid, Ms, Projection, Steps};
 use crate::vp::VirtualProcess;
 
 use super::team::Team;
@@ -75,6 +75,7 @@ impl Simulation {
             now: Steps(0),
             min_delay,
             end: Steps(params.simulation.presim.0 + params.simulation.T.0),
+            grid: Grid::new(params.simulation.dt),
         };
         let law = Arc::new(Law::new(&params.stdp, params.simulation.dt, clock.end));
         let parts = wired.projections.into_iter().zip(tables).zip(nodes);

@@ -20,7 +20,7 @@ use crate::recording::Recorder;
 use crate::signals;
 use crate::spikes::{Exchange, Flags, row_and_stamp};
 use crate::synapse::{Arrival, Law, Sources};
-use crate::units::{Ms, Steps};
+use crate::units::{Grid, Ms, Steps};
 use crate::vp::VirtualProcess;
 
 pub use build::read_rates;
@@ -56,6 +56,8 @@ struct Clock {
     now: Steps,
     min_delay: Steps,
     end: Steps,
+    /// Made once: whoever watches is told the time after every interval.
+    grid: Grid,
 }
 
 impl Clock {
@@ -163,6 +165,7 @@ impl Simulation {
             now,
             min_delay,
             end,
+            ..
         } = self.clock;
         let steps = min_delay.0.min(end.0 - now.0);
         (steps > 0).then_some(Interval { start: now, steps })
@@ -343,11 +346,10 @@ impl Simulation {
     }
 
     fn progress(&self, recorder: &Recorder) -> Progress {
-        let dt = self.params.simulation.dt;
         let spikes = recorder.spikes().1.iter().sum();
         Progress {
             now: self.now(),
-            end: self.clock.end.to_ms(dt),
+            end: self.clock.end.to_ms(self.clock.grid),
             spikes,
         }
     }
@@ -359,7 +361,7 @@ impl Simulation {
 
     /// Model time reached, warm-up included.
     pub fn now(&self) -> Ms {
-        self.clock.now.to_ms(self.params.simulation.dt)
+        self.clock.now.to_ms(self.clock.grid)
     }
 
     /// The parameters it was built from.
