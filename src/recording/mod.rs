@@ -81,6 +81,8 @@ impl Recorder {
         let dt = params.simulation.dt;
         let record = &params.record;
         let directory = directory.filter(|_| comm.rank() == 0);
+        // Before its files, so that they are known to be in the directory that is watched.
+        let place = directory.map(Place::new).transpose()?;
         let spikes = match directory.filter(|_| record.spikes) {
             Some(dir) => Some(SpikeWriter::create(
                 &dir.join("spikes.h5"),
@@ -101,7 +103,7 @@ impl Recorder {
             None => None,
         };
         Ok(Recorder {
-            place: directory.map(Place::new).transpose()?,
+            place,
             after: params.simulation.presim,
             n_rec: if record.spikes { record.n_rec } else { 0 },
             n_e: params.network.N_E,
