@@ -1,7 +1,7 @@
 //! Reads input files in a process of its own first, so that what makes the HDF5 library crash,
 //! run for ever or take all memory ends in one line and not in the death of a run.
 //!
-//! The library is written in C and trusts what it reads; [`guard`](super::guard) refuses what is
+//! The library is written in C and trusts what it reads; `guard` refuses what is
 //! known to mislead it, this the rest. The program starts itself with a hidden verb, under limits
 //! of memory and processor time, and that process opens every dataset a reader would and reads
 //! its values: all of them up to [`READ`] bytes of a file, evenly spaced blocks beyond. Values
@@ -69,9 +69,9 @@ impl Contents {
     }
 }
 
-/// Has [`file`] start `program`, which must hand the arguments after [`VERB`] to [`child`].
+/// Has [`file`](fn@file) start `program`, which must hand the arguments after [`VERB`] to [`child`].
 ///
-/// Without it, as in other programs that use this library, [`file`] checks nothing.
+/// Without it, as in other programs that use this library, [`file`](fn@file) checks nothing.
 pub fn by_program(program: PathBuf) {
     // A second one would be the same.
     let _ = PROGRAM.set(program);
@@ -140,7 +140,7 @@ fn verdict(ended: ExitStatus, last: &str) -> Option<String> {
     }
 }
 
-/// The process that [`file`] starts, with the arguments after [`VERB`]; returns its exit code.
+/// The process that [`file`](fn@file) starts, with the arguments after [`VERB`]; returns its exit code.
 pub fn child(arguments: &[OsString]) -> u8 {
     let [contents, extent, path] = arguments else {
         return 1;

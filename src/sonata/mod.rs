@@ -4,7 +4,7 @@
 //! rank that needs a file reads it for itself. No error of HDF5 leaves the room; what a user
 //! can mend becomes one line, see [`crate::error::Error`].
 //!
-//! libhdf5 reads; what is written goes through [`output`], which leaves a whole file whatever
+//! libhdf5 reads; what is written goes through `output`, which leaves a whole file whatever
 //! the moment a run is killed.
 
 pub mod check;
