@@ -292,7 +292,7 @@ fn plans_of_absurd_inputs_are_too_large_and_not_small() {
              weights_over_time = {{ every = 0.125, bins = 10000 }}\n",
             if n > 5 { u32::MAX } else { 1 }
         );
-        let config = if n == 1 {
+        let config = if n <= 5 {
             config.replace("K = 1", "K = 0")
         } else {
             config

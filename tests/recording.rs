@@ -274,11 +274,8 @@ fn samples_can_be_switched_off() {
         names.sort();
         names
     };
-    assert_eq!(
-        groups(&on),
-        ["edges", "trajectories", "unfinished", "weight_histogram"]
-    );
-    assert_eq!(groups(&off), ["edges", "unfinished"]);
+    assert_eq!(groups(&on), ["edges", "trajectories", "weight_histogram"]);
+    assert_eq!(groups(&off), ["edges"]);
     assert_eq!(on.digests(), off.digests());
     let set = "record.weights_over_time={ trajectories = 0 }";
     let without = desk.result(&config, 1, 1, &[set]);

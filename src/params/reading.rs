@@ -503,7 +503,9 @@ fn written(value: &Value) -> String {
         // With an exponent where it has many digits.
         Value::Float(x) if x.is_finite() => format!("{x:?}"),
         Value::Array(values) => {
-            let values: Vec<String> = values.iter().map(written).collect();
+            let short = |value: &Value| Some(value.to_string()).filter(|text| text.len() < 20);
+            let number = |value: &Value| short(value).unwrap_or_else(|| written(value));
+            let values: Vec<String> = values.iter().map(number).collect();
             format!("[{}]", values.join(", "))
         }
         Value::Table(table) if !table.is_empty() => {

@@ -171,7 +171,11 @@ fn rank_memory(
     let libraries = libraries(expected);
     // Connecting, there are synapses without plastic weights, and the drafts, and nothing else.
     let connecting = total([share.while_connecting(expected), bytes[Structure::RowIndex]]);
-    let running = total([bytes.staying(), bytes[Structure::Recording]]);
+    let running = total([
+        bytes.staying(),
+        bytes[Structure::Recording],
+        leftovers(expected, leads),
+    ]);
     RankMemory {
         program,
         libraries,
@@ -191,6 +195,15 @@ fn recording(expected: &Expected, share: &Share, leads: bool) -> u64 {
             .filter(|_| leads)
             .map_or(0, |samples| samples.held_back()),
     ])
+}
+
+/// The room of spikes that wait for the file, which rank 0 keeps while it writes a snapshot.
+fn leftovers(expected: &Expected, leads: bool) -> u64 {
+    let spikes: f64 = expected.recorded_spikes().into_iter().sum();
+    match leads && expected.params.record.weights.is_some() {
+        true => Recorder::waiting_bytes(spikes as u64),
+        false => 0,
+    }
 }
 
 fn spikes_or_snapshot(expected: &Expected, share: &Share, leads: bool) -> u64 {

@@ -395,6 +395,11 @@ impl Recorder {
         total([product([8, local]), product([8, gathered]), waiting])
     }
 
+    /// Of the spikes that wait for the file on rank 0, of so many in the whole run: ids and times.
+    pub fn waiting_bytes(spikes: u64) -> u64 {
+        product([8 + 8, spikes.min(HELD_BACK as u64)])
+    }
+
     /// Most spikes that wait on a rank.
     pub const MOST_WAITING: u64 = MANY as u64;
 

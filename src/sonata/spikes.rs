@@ -127,7 +127,7 @@ impl SpikeWriter {
 }
 
 /// Bytes of the attributes, groups and notes of a file.
-const FILE_HEAD: u64 = 20_480;
+const FILE_HEAD: u64 = 28_672;
 
 /// Bytes of an uncompressed file with so many spikes of E and I.
 pub fn file_bytes(spikes: [u64; 2]) -> u64 {

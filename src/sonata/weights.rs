@@ -242,7 +242,7 @@ impl WeightWriter {
 }
 
 /// Bytes of the attributes, groups and notes of a file.
-const FILE_HEAD: u64 = 36_864;
+const FILE_HEAD: u64 = 53_248;
 
 /// How much a file holds.
 #[derive(Clone, Copy, Debug)]
@@ -307,9 +307,11 @@ impl Connections {
         let sources = column(|synapse| synapse.source);
         output.append(self.sources, &sources)?;
         output.append(self.targets, &column(|synapse| synapse.target))?;
+        self.by_source.append(output, first, &sources)?;
+        drop(sources); // at most two columns at once
         let places: Vec<u64> = (first..first + block.len() as u64).collect();
         output.append(self.group_index, &places)?;
-        self.by_source.append(output, first, &sources)?;
+        drop(places);
         self.by_target.append(output, first, block)
     }
 

@@ -43,8 +43,8 @@ struct Ranges {
     ranges: u64,
 }
 
-/// Rows that wait at most: 1 MiB.
-const WAITING: usize = 1 << 16;
+/// Rows that wait for the file: 64 KiB.
+const WAITING: usize = 1 << 12;
 
 impl Ranges {
     fn create(output: &mut Output, chunk: usize, compression: u8) -> Self {
@@ -171,7 +171,7 @@ pub(super) struct TargetIndex {
 }
 
 /// Bytes that all runs together hold in memory while they are merged.
-const MERGE_MEMORY: usize = 8 << 20;
+const MERGE_MEMORY: usize = 512 << 10;
 /// Entries of a run that are read at once, at least: a page.
 const FEWEST_READ: usize = 512;
 
