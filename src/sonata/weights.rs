@@ -116,11 +116,6 @@ impl WeightWriter {
         Ok(())
     }
 
-    /// Whether samples wait for a flush.
-    pub fn wants_flush(&self) -> bool {
-        self.samples.as_ref().is_some_and(SampleColumns::is_waiting)
-    }
-
     /// Hands all samples so far to the operating system: a kill can no longer lose them.
     ///
     /// Cost: some 0.1 ms, and what the disk takes; nothing if there was none.
