@@ -552,8 +552,9 @@ pub fn abort_job_on_panic() {
         } else {
             0
         };
+        let what = info.to_string().replace('\n', " ");
         // Not eprintln: where standard error is closed it would panic before the abort.
-        let _ = writeln!(stderr(), "stdp-hpc: rank {rank}: internal error: {info}");
+        let _ = writeln!(stderr(), "stdp-hpc: rank {rank}: internal error: {what}");
         if running {
             SimpleCommunicator::world().abort(1);
         }

@@ -71,19 +71,23 @@ fn is_ignored(signal: i32) -> bool {
 
 /// Returns the name of the signal that asked this process to end, if one did.
 pub fn received() -> Option<&'static str> {
-    let received = RECEIVED.load(Ordering::Relaxed);
+    name(RECEIVED.load(Ordering::Relaxed))
+}
+
+fn name(number: usize) -> Option<&'static str> {
     let mut known = ENDING.iter();
-    let found = known.find(|(signal, _)| *signal as usize == received);
+    let found = known.find(|(signal, _)| *signal as usize == number);
     found.map(|(_, name)| *name)
 }
 
 /// Returns the name of the signal that asked some rank to end, the same on all ranks. Collective.
 pub fn received_by_any(comm: &Comm) -> Option<&'static str> {
-    let any = comm.max(RECEIVED.load(Ordering::Relaxed) as u64);
+    let any = comm.max(RECEIVED.load(Ordering::Relaxed) as u64) as usize;
     if any > 0 {
-        RECEIVED.store(any as usize, Ordering::Relaxed);
+        RECEIVED.store(any, Ordering::Relaxed);
     }
-    received()
+    // Not what has come here since: the other ranks would not know of it.
+    name(any)
 }
 
 /// Fails where a signal has asked some rank to end, `when` being said of the moment, such as "at
