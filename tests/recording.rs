@@ -279,10 +279,7 @@ fn samples_can_be_switched_off() {
     assert_eq!(on.digests(), off.digests());
     let set = "record.weights_over_time={ trajectories = 0 }";
     let without = desk.result(&config, 1, 1, &[set]);
-    assert_eq!(
-        groups(&without),
-        ["edges", "unfinished", "weight_histogram"]
-    );
+    assert_eq!(groups(&without), ["edges", "weight_histogram"]);
     // No synapse to follow, and none to count.
     let unconnected = desk.result(&config, 2, 2, &["network.K=0"]);
     let none = samples(&unconnected);
