@@ -47,11 +47,11 @@ fn found(block: *mut u8, bytes: usize) -> *mut u8 {
     block
 }
 
-/// What is said last, and how the program ends then. Must not allocate.
+/// Prints the last message and ends the program. Must not allocate.
 type End = fn(Arguments) -> !;
 
 static END: OnceLock<End> = OnceLock::new();
-/// What memory is being taken for.
+/// Structure that memory is being allocated for.
 static PURPOSE: Mutex<&str> = Mutex::new("");
 /// Room for the message to get out: the MPI library takes some of its own.
 static BALLAST: Mutex<Option<Vec<u8>>> = Mutex::new(None);
@@ -60,7 +60,7 @@ const BALLAST_BYTES: usize = 1 << 20;
 static SPOKEN: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
-    /// Whether this is that thread.
+    /// Returns whether this is that thread.
     static SPEAKS: Cell<bool> = const { Cell::new(false) };
 }
 

@@ -198,7 +198,7 @@ impl Note {
     }
 }
 
-/// Whether the process that writes to a directory still lives.
+/// State of the process that writes to a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Life {
     /// It holds the lock of the directory.

@@ -60,7 +60,7 @@ fn refused(error: io::Error) -> Error {
     Error::run(format!("signals cannot be handled: {error}"))
 }
 
-/// Whether whoever started this process had it ignore `signal`.
+/// Returns whether this process was started with `signal` ignored.
 fn is_ignored(signal: i32) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mut lines = status.lines();

@@ -14,7 +14,8 @@ use serde_json::Value;
 use stdp_hpc::lock::DirectoryLock;
 
 use common::{
-    Desk, Ended, command_alone, command_mpirun, launcher, program, read_run, signal, start,
+    Desk, Ended, as_format_1, command_alone, command_mpirun, launcher, program, read_run, signal,
+    start,
 };
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -747,23 +748,7 @@ fn results_of_other_builds_are_named() {
     );
     // As older builds wrote it, times in steps.
     edit("seed3", &|run| {
-        let steps = run["parameters_in_steps"].clone();
-        for path in [
-            "/neuron/t_ref",
-            "/synapse/delay",
-            "/simulation/T",
-            "/simulation/presim",
-            "/record/weights/at",
-            "/record/weights_over_time/every",
-        ] {
-            let place = run["parameters"].pointer_mut(path).expect("a time");
-            *place = steps.pointer(path).cloned().unwrap_or_default();
-        }
-        run["delay"] = steps["delay"].clone();
-        let table = run.as_object_mut().expect("an object");
-        for key in ["format", "parameters_in_steps"] {
-            table.remove(key);
-        }
+        *run = as_format_1(run.take());
     });
     let told = room.conduct(&[]).expect(2).stderr;
     let [one, other] = ["seed1", "seed3"].map(|name| format!("results/study/runs/{name}"));

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use common::{Desk, RunResult, command_alone, open, program, run, start, text};
+use common::{Desk, RunResult, as_format_1, command_alone, open, program, run, start, text};
 use stdp_hpc::analysis::Results;
 use stdp_hpc::outcome::RunRecord;
 use stdp_hpc::report::figures_of_run;
@@ -195,29 +195,6 @@ fn run_json_has_the_values_of_the_config_and_steps_apart() {
     }
 }
 
-/// The run.json of `result` as older builds wrote it.
-fn as_format_1(result: &RunResult) -> Value {
-    let mut run = result.run.clone();
-    let table = run.as_object_mut().expect("an object");
-    for key in ["format", "recorded_time_ms"] {
-        table.remove(key);
-    }
-    let steps = table.remove("parameters_in_steps").expect("steps");
-    for path in [
-        "/neuron/t_ref",
-        "/synapse/delay",
-        "/simulation/T",
-        "/simulation/presim",
-        "/record/weights/at",
-        "/record/weights_over_time/every",
-    ] {
-        let place = run["parameters"].pointer_mut(path).expect("a time");
-        *place = steps.pointer(path).cloned().unwrap_or_default();
-    }
-    run["delay"] = steps["delay"].clone();
-    run
-}
-
 #[test]
 fn all_that_is_written_is_read_again() {
     let desk = Desk::new();
@@ -250,7 +227,7 @@ fn the_format_before_is_converted() {
         )
     };
     let before = shown();
-    write(result.path(), &as_format_1(&result));
+    write(result.path(), &as_format_1(result.run.clone()));
     let read = RunRecord::read(result.path()).expect("an older one");
     assert_eq!(
         (read.format, &read.parameters),

@@ -67,7 +67,7 @@ struct Run {
     parameters_in_steps: InSteps,
 }
 
-/// How far a run came that a signal ended.
+/// Progress of a run that a signal ended.
 #[derive(Clone, Debug, Deserialize)]
 struct Interrupted {
     model_time_ms: f64,
@@ -331,7 +331,7 @@ impl Results {
         ))
     }
 
-    /// Whether the run was to record weights.
+    /// Returns whether the run was to record weights.
     pub(super) fn records_weights(&self) -> bool {
         self.run.parameters.record.weights.is_some()
     }

@@ -134,7 +134,7 @@ fn ended<'a>(simulation: &Simulation, error: &'a Error) -> Status<'a> {
     }
 }
 
-/// What of the input the run does not use, a line each.
+/// Returns the parts of the input that the run does not use, one line each.
 fn unused_input(simulation: &Simulation) -> Vec<String> {
     let params = simulation.params();
     let mut doubts = Vec::new();

@@ -40,7 +40,7 @@ impl GivenSpikes {
         }
     }
 
-    /// What may be wrong with the spikes of the file at `path`; `None` where the run uses all but
+    /// Returns the likely fault of the spikes of the file at `path`; `None` where the run uses all but
     /// those that the last delay leaves on their way.
     pub fn doubt(&self, path: &Path, simulation: &SimulationParams) -> Option<String> {
         let dt = simulation.dt;

@@ -310,7 +310,7 @@ pub enum Status<'a> {
     Done(&'a Outcome),
 }
 
-/// What ended a run before its end.
+/// Signal and model time at which a run was interrupted.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Interruption {
     /// Name of the signal.

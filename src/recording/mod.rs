@@ -150,7 +150,7 @@ impl Recorder {
         self.waiting.len() > MANY || overdue
     }
 
-    /// Whether the run is to end because of what happened on this rank.
+    /// Returns whether this rank has a reason to end the run.
     pub fn failed(&self) -> bool {
         self.failure.is_some() || self.out_of_range
     }
@@ -160,7 +160,7 @@ impl Recorder {
         self.out_of_range = true;
     }
 
-    /// Whether a number of this rank is not finite, as far as was looked.
+    /// Returns whether a number of this rank was found not to be finite.
     pub fn is_out_of_range(&self) -> bool {
         self.out_of_range
     }

@@ -39,7 +39,7 @@ const LAUNCHERS: [&str; 7] = ["OMPI_", "PMI", "PMIX_", "MV2_", "PALS_", "PRTE_",
 
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 
-/// What the readers will ask of a file.
+/// Part of a file that a reader will read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Contents {
     /// `/edges`: a network.

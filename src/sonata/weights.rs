@@ -43,7 +43,7 @@ pub struct WeightWriter {
     edges: Object,
     delay: Ms,
     storage: Storage,
-    /// What the first snapshot has brought.
+    /// The edge population, from the first snapshot on.
     population: Option<Population>,
     unfinished: Option<Snapshot>,
     /// What grows as the run goes, where that was begun.

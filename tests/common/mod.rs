@@ -399,6 +399,28 @@ pub fn read_run(directory: &Path) -> Value {
     run
 }
 
+/// Returns a run.json as builds before format 2 wrote it: times in steps, and none in ms.
+pub fn as_format_1(mut run: Value) -> Value {
+    let table = run.as_object_mut().expect("an object");
+    for key in ["format", "recorded_time_ms"] {
+        table.remove(key);
+    }
+    let steps = table.remove("parameters_in_steps").expect("steps");
+    for path in [
+        "/neuron/t_ref",
+        "/synapse/delay",
+        "/simulation/T",
+        "/simulation/presim",
+        "/record/weights/at",
+        "/record/weights_over_time/every",
+    ] {
+        let place = run["parameters"].pointer_mut(path).expect("a time");
+        *place = steps.pointer(path).cloned().unwrap_or_default();
+    }
+    run["delay"] = steps["delay"].clone();
+    run
+}
+
 /// An HDF5 file to read.
 pub fn open(path: &Path) -> File {
     File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))

@@ -11,7 +11,7 @@ use super::Space;
 use super::format::{Child, Header, Kind};
 use super::index::ChunkIndex;
 
-/// How the rows of a growing dataset lie in the file.
+/// Layout of the rows of a growing dataset in the file.
 #[derive(Clone, Copy, Debug)]
 pub struct Storage {
     /// Rows per chunk: the unit of allocation and of compression.
@@ -33,7 +33,7 @@ pub struct Column {
     storage: Storage,
     rows: u64,
     index: ChunkIndex,
-    /// Where the chunks are.
+    /// Addresses of the chunks.
     places: Vec<u64>,
     /// Bytes that wait to be compressed.
     waiting: Vec<u8>,

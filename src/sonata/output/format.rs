@@ -228,7 +228,7 @@ pub struct Child {
     pub row: u64,
     /// Bytes of the chunk as stored (of the first one, in a node above the leaves).
     pub bytes: u32,
-    /// Where it is.
+    /// Address in the file.
     pub address: u64,
 }
 

@@ -43,10 +43,10 @@ const MAGIC: u32 = 0x0A7A;
 /// The version of SONATA, major and minor.
 const VERSION: [u32; 2] = [0, 1];
 
-/// What wrote the file.
+/// Name and version of the program that wrote the file.
 const CREATOR: &str = concat!("stdp-hpc ", env!("CARGO_PKG_VERSION"));
 
-/// What a file's name ends with until it can be read.
+/// Ending of a file's name until the file can be read.
 const UNFINISHED: &str = ".new";
 
 /// A page of memory: a write within one is indivisible.
@@ -80,14 +80,14 @@ impl Space {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Object(usize);
 
-/// What is known of an object.
+/// Content and attributes of an object.
 #[derive(Debug)]
 struct Entry {
     content: Content,
     attributes: Vec<Attribute>,
     /// Links to it.
     links: u32,
-    /// Where its header is, once it no longer changes.
+    /// Address of its header, once that no longer changes.
     frozen: Option<u64>,
 }
 
@@ -142,13 +142,13 @@ impl Number for f64 {
 #[derive(Debug)]
 pub struct Output {
     path: PathBuf,
-    /// Where the file is until it can be read.
+    /// Path of the file until it can be read.
     draft: Option<PathBuf>,
     file: File,
     space: Space,
     entries: Vec<Entry>,
     heaps: Vec<Heap>,
-    /// Where the headers will be after the next flush, and where they are.
+    /// Areas of the headers after the next flush, and of those in force.
     areas: [Range<u64>; 2],
 }
 
