@@ -141,7 +141,7 @@ impl Delivery {
         self.other
             .iter_mut()
             .step_by(64)
-            .for_each(|byte| *byte += 1);
+            .for_each(|byte| *byte = byte.wrapping_add(1));
         black_box(&mut self.other);
         let before = self.vp.events;
         let time = timed(|| self.vp.deliver(&arrivals));

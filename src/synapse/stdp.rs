@@ -232,7 +232,8 @@ impl<T: Target, W: Weight> Kernel for Collect<'_, T, W> {
         let [latest, second_latest, third_latest] = &mut self.batch.rounds;
         (latest.len, second_latest.len, third_latest.len) = (0, 0, 0);
         let slots = self.weights.iter_mut().zip(&mut self.batch.traces);
-        for (j, (&target, (weight, trace))) in targets.iter().zip(slots).enumerate() {
+        // Not `enumerate`, which checks its count for overflow.
+        for ((j, &target), (weight, trace)) in (0..BATCH).zip(targets).zip(slots) {
             if let Some(ahead) = targets.get(j.wrapping_add(AHEAD)) {
                 simd::prefetch(recent, ahead.index());
             }
