@@ -322,6 +322,58 @@ fn files_hold_what_standard_output_does() {
     assert_eq!(two.stdout, printed, "one rank of two prints");
 }
 
+/// Exported edges are the synapses of the result, and the index names those onto every neuron.
+#[test]
+fn edges_have_an_index_of_those_onto_each_neuron() {
+    let desk = Desk::new();
+    let result = result(&desk);
+    let directory = text(result.path());
+    let own = result.path().join("weights.h5");
+    let refused = run(
+        1,
+        &["export", directory, "edges", "--force", "-o", text(&own)],
+    )
+    .expect(2);
+    let why = "is the file of the result itself: name another one\n";
+    assert!(refused.stderr.ends_with(why), "{refused:?}");
+
+    let (_, rows) = table(result.path(), "connectivity --at 250 --sources 3..90");
+    let file = desk.path().join("edges.h5");
+    let export = [
+        "export",
+        directory,
+        "edges",
+        "--at",
+        "250",
+        "--sources",
+        "3..90",
+        "-o",
+        text(&file),
+    ];
+    run(2, &export).expect(0);
+    let edges = File::open(&file).expect("HDF5");
+    let edges = edges.group("edges/E_to_E").expect("edges");
+    let ids = |name: &str| -> Vec<u64> { edges.dataset(name).expect(name).read_raw().expect(name) };
+    let (sources, targets) = (ids("source_node_id"), ids("target_node_id"));
+    let weights = edges.dataset("0/syn_weight_at_250ms").expect("weights");
+    let weights: Vec<f64> = weights.read_raw().expect("weights");
+    assert_eq!(rows.len(), sources.len());
+    for (edge, row) in rows.iter().enumerate() {
+        let of_edge = [sources[edge] as f64, targets[edge] as f64, weights[edge]];
+        assert_eq!([0, 1, 2].map(|column| number(&row[column])), of_edge);
+    }
+    let [nodes, ranges] = ["node_id_to_ranges", "range_to_edge_id"]
+        .map(|name| ids(&format!("indices/target_to_source/{name}")));
+    for target in 0..100 {
+        let ranges = &ranges[2 * nodes[2 * target] as usize..2 * nodes[2 * target + 1] as usize];
+        let named = ranges.chunks(2).flat_map(|range| range[0]..range[1]);
+        let onto = (0..)
+            .zip(&targets)
+            .filter(|(_, onto)| **onto == target as u64);
+        assert!(named.eq(onto.map(|(edge, _)| edge)), "{target}");
+    }
+}
+
 #[test]
 fn a_reader_that_is_gone_is_no_failure() {
     let desk = Desk::new();
@@ -617,19 +669,29 @@ fn what_was_not_recorded_is_refused() {
         (
             "potentials",
             format!(
-                "export DIR potentials: must be spikes, rates, connectivity, matrix or \
-                 histogram {must}"
+                "export DIR potentials: must be spikes, rates, connectivity, matrix, histogram \
+                 or edges {must}"
             ),
         ),
         (
             "",
             format!(
-                "export DIR WHAT: must be spikes, rates, connectivity, matrix or histogram {must}"
+                "export DIR WHAT: must be spikes, rates, connectivity, matrix, histogram or \
+                 edges {must}"
             ),
         ),
         (
             "spikes -o spikes.h5",
             "-o spikes.h5: must end in .csv or .csv.gz".to_owned(),
+        ),
+        ("edges", "export DIR edges: must have -o FILE.h5".to_owned()),
+        (
+            "edges -o edges.csv",
+            "-o edges.csv: must end in .h5".to_owned(),
+        ),
+        (
+            "edges -o edges.h5 --at 100",
+            format!("{weights}: no snapshot at 100 ms: must be one of 0, 250, 1100 ms"),
         ),
         (
             "spikes -o /nowhere/spikes.csv",

@@ -7,7 +7,7 @@ mod bench;
 mod common;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -27,12 +27,15 @@ fn limited(kibibytes: u64, arguments: &[&str]) -> Ended {
     start(command).wait(LIMIT)
 }
 
+fn hostile(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile");
+    folder.join(name)
+}
+
 #[track_caller]
 fn refused(key: &str, name: &str, message: &str) {
     let bench = Bench::new();
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/hostile")
-        .join(name);
+    let path = hostile(name);
     let set = format!("{key}={}", path.display());
     let (config, out) = (text(&bench.config), text(&bench.out));
     let ended = limited(3 << 20, &[config, "--out", out, "--set", &set]);
@@ -60,6 +63,25 @@ fn a_virtual_dataset_mapped_onto_itself() {
 fn what_crashes_the_library_ends_in_one_line() {
     let why = "the HDF5 library crashed reading /initial: the file is damaged";
     refused("neuron.initial", "initial_heap.h5", why);
+}
+
+/// However often it is opened: the report looks for spikes of both populations.
+#[test]
+fn a_result_that_crashes_the_library_does_too() {
+    let bench = Bench::new();
+    bench.run(1, &["--quiet"]).expect(0);
+    let spikes = bench.out.join("spikes.h5");
+    fs::copy(hostile("result_heap.h5"), &spikes).expect("copied");
+    let why = "the HDF5 library crashed reading /@creator: the file is damaged";
+    let message = format!("{}: {why}", spikes.display());
+    assert_refused(
+        &common::run(1, &["export", text(&bench.out), "rates"]),
+        &message,
+    );
+    let told = common::run(1, &["report", text(&bench.out)])
+        .expect(0)
+        .stderr;
+    assert_eq!(told, format!("warning: not shown: {message}\n"));
 }
 
 #[test]

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Opens the results of a run with libsonata, as others will, and checks what they hold.
 
-Usage: libsonata_check.py DIR
+Usage: libsonata_check.py DIR [EDGES…]
 
-Reads DIR/spikes.h5 and, where there is one, DIR/weights.h5 with nothing but libsonata, prints
+Files EDGES have an index of the edges onto each neuron. Reads DIR/spikes.h5 and, where there is one, DIR/weights.h5 with nothing but libsonata, prints
 how much they hold, and exits with 1 at the first thing that is not as SONATA and the manual
 of stdp-hpc have it. (libsonata's wheel cannot inflate: for uncompressed files only.)
 """
@@ -79,18 +79,30 @@ def check_weights(path):
         picked = edges.efferent_edges(source)
         check(edges.size // 2 in picked.flatten(), f"{where}: edges of {source}")
         check(set(edges.source_nodes(picked)) == {source}, f"{where}: edges of {source}")
-        target = edges.target_node(edges.size // 2)
-        picked = edges.afferent_edges(target)
-        check(edges.size // 2 in picked.flatten(), f"{where}: edges onto {target}")
-        check(set(edges.target_nodes(picked)) == {target}, f"{where}: edges onto {target}")
-        both = edges.connecting_edges(source, target)
-        check(edges.size // 2 in both.flatten(), f"{where}: edges from {source} to {target}")
     print(f"{where}: {edges.size} synapses, {len(snapshots)} snapshots, the latest {latest}")
 
 
+def check_incoming(path):
+    """The edges onto a neuron, and from one neuron to another."""
+    edges = libsonata.EdgeStorage(path).open_population("E_to_E")
+    where = f"{path}: /edges/E_to_E"
+    edge = edges.size // 2
+    source, target = edges.source_node(edge), edges.target_node(edge)
+    every = libsonata.Selection([(0, edges.size)])
+    rows = list(zip(edges.source_nodes(every), edges.target_nodes(every)))
+    for picked, wanted in (
+        (edges.afferent_edges(target), lambda row: row[1] == target),
+        (edges.connecting_edges(source, target), lambda row: row == (source, target)),
+    ):
+        expected = [edge for edge, row in enumerate(rows) if wanted(row)]
+        check(sorted(picked.flatten()) == expected, f"{where}: edges onto {target}")
+
+
 def main():
-    if len(sys.argv) != 2:
+    if len(sys.argv) < 2:
         sys.exit(__doc__)
+    for path in sys.argv[2:]:
+        check_incoming(path)
     directory = pathlib.Path(sys.argv[1])
     check_spikes(directory / "spikes.h5")
     if (directory / "weights.h5").exists():

@@ -15,6 +15,10 @@ use common::{Desk, RunResult, run, text};
 /// How far the plan may be off.
 const TOLERANCE: f64 = 0.05;
 
+/// And its memory of a process besides, in bytes: how many pages of libraries a run touches differs
+/// by that much from machine to machine and from run to run.
+const PAGES: f64 = 1048576.0;
+
 /// The same of the spike history alone: it keeps what the longest silence of thousands of sources
 /// asks for, and that differs by a tenth from seed to seed.
 const TOLERANCE_OF_HISTORY: f64 = 0.25;
@@ -77,14 +81,10 @@ fn compare_memory(what: &str, planned: &Value, measured: &Value, ranks: f64) {
     let [first, other] = ["rank_0", "other_ranks"].map(|rank| &planned[rank]);
     let total = &measured["grown_per_rank"];
     let most = number(&total["max"]);
-    assert_near(&format!("{what}, rank 0"), grown(first), most, TOLERANCE);
+    let near = TOLERANCE + PAGES / most;
+    assert_near(&format!("{what}, rank 0"), grown(first), most, near);
     let mean = (grown(first) + (ranks - 1.0) * grown(other)) / ranks;
-    assert_near(
-        &format!("{what}, mean"),
-        mean,
-        number(&total["mean"]),
-        TOLERANCE,
-    );
+    assert_near(&format!("{what}, mean"), mean, number(&total["mean"]), near);
     let structures = measured["by_structure"].as_object().expect("structures");
     let mut compared = 0;
     for (name, held) in structures {

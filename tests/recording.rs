@@ -448,15 +448,16 @@ fn compressed_files_hold_the_same_in_less() {
     }
 }
 
-/// Runs tests/libsonata_check.py on a result, where a Python with libsonata is named.
-fn assert_libsonata_reads(directory: &Path) {
+/// Runs tests/libsonata_check.py on a result and on `indexed`, files of edges with an index by
+/// target, where a Python with libsonata is named.
+fn assert_libsonata_reads(directory: &Path, indexed: &[PathBuf]) {
     let Some(python) = std::env::var_os("STDP_HPC_PYTHON") else {
         eprintln!("note: not checked with libsonata, STDP_HPC_PYTHON is not set");
         return;
     };
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/libsonata_check.py");
     let mut command = Command::new(python);
-    command.arg(script).arg(directory);
+    command.arg(script).arg(directory).args(indexed);
     let ended = start(command).wait(Duration::from_secs(60)).expect(0);
     assert!(ended.stdout.contains(" synapses, "), "{ended:?}");
 }
@@ -478,8 +479,27 @@ fn libsonata_reads_the_files() {
             ],
         ),
     ] {
-        assert_libsonata_reads(desk.result(&config, ranks, 1, sets).path());
+        assert_libsonata_reads(desk.result(&config, ranks, 1, sets).path(), &[]);
     }
+}
+
+/// Written with the run, and added by `export`.
+#[test]
+fn libsonata_finds_the_edges_onto_a_neuron() {
+    let desk = Desk::new();
+    let set = "record.weights={ targets = 50, target_to_source = true }";
+    let result = desk.result(&config(&desk), 2, 1, &[set]);
+    let own = result.path().join("weights.h5");
+    let exported = desk.path().join("edges.h5");
+    let export = [
+        "export",
+        text(result.path()),
+        "edges",
+        "-o",
+        text(&exported),
+    ];
+    run(1, &export).expect(0);
+    assert_libsonata_reads(result.path(), &[own, exported]);
 }
 
 /// Which processes of a running job die.
@@ -654,7 +674,7 @@ fn a_killed_run_leaves_what_it_had_flushed() {
         let [found, expected] = [&found, &expected].map(|all| &all.samples[..common]);
         assert!(found == expected, "until {until}");
     }
-    assert_libsonata_reads(survivor);
+    assert_libsonata_reads(survivor, &[]);
 
     // Ten seconds without a terminal: a line about the progress, and no other noise.
     let said = &killed[7].ended.stderr;

@@ -149,6 +149,16 @@ impl Results {
         })
     }
 
+    /// Where it is.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// What its files are known by; none of an older build.
+    pub fn id(&self) -> Option<&str> {
+        self.run.id.as_deref()
+    }
+
     /// The length of a step.
     pub fn dt(&self) -> Ms {
         Ms(self.run.parameters.simulation.dt)

@@ -394,6 +394,8 @@ pub struct WeightRecord {
     pub targets: u32,
     /// Only synapses from the first so many excitatory neurons (at most N_E).
     pub sources: u32,
+    /// Whether SONATA's index of the edges onto each target is written, too.
+    pub target_to_source: bool,
 }
 
 /// `[record] weights_over_time`

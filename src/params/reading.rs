@@ -47,7 +47,7 @@ pub(crate) const CONFIG: Tables = &[
         "record",
         "spikes n_rec compression weights weights_over_time",
     ),
-    ("record.weights", "at targets sources"),
+    ("record.weights", "at targets sources target_to_source"),
     (
         "record.weights_over_time",
         "every bins max one_in trajectories",

@@ -513,6 +513,7 @@ fn weight_record(
         at: table.times("at", simulation.dt, 0..=end)?,
         targets: table.count("targets", network.N_E, "N_E")?,
         sources: table.count("sources", network.N_E, "N_E")?,
+        target_to_source: table.switch("target_to_source", false)?,
     }))
 }
 

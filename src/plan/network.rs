@@ -78,6 +78,7 @@ pub(super) struct Selected {
     pub sources: f64,
     pub targets: f64,
     pub snapshots: u64,
+    pub target_to_source: bool,
 }
 
 impl Selected {
@@ -90,6 +91,7 @@ impl Selected {
             occurring: hit(self.sources) as u64,
             targets: self.targets as u64,
             pairs: hit(self.sources * self.targets) as u64,
+            target_to_source: self.target_to_source,
         }
     }
 }
@@ -192,6 +194,7 @@ impl<'a> Expected<'a> {
             sources: f64::from(selection.sources),
             targets: f64::from(selection.targets),
             snapshots: selection.at.len() as u64 + at_end,
+            target_to_source: selection.target_to_source,
         })
     }
 

@@ -22,7 +22,7 @@ use crate::neuron::{Emission, Interval};
 use crate::params::{Params, WeightRecord};
 use crate::sizes::{product, total};
 use crate::sonata::spikes::{HELD_BACK, SpikeWriter};
-use crate::sonata::weights::{Sampling, Synapse, WeightWriter};
+use crate::sonata::weights::{Layout, Sampling, Synapse, WeightWriter};
 use crate::synapse::Sources;
 use crate::units::{Gid, Lid, Ms, Steps};
 use crate::vp::VirtualProcess;
@@ -93,13 +93,16 @@ impl Recorder {
             )?),
             None => None,
         };
-        let weights = match directory.filter(|_| record.weights.is_some()) {
-            Some(dir) => Some(WeightWriter::create(
-                &dir.join("weights.h5"),
-                delay.to_ms(dt),
-                record.compression,
-                id,
-            )?),
+        let weights = match directory.zip(record.weights.as_ref()) {
+            Some((directory, weights)) => {
+                let layout = Layout {
+                    delay: delay.to_ms(dt),
+                    compression: record.compression,
+                    target_to_source: weights.target_to_source,
+                };
+                let path = directory.join("weights.h5");
+                Some(WeightWriter::create(&path, layout, id)?)
+            }
             None => None,
         };
         Ok(Recorder {

@@ -7,7 +7,7 @@
 //! its values: all of them up to [`READ`] bytes of a file, evenly spaced blocks beyond. Values
 //! between those blocks are the boundary: a file of more than [`READ`] bytes is trusted there.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{Write, stdout};
@@ -84,12 +84,21 @@ pub fn by_program(program: PathBuf) {
 /// If that crashed, took too much memory or time, or the file was refused. A file that is not
 /// there is left to who reads it.
 pub fn file(path: &Path, contents: Contents, whole: bool) -> Result<()> {
+    // A result is opened many times: the verdict on its files stands.
+    static CHECKED: Mutex<BTreeMap<(PathBuf, bool), Result<()>>> = Mutex::new(BTreeMap::new());
     let Some(program) = PROGRAM.get() else {
         return Ok(());
     };
-    if !fs::metadata(path).is_ok_and(|found| found.is_file()) || !first_time(path, whole) {
+    if !fs::metadata(path).is_ok_and(|found| found.is_file()) {
         return Ok(());
     }
+    let mut checked = CHECKED.lock().unwrap_or_else(PoisonError::into_inner);
+    let verdict = checked.entry((path.to_owned(), whole));
+    let verdict = verdict.or_insert_with(|| by_child(program, path, contents, whole));
+    verdict.clone()
+}
+
+fn by_child(program: &Path, path: &Path, contents: Contents, whole: bool) -> Result<()> {
     let mut command = Command::new(program);
     command.arg(VERB).arg(contents.name());
     command.arg(if whole { "whole" } else { "heads" }).arg(path);
@@ -115,13 +124,6 @@ pub fn file(path: &Path, contents: Contents, whole: bool) -> Result<()> {
         None => Ok(()),
         Some(what) => Err(Error::input(format!("{}: {what}", path.display()))),
     }
-}
-
-/// Whether the file was not checked so before; a result is opened many times.
-fn first_time(path: &Path, whole: bool) -> bool {
-    static CHECKED: Mutex<BTreeSet<(PathBuf, bool)>> = Mutex::new(BTreeSet::new());
-    let mut checked = CHECKED.lock().unwrap_or_else(PoisonError::into_inner);
-    checked.insert((path.to_owned(), whole))
 }
 
 /// What is wrong with the file that a check ended so of, having said `last`.

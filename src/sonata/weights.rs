@@ -33,21 +33,33 @@ pub struct Synapse {
 /// Writes snapshots of the plastic weights to a new file of SONATA edges.
 ///
 /// The population `/edges/E_to_E` appears with the first snapshot. Each snapshot is a dataset
-/// `0/syn_weight_at_<time>ms`; `0/syn_weight` is a second name of the latest. Indices by source
-/// and by target are written along.
+/// `0/syn_weight_at_<time>ms`; `0/syn_weight` is a second name of the latest. An index by source is
+/// written along, and one by target where [`Layout::target_to_source`] asks for it.
 ///
 /// A snapshot grows where no reader looks and appears when all of it is in the file: a process
 /// killed in between leaves the earlier ones as they were.
 pub struct WeightWriter {
     output: Output,
     edges: Object,
-    delay: Ms,
+    layout: Layout,
     storage: Storage,
     /// The edge population, from the first snapshot on.
     population: Option<Population>,
     unfinished: Option<Snapshot>,
     /// What grows as the run goes, where that was begun.
     samples: Option<SampleColumns>,
+}
+
+/// How a file of weights is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Layout {
+    /// The delay of all E→E synapses.
+    pub delay: Ms,
+    /// Level of deflate, 1 … 9, or 0 for none.
+    pub compression: u8,
+    /// Whether there is an index of the edges onto each target. It takes up to 16 bytes per synapse,
+    /// and half as long to write as all the rest.
+    pub target_to_source: bool,
 }
 
 /// The edge population of a file.
@@ -66,29 +78,38 @@ struct Snapshot {
 }
 
 impl WeightWriter {
-    /// Creates `path` without snapshots and flushes it.
-    ///
-    /// `delay` is that of all E→E synapses, `compression` the level of deflate, 1 … 9, or 0
-    /// for none, and `id` names the result.
+    /// Creates `path` without snapshots and flushes it; `id` names the result.
     ///
     /// # Errors
     /// Fails if `path` exists or cannot be written.
-    pub fn create(path: &Path, delay: Ms, compression: u8, id: &str) -> Result<Self> {
-        let mut output = Output::create(path, id)?;
+    pub fn create(path: &Path, layout: Layout, id: &str) -> Result<Self> {
+        let mut writer = Self::of(Output::create(path, id)?, layout);
+        writer.output.flush()?;
+        Ok(writer)
+    }
+
+    /// Creates a file that takes the place of `path` when its first snapshot is complete.
+    ///
+    /// # Errors
+    /// Fails if the file cannot be created.
+    pub fn replace(path: &Path, layout: Layout, id: &str) -> Result<Self> {
+        Ok(Self::of(Output::replace(path, id)?, layout))
+    }
+
+    fn of(mut output: Output, layout: Layout) -> Self {
         let edges = output.group(Output::ROOT, "edges");
-        output.flush()?;
-        Ok(Self {
+        Self {
             output,
             edges,
-            delay,
+            layout,
             storage: Storage {
                 chunk: CHUNK,
-                compression,
+                compression: layout.compression,
             },
             population: None,
             unfinished: None,
             samples: None,
-        })
+        }
     }
 
     /// Begins to take samples of the weights, none of them yet, and flushes the file.
@@ -159,7 +180,7 @@ impl WeightWriter {
             at,
             weights,
             connections: match known {
-                None => Some(Connections::create(output, storage)?),
+                None => Some(Connections::create(output, storage, self.layout)?),
                 Some(_) => None,
             },
         });
@@ -201,7 +222,7 @@ impl WeightWriter {
         let synapses = output.rows(snapshot.weights);
         output.finish(snapshot.weights)?;
         if let Some(connections) = snapshot.connections {
-            let group = connections.finish(output, self.edges, self.delay)?;
+            let group = connections.finish(output, self.edges, self.layout.delay)?;
             self.population = Some(Population { group, synapses });
         }
         let population = self
@@ -252,16 +273,22 @@ pub struct Content {
     pub targets: u64,
     /// Pairs of neurons that they connect.
     pub pairs: u64,
+    /// Whether there is an index by target.
+    pub target_to_source: bool,
 }
 
 /// Bytes of an uncompressed file of `snapshots` snapshots.
 pub fn file_bytes(content: &Content, snapshots: u64) -> u64 {
     let column = column_bytes(content.synapses, 8, CHUNK);
+    let by_target = match content.target_to_source {
+        true => indices::target_bytes(content.targets, content.pairs),
+        false => 0,
+    };
     total([
         FILE_HEAD,
         column.saturating_mul(3 + snapshots),
         indices::source_bytes(content.sources, content.occurring),
-        indices::target_bytes(content.targets, content.pairs),
+        by_target,
     ])
 }
 
@@ -270,17 +297,17 @@ fn name_of(at: Ms) -> String {
     format!("syn_weight_at_{}ms", at.0)
 }
 
-/// The part of the edge population that does not change: ids, delay and index.
+/// The part of the edge population that does not change: ids, delay and indices.
 struct Connections {
     sources: Object,
     targets: Object,
     group_index: Object,
     by_source: SourceIndex,
-    by_target: TargetIndex,
+    by_target: Option<TargetIndex>,
 }
 
 impl Connections {
-    fn create(output: &mut Output, storage: Storage) -> Result<Self> {
+    fn create(output: &mut Output, storage: Storage, layout: Layout) -> Result<Self> {
         let sources = output.column::<u64>(None, storage);
         output.label(sources, "node_population", Projection::EE.source());
         let targets = output.column::<u64>(None, storage);
@@ -290,7 +317,10 @@ impl Connections {
             targets,
             group_index: output.column::<u64>(None, storage),
             by_source: SourceIndex::create(output, storage.compression),
-            by_target: TargetIndex::create(output, storage.compression)?,
+            by_target: match layout.target_to_source {
+                true => Some(TargetIndex::create(output, storage.compression)?),
+                false => None,
+            },
         })
     }
 
@@ -307,7 +337,10 @@ impl Connections {
         let places: Vec<u64> = (first..first + block.len() as u64).collect();
         output.append(self.group_index, &places)?;
         drop(places);
-        self.by_target.append(output, first, block)
+        match &mut self.by_target {
+            Some(index) => index.append(output, first, block),
+            None => Ok(()),
+        }
     }
 
     /// Completes the population and puts it into the group `edges`; returns the group of its
@@ -330,7 +363,9 @@ impl Connections {
         output.label(delay, "units", "ms");
         let indices = output.group(population, "indices");
         self.by_source.finish(output, indices, synapses)?;
-        self.by_target.finish(output, indices)?;
+        if let Some(index) = self.by_target {
+            index.finish(output, indices)?;
+        }
         Ok(group)
     }
 }

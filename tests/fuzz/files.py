@@ -1,5 +1,6 @@
 """HDF5 files spoilt at random: inputs, and the results of a run."""
 
+import json
 import subprocess
 import tempfile
 from functools import cache
@@ -21,7 +22,9 @@ T = 12.0
 [record]
 weights_over_time = {{ every = 3.0 }}
 """
-EXPORTS = ["spikes", "rates", "connectivity", "matrix", "histogram"]
+EXPORTS = ["spikes", "rates", "connectivity", "matrix", "histogram", "edges"]
+VALUES = [None, True, 0, 1, -1, 2**31 - 1, 2**32, 2**53, 2**63 - 1, 2**64 - 1, -(2**63), 10**30, 0.5,
+          -0.0, 1e-320, 1e308, -1e308, "", "1e999", "done", "running", "x" * 5000, [], [[]], {}]
 
 
 def fill(path, options):
@@ -178,10 +181,36 @@ def write_result(chance, directory, results):
     names = ["spikes.h5", "spikes.h5", "weights.h5", "weights.h5", "run.json"]
     name = chance.choice(names)
     if name == "run.json":
-        (out / name).write_bytes(spoil(chance, (out / name).read_bytes()))
+        spoil_run = chance.choice([spoil, spoil_values])
+        (out / name).write_bytes(spoil_run(chance, (out / name).read_bytes()))
     else:
         spoil_file(chance, out / name)
-    return [["export", "out", chance.choice(EXPORTS)], ["report", "out"]][chance.randrange(2) :][:1]
+    what = chance.choice(EXPORTS)
+    export = ["export", "out", what, *(["-o", "edges.h5"] if what == "edges" else [])]
+    return [export, ["report", "out"]][chance.randrange(2) :][:1]
+
+
+def spoil_values(chance, data):
+    """A run.json with some of its values replaced, doubled or gone."""
+    run = json.loads(data)
+    places = []
+
+    def visit(thing):
+        for key in list(thing) if isinstance(thing, dict) else range(len(thing)):
+            places.append((thing, key))
+            if isinstance(thing[key], (dict, list)):
+                visit(thing[key])
+
+    visit(run)
+    for _ in range(chance.choice([1, 1, 2, 5, 20])):
+        thing, key = chance.choice(places)
+        if chance.randrange(8) == 0 and isinstance(thing, dict):
+            thing.pop(key, None)
+        elif chance.randrange(8) == 0 and isinstance(thing, list):
+            thing.append(chance.choice(VALUES))
+        else:
+            thing[key] = chance.choice(VALUES)
+    return json.dumps(run).encode()
 
 
 def spoil_file(chance, path):

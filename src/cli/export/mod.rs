@@ -1,6 +1,7 @@
-//! `stdp-hpc export DIR WHAT`: a result as a table, for other tools.
+//! `stdp-hpc export DIR WHAT`: a part of a result for other tools: a table, or a file of edges.
 
 mod csv;
+mod edges;
 mod tables;
 
 use std::ffi::OsString;
@@ -16,20 +17,19 @@ use crate::units::Ms;
 
 use csv::{Csv, Destination, Stop};
 
-/// Writes a part of a result as CSV: spikes, rates, connections, weights.
+/// Writes a part of a result: spikes, rates, connections or weights as CSV; edges as HDF5.
 ///
-/// The first line names the columns, with units. Ids count from 0 within the population. Of a
-/// run that was killed it is what the last flush left; one that still goes on can be read with
-/// HDF5_USE_FILE_LOCKING=FALSE in the environment. A population that cannot be read is left out
-/// and named on standard error.
+/// The first line of a table names the columns, with units. Ids count from 0 within the
+/// population. Of a run that was killed, or still goes on, it is what the last flush left. A
+/// population that cannot be read is left out and named on standard error.
 #[derive(Debug, Args)]
 #[command(subcommand_value_name = "WHAT", subcommand_help_heading = "What")]
 pub(super) struct Export {
     /// The directory of the result.
     #[arg(value_name = "DIR")]
     directory: PathBuf,
-    /// Where to write, compressed if it ends in .gz [default: standard output]
-    #[arg(short, long, global = true, value_name = "FILE.csv|FILE.csv.gz")]
+    /// Where to write: .csv, .csv.gz (compressed) or, of edges, .h5 [default: standard output]
+    #[arg(short, long, global = true, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Overwrite a file that is there.
     #[arg(long, global = true)]
@@ -76,6 +76,12 @@ enum What {
         #[arg(long, value_name = "PA", default_value_t = 150.0)]
         max: f64,
     },
+    /// A file of SONATA edges (needs -o FILE.h5), with the weights at one time and an index of the
+    /// synapses onto each neuron.
+    ///
+    /// `afferent_edges` of libsonata and `get_target` of bmtk need that index; a run writes it only
+    /// where record.weights.target_to_source asks for it.
+    Edges(Synapses),
     #[command(external_subcommand)]
     Other(Vec<OsString>),
 }
@@ -139,13 +145,18 @@ fn export(arguments: &Export) -> Result<()> {
         Some(What::Other(words)) => return Err(unknown(&words[0].to_string_lossy())),
         Some(what) => what,
     };
-    let destination = Destination::new(arguments.output.as_deref(), arguments.force)?;
+    let output = arguments.output.as_deref();
+    if let What::Edges(synapses) = what {
+        let path = edges::destination(output, arguments.force)?;
+        return edges::write(&path, &Results::open(&arguments.directory)?, synapses);
+    }
+    let destination = Destination::new(output, arguments.force)?;
     let results = Results::open(&arguments.directory)?;
     destination.write(|csv| what.fill(csv, &results))
 }
 
 fn unknown(what: &str) -> Error {
-    let known = "spikes, rates, connectivity, matrix or histogram";
+    let known = "spikes, rates, connectivity, matrix, histogram or edges";
     Error::input(format!(
         "export DIR {what}: must be {known} (--help explains all)"
     ))
@@ -172,7 +183,7 @@ impl What {
                 bins,
                 max,
             } => tables::histogram(csv, results, synapses, *bins, *max),
-            What::Other(_) => unreachable!("refused before"),
+            What::Edges(_) | What::Other(_) => unreachable!("not a table"),
         }
     }
 }

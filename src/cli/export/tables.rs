@@ -61,12 +61,12 @@ impl Period {
 }
 
 impl Synapses {
-    fn weights(&self, results: &Results) -> Result<Weights> {
+    pub(super) fn weights(&self, results: &Results) -> Result<Weights> {
         results.weights(self.at.map(Ms))
     }
 
     /// Sources and targets, at most the first `most` of each where nothing is asked for.
-    fn ranges(&self, weights: &Weights, most: u32) -> [Range<u32>; 2] {
+    pub(super) fn ranges(&self, weights: &Weights, most: u32) -> [Range<u32>; 2] {
         let first = |recorded: Range<u32>| 0..recorded.end.min(most);
         let sources = self.sources.clone();
         let targets = self.targets.clone();

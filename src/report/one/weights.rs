@@ -6,6 +6,7 @@ use crate::analysis::{Histogram, Population, Results, Sample, Weights, WeightsOv
 use crate::error::{Error, Result};
 use crate::figure::{Axis, Colour, Figure, Panel, Scale, Shape, nice};
 use crate::outcome::RunRecord;
+use crate::sizes::total;
 use crate::units::{Ms, grouped};
 
 /// Where the weights are.
@@ -313,22 +314,24 @@ fn time(seconds: &[f64]) -> Axis {
     Axis::linear("time (s)", seconds[0], seconds[seconds.len() - 1])
 }
 
-fn total(sample: &Sample) -> u64 {
-    sample.counts.iter().sum::<u64>() + sample.zeros + sample.above
+/// All weights that are counted.
+fn weights_in(sample: &Sample) -> u64 {
+    let inside = sample.counts.iter().copied();
+    total(inside.chain([sample.zeros, sample.above]))
 }
 
 /// Density over time and weight, and beneath it what lies in no bin.
 fn histograms_over_time(over_time: &WeightsOverTime) -> Option<Figure> {
     let seconds = seconds(over_time);
     let (samples, edges) = (&over_time.samples, &over_time.edges);
-    let last = samples.last().filter(|last| total(last) > 0)?;
+    let last = samples.last().filter(|last| weights_in(last) > 0)?;
     let end = *edges.last()?;
     let counted = match over_time.one_in {
         1 => "all synapses".to_owned(),
         one_in => format!("one in {one_in} synapses"),
     };
     let each = |count: fn(&Sample) -> u64| {
-        let fraction = |sample| count(sample) as f64 / total(sample) as f64;
+        let fraction = |sample| count(sample) as f64 / weights_in(sample) as f64;
         Shape::Line {
             x: seconds.clone(),
             y: samples.iter().map(fraction).collect(),
@@ -351,7 +354,7 @@ fn histograms_over_time(over_time: &WeightsOverTime) -> Option<Figure> {
             "The colours show the density of {} weights ({counted}) in bins of {} pA, at {} \
              times from {} to {} s, on a logarithmic scale; where there is none it is blank. Below: the \
              fractions of weights that are in no bin.",
-            grouped(total(last)),
+            grouped(weights_in(last)),
             short(edges[1] - edges[0]),
             samples.len(),
             short(seconds[0]),
@@ -370,7 +373,8 @@ fn heat_map(over_time: &WeightsOverTime, seconds: &[f64]) -> Panel {
     let mut values = Vec::new();
     for (bin, ends) in edges.windows(2).enumerate() {
         values.extend(samples.iter().map(|sample| {
-            let density = sample.counts[bin] as f64 / total(sample) as f64 / (ends[1] - ends[0]);
+            let density =
+                sample.counts[bin] as f64 / weights_in(sample) as f64 / (ends[1] - ends[0]);
             if density > 0.0 {
                 density as f32
             } else {

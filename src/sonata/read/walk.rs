@@ -7,6 +7,7 @@ use hdf5::types::TypeDescriptor;
 use hdf5::{Dataset, Group};
 
 use super::{Input, text};
+use crate::sizes::{product, total};
 use crate::sonata::BLOCK;
 use crate::sonata::check::{Contents, peak};
 use crate::sonata::weights::{HISTOGRAM, TRAJECTORIES};
@@ -63,7 +64,7 @@ impl Walk<'_> {
             Contents::Initial => self.datasets(&["initial"], &["V_m", "rate", "phase"])?,
             Contents::Input => self.spikes("X")?,
             Contents::Spikes => {
-                self.creator()?;
+                self.origin()?;
                 self.spikes("E")?;
                 self.spikes("I")?;
             }
@@ -85,16 +86,11 @@ impl Walk<'_> {
     }
 
     fn spikes(&mut self, population: &str) -> Result<(), String> {
-        self.datasets(&["spikes", population], &["node_ids", "timestamps"])?;
-        if let Some((name, times)) = self.found.last() {
-            (self.begin)(&format!("{name}@units"));
-            harmless(times.attr("units").and_then(|units| text(&units)))?;
-        }
-        Ok(())
+        self.datasets(&["spikes", population], &["node_ids", "timestamps"])
     }
 
     fn weights(&mut self) -> Result<(), String> {
-        self.creator()?;
+        self.origin()?;
         let population = ["edges", Projection::EE.name(), "0"];
         let names = self.group(&population).and_then(|group| {
             (self.begin)("the names of the snapshots");
@@ -105,14 +101,25 @@ impl Walk<'_> {
         self.projection(Projection::EE, &names)?;
         let columns = ["edges", "time", "zeros", "above", "counts"];
         self.datasets(&[HISTOGRAM], &columns)?;
+        if let Some(histogram) = self.group(&[HISTOGRAM]) {
+            (self.begin)(&format!("/{HISTOGRAM}@one_in"));
+            harmless(
+                histogram
+                    .attr("one_in")
+                    .and_then(|one_in| one_in.read_scalar::<u32>()),
+            )?;
+        }
         let columns = ["source_node_id", "target_node_id", "weight"];
         self.datasets(&[TRAJECTORIES], &columns)
     }
 
-    fn creator(&mut self) -> Result<(), String> {
-        (self.begin)("/@creator");
-        let creator = self.input.file.attr("creator");
-        harmless(creator.and_then(|creator| text(&creator)))
+    /// What tells whose file it is.
+    fn origin(&mut self) -> Result<(), String> {
+        for name in ["creator", "id"] {
+            (self.begin)(&format!("/@{name}"));
+            harmless(self.input.file.attr(name).and_then(|value| text(&value)))?;
+        }
+        Ok(())
     }
 
     fn group(&mut self, path: &[&str]) -> Option<Group> {
@@ -130,9 +137,14 @@ impl Walk<'_> {
             return self.check_memory();
         };
         for name in names {
-            (self.begin)(&format!("/{}/{name}", path.join("/")));
+            let full = format!("/{}/{name}", path.join("/"));
+            (self.begin)(&full);
             match self.input.dataset(&group, name) {
-                Ok(opened) => self.found.push(opened),
+                Ok(opened) => {
+                    (self.begin)(&format!("{full}@units"));
+                    harmless(opened.1.attr("units").and_then(|units| text(&units)))?;
+                    self.found.push(opened);
+                }
                 Err(error) => refuse_out_of_memory(&error.to_string())?,
             }
             self.check_memory()?;
@@ -142,11 +154,12 @@ impl Walk<'_> {
 
     /// Reads what was opened.
     fn read(&mut self, most: u64) -> Result<(), String> {
-        let bytes = |dataset: &Dataset| dataset.size() as u64 * 8;
-        let all = self.found.iter().map(|(_, dataset)| bytes(dataset)).sum();
+        let bytes = |(_, dataset): &(_, Dataset)| product([dataset.size() as u64, 8]);
+        let all = total(self.found.iter().map(bytes));
         let every = u64::checked_div(all, most).map(|times| times as usize + 1);
         for (name, dataset) in std::mem::take(&mut self.found) {
-            let row: usize = dataset.shape().iter().skip(1).product();
+            let columns = dataset.shape().into_iter().skip(1);
+            let row = columns.fold(1, usize::saturating_mul);
             let rows = dataset.shape().first().map_or(0, |&rows| rows);
             if row == 0 || rows == 0 || row > BLOCK {
                 continue;

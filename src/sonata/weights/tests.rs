@@ -9,6 +9,14 @@ use crate::units::Steps;
 
 const DELAY: Ms = Ms(1.5);
 
+fn layout(compression: u8) -> Layout {
+    Layout {
+        delay: DELAY,
+        compression,
+        target_to_source: true,
+    }
+}
+
 /// 3 × 30,000 synapses of sources 0, 2 and 5 onto targets 0 … 9, in canonical order; the weight
 /// tells synapse and snapshot.
 fn synapses(snapshot: u32) -> Vec<Synapse> {
@@ -21,7 +29,7 @@ fn synapses(snapshot: u32) -> Vec<Synapse> {
 }
 
 fn write(path: &Path, times: &[f64], compression: u8) {
-    let mut writer = WeightWriter::create(path, DELAY, compression, "of a test").unwrap();
+    let mut writer = WeightWriter::create(path, layout(compression), "of a test").unwrap();
     for (snapshot, &time) in (0..).zip(times) {
         writer.begin(Ms(time)).unwrap();
         for block in synapses(snapshot).chunks(7_777) {
@@ -130,7 +138,7 @@ fn the_index_names_the_edges_of_every_target() {
 fn a_network_without_synapses_has_a_file_too() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("weights.h5");
-    let mut writer = WeightWriter::create(&path, DELAY, 0, "of a test").unwrap();
+    let mut writer = WeightWriter::create(&path, layout(0), "of a test").unwrap();
     writer.begin(Ms(0.0)).unwrap();
     writer.end().unwrap();
     writer.close().unwrap();
@@ -143,7 +151,7 @@ fn snapshots_that_do_not_fit_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("weights.h5");
     let refused = |why: &str| Err(Error::Run(format!("{}: {why}", path.display())));
-    let mut writer = WeightWriter::create(&path, DELAY, 0, "of a test").unwrap();
+    let mut writer = WeightWriter::create(&path, layout(0), "of a test").unwrap();
     writer.begin(Ms(0.5)).unwrap();
     writer.append(&synapses(0)[..10]).unwrap();
     writer.end().unwrap();
@@ -182,7 +190,7 @@ fn sample(i: u32) -> Sample {
 fn samples_come_back_through_the_reader_all_or_some() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("weights.h5");
-    let mut writer = WeightWriter::create(&path, DELAY, 1, "of a test").unwrap();
+    let mut writer = WeightWriter::create(&path, layout(1), "of a test").unwrap();
     writer
         .begin_samples(&sampling(vec![(3, 4), (5, 0)]))
         .unwrap();
@@ -211,7 +219,7 @@ fn a_file_may_be_without_samples_or_trajectories() {
     write(&path, &[0.0], 0);
     assert_eq!(read_weights_over_time(&path, 10), Ok(None));
     let path = dir.path().join("weights.h5");
-    let mut writer = WeightWriter::create(&path, DELAY, 0, "of a test").unwrap();
+    let mut writer = WeightWriter::create(&path, layout(0), "of a test").unwrap();
     writer.begin_samples(&sampling(Vec::new())).unwrap();
     let one = Sample {
         weights: Vec::new(),
@@ -245,7 +253,7 @@ fn the_size_of_samples_is_foretold() {
     ] {
         let size = |samples: bool| {
             let path = dir.path().join(format!("{times}-{samples}.h5"));
-            let mut writer = WeightWriter::create(&path, DELAY, 0, "of a test").unwrap();
+            let mut writer = WeightWriter::create(&path, layout(0), "of a test").unwrap();
             if samples {
                 let followed = (0..followed as u32).map(|id| (id, id)).collect();
                 let sampling = Sampling {

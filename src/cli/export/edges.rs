@@ -1,0 +1,77 @@
+//! The synapses at one time as a file of SONATA edges, with an index by source and one by target.
+
+use std::path::{Path, PathBuf};
+
+use crate::analysis::Results;
+use crate::error::{Error, Result};
+use crate::files;
+use crate::sonata::weights::{Layout, Synapse, WeightWriter};
+use crate::units::Ms;
+
+use super::Synapses;
+
+/// Synapses written at once: 16 MiB, of which the index by target sorts 8 MiB.
+const BLOCK: usize = 1 << 20;
+
+/// The file to write; the one that a link leads to.
+///
+/// # Errors
+/// If none is named, its name does not end in .h5, or it is there, unless `force`.
+pub(super) fn destination(path: Option<&Path>, force: bool) -> Result<PathBuf> {
+    let Some(path) = path else {
+        return Err(Error::input("export DIR edges: must have -o FILE.h5"));
+    };
+    if path.extension().is_none_or(|ending| ending != "h5") {
+        let path = path.display();
+        return Err(Error::input(format!("-o {path}: must end in .h5")));
+    }
+    files::refuse_existing("-o", path, force)?;
+    Ok(path.canonicalize().unwrap_or(path.to_owned()))
+}
+
+/// Writes the file, which appears when all of it is there.
+///
+/// Cost: memory of a block; 8 bytes of disk per synapse besides the file, for the time it takes.
+///
+/// # Errors
+/// If the result cannot be read, has no weights of that time, or the file cannot be written. It must
+/// not be the one that is read: that one holds the weights at all times.
+pub(super) fn write(path: &Path, results: &Results, synapses: &Synapses) -> Result<()> {
+    let own = results.directory().join("weights.h5").canonicalize();
+    if own.is_ok_and(|own| own == path) {
+        let path = path.display();
+        let what = "is the file of the result itself: name another one";
+        return Err(Error::input(format!("-o {path}: {what}")));
+    }
+    let weights = synapses.weights(results)?;
+    let [sources, targets] = synapses.ranges(&weights, u32::MAX);
+    let mut connections = weights.connections(sources, targets)?.peekable();
+    let delay = match connections.peek() {
+        Some(Ok(first)) => first.delay,
+        _ => Ms(0.0), // of none
+    };
+    let layout = Layout {
+        delay,
+        compression: 0,
+        target_to_source: true,
+    };
+    let id = results.id().unwrap_or_default();
+    let mut writer = WeightWriter::replace(path, layout, id)?;
+    writer.begin(weights.at())?;
+    let mut block = Vec::with_capacity(BLOCK.min(weights.synapses()));
+    for connection in connections {
+        let connection = connection?;
+        block.push(Synapse {
+            source: connection.source,
+            target: connection.target,
+            weight: connection.weight,
+        });
+        if block.len() == BLOCK {
+            writer.append(&block)?;
+            block.clear();
+        }
+    }
+    writer.append(&block)?;
+    writer.end()?;
+    writer.close()
+}
