@@ -14,14 +14,14 @@ use stdp_hpc::comm::Comm;
 use stdp_hpc::engine::Simulation;
 use stdp_hpc::math::Power;
 use stdp_hpc::network::{Draw, Placement, Pool};
-use stdp_hpc::neuron::{Emission, Interval};
+use stdp_hpc::neuron::Emission;
 use stdp_hpc::params::Params;
 use stdp_hpc::rng::{Purpose, stream, unit};
 use stdp_hpc::simd::{self, Kernel};
 use stdp_hpc::spikes::{Exchange, Flags, TargetTable};
-use stdp_hpc::stimulus::{BLOCK, GROUP, Input};
+use stdp_hpc::stimulus::{BLOCK, Input};
 use stdp_hpc::synapse::{Draft, RowIndex, Rows, Sources, Targets};
-use stdp_hpc::units::{Gid, Lid, Steps};
+use stdp_hpc::units::{GROUP, Gid, Interval, Lid, Steps};
 use stdp_hpc::vp::VirtualProcess;
 
 /// Steps of an interval of the default network.
@@ -174,7 +174,7 @@ impl Delivery {
             let delay = self.vp.ee.delay;
             let horizon = self.vp.law.decay_plus().horizon();
             let windows = self.sources.open_windows(delay, horizon);
-            let oldest = Steps(interval.start.0 + 1 - delay.0);
+            let oldest = interval.stamp(0) - delay;
             windows.prune(&mut self.vp.history, oldest);
         }
     }
@@ -279,8 +279,8 @@ impl Kernel for Sums<'_> {
     fn run(self) {
         for group in 0..self.groups {
             let mut sums = [0.0; GROUP];
-            for lag in 0..self.interval.steps {
-                let arrival = Steps(self.interval.start.0 + 1 + lag);
+            for lag in self.interval.lags() {
+                let arrival = self.interval.stamp(lag);
                 let (counts, _) = self.input.arriving(group, arrival);
                 for (sum, &count) in sums.iter_mut().zip(counts) {
                     *sum += 31.0 * f64::from(count);

@@ -4,8 +4,7 @@ use crate::math::GridExp;
 use crate::memory::room;
 use crate::pages::HugeArray;
 use crate::sizes::{product, total, whole};
-use crate::stimulus::GROUP;
-use crate::units::{Lid, Ms, Steps};
+use crate::units::{GROUP, Lid, Ms, Steps};
 
 /// Sums of the weights that will arrive at each neuron, per step.
 ///

@@ -10,10 +10,8 @@ use crate::pages::HugeArray;
 use crate::rng::{Abreast, Purpose, WORDS, stream};
 use crate::simd::{self, Kernel};
 use crate::sizes::{product, total};
-use crate::units::{Gid, Steps};
+use crate::units::{GROUP, Gid, Steps};
 
-/// Neurons that are advanced together.
-pub const GROUP: usize = 64;
 /// Steps for which counts are made at once.
 pub const BLOCK: usize = 128;
 /// Steps for which a ChaCha block has 16 bits each.

@@ -4,6 +4,7 @@
 //! people and files meet the program.
 
 use std::fmt::Display;
+use std::ops::{Add, Range, Sub};
 
 use serde::{Deserialize, Serialize};
 
@@ -78,6 +79,56 @@ impl Projection {
 ///
 /// Decimal times such as 1.5 ms / 0.1 ms are whole up to a few rounding errors only.
 const WHOLE: f64 = 1e-6;
+
+/// Neurons that are advanced together.
+pub const GROUP: usize = 64;
+
+/// The steps that one update advances: stamps `start` + 1 … `start` + `steps`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interval {
+    /// The time the interval starts at.
+    pub start: Steps,
+    /// How many steps it has, ≤ min_delay.
+    pub steps: i32,
+}
+
+impl Interval {
+    /// The stamp of the step that `lag` steps of the interval precede.
+    #[inline(always)]
+    pub fn stamp(self, lag: u32) -> Steps {
+        Steps(self.start.0 + 1 + lag as i32)
+    }
+
+    /// The lags of its steps.
+    #[inline(always)]
+    pub fn lags(self) -> Range<u32> {
+        0..self.steps as u32
+    }
+
+    /// Its last stamp, which is the time that the next interval starts at.
+    #[inline(always)]
+    pub fn end(self) -> Steps {
+        Steps(self.start.0 + self.steps)
+    }
+}
+
+impl Add for Steps {
+    type Output = Steps;
+
+    #[inline(always)]
+    fn add(self, other: Steps) -> Steps {
+        Steps(self.0 + other.0)
+    }
+}
+
+impl Sub for Steps {
+    type Output = Steps;
+
+    #[inline(always)]
+    fn sub(self, other: Steps) -> Steps {
+        Steps(self.0 - other.0)
+    }
+}
 
 impl Ms {
     /// This time in steps of `dt`, or `None` where it is not a whole number of them

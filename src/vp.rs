@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::buffers::{RingBuffer, SpikeHistory};
 use crate::memory::{ByStructure, Structure};
-use crate::neuron::{Emission, Interval, Neurons};
+use crate::neuron::{Emission, Neurons};
 use crate::simd::{self, Kernel};
 use crate::spikes::TargetTable;
 use crate::stimulus::Input;
@@ -14,7 +14,7 @@ use crate::synapse::{
     Arrival, Batch, Law, PlasticProjection, PlasticWeights, Rows, StaticProjection, Target,
     Targets, Visit, Weight,
 };
-use crate::units::Steps;
+use crate::units::{Interval, Steps};
 
 /// Neurons of one thread, the synapses onto them, and the mailboxes in between.
 ///
@@ -87,10 +87,7 @@ impl VirtualProcess {
             .iter()
             .filter(|e| (e.lid.0 as usize) < self.excitatory)
         {
-            history.push(
-                emission.lid,
-                Steps(interval.start.0 + 1 + emission.lag as i32),
-            );
+            history.push(emission.lid, interval.stamp(emission.lag));
         }
     }
 

@@ -34,6 +34,7 @@ rate = [400.0, 500.0]
 T = 400.0
 [record.weights]
 at = [0, 50, 200, 300]
+target_to_source = true
 [record.weights_over_time]
 every = 3
 ";

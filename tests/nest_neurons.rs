@@ -9,13 +9,13 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 
 use stdp_hpc::buffers::{RingBuffer, SpikeHistory};
-use stdp_hpc::neuron::{Emission, IafPscAlpha, IgnoreAndFire, Interval, Tics, channels};
+use stdp_hpc::neuron::{Emission, IafPscAlpha, IgnoreAndFire, Tics, channels};
 use stdp_hpc::params::{NeuronParams, Params, StdpParams};
 use stdp_hpc::rng::{below, unit};
 use stdp_hpc::simd::{self, Kernel};
 use stdp_hpc::stimulus::Input;
 use stdp_hpc::synapse::{Batch, Law, Sources, Target, Visit, Weight};
-use stdp_hpc::units::{Lid, Ms, Steps};
+use stdp_hpc::units::{Interval, Lid, Ms, Steps};
 
 /// The cases of a file in reference/.
 fn cases(name: &str) -> Vec<Value> {

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use stdp_hpc::error::{Error, Result};
 use stdp_hpc::sonata::spikes::SpikeWriter;
-use stdp_hpc::sonata::weights::{Synapse, WeightWriter};
+use stdp_hpc::sonata::weights::{Layout, Synapse, WeightWriter};
 use stdp_hpc::units::{Gid, Ms, Steps};
 
 /// A file system of 300 kB, gone with the value.
@@ -58,7 +58,12 @@ fn write_weights(path: &Path) -> Result<()> {
         target: 0,
         weight: 1.0,
     };
-    let mut writer = WeightWriter::create(path, Ms(1.5), 0, "of a test")?;
+    let layout = Layout {
+        delay: Ms(1.5),
+        compression: 0,
+        target_to_source: true,
+    };
+    let mut writer = WeightWriter::create(path, layout, "of a test")?;
     writer.begin(Ms(0.0))?;
     for _ in 0..100 {
         writer.append(&[synapse; 1000])?;

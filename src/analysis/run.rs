@@ -46,7 +46,7 @@ pub struct Window {
 impl Window {
     /// How long it is, in steps of `dt`.
     pub fn length(self, dt: Ms) -> Ms {
-        Steps(self.until.0 - self.after.0).to_ms(dt)
+        (self.until - self.after).to_ms(dt)
     }
 }
 

@@ -74,7 +74,7 @@ impl Simulation {
         let clock = Clock {
             now: Steps(0),
             min_delay,
-            end: Steps(params.simulation.presim.0 + params.simulation.T.0),
+            end: params.simulation.end(),
             grid: Grid::new(params.simulation.dt),
         };
         let law = Arc::new(Law::new(&params.stdp, params.simulation.dt, clock.end));
@@ -335,7 +335,7 @@ type ByThread = Vec<Vec<(Steps, u32)>>;
 fn read_spikes(params: &Params, place: &Placement, path: &Path) -> Result<(ByThread, GivenSpikes)> {
     let keep = |gid: Gid| place.rank_of(gid) == place.rank;
     let mut spikes = vec![Vec::new(); place.threads as usize];
-    let end = Steps(params.simulation.presim.0 + params.simulation.T.0);
+    let end = params.simulation.end();
     let mut given = GivenSpikes::default();
     for (stamp, gid) in read::read_spikes(path, place.n, params.simulation.dt, keep)? {
         if given.count(stamp, params.synapse.delay.x, end) {

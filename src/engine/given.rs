@@ -44,7 +44,7 @@ impl GivenSpikes {
     /// those that the last delay leaves on their way.
     pub fn doubt(&self, path: &Path, simulation: &SimulationParams) -> Option<String> {
         let dt = simulation.dt;
-        let end = Steps(simulation.presim.0 + simulation.T.0).to_ms(dt).0;
+        let end = simulation.end().to_ms(dt).0;
         let (path, latest) = (path.display(), self.latest.to_ms(dt).0);
         let or_later = match self.latest {
             Steps(i32::MAX) => " or later",

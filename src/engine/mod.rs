@@ -14,13 +14,12 @@ use std::time::Instant;
 use crate::comm::Comm;
 use crate::error::Result;
 use crate::network::Placement;
-use crate::neuron::Interval;
 use crate::params::{Delays, Params};
 use crate::recording::Recorder;
 use crate::signals;
 use crate::spikes::{Exchange, Flags, row_and_stamp};
 use crate::synapse::{Arrival, Law, Sources};
-use crate::units::{Grid, Ms, Steps};
+use crate::units::{Grid, Interval, Ms, Steps};
 use crate::vp::VirtualProcess;
 
 pub use build::read_rates;
@@ -140,7 +139,7 @@ impl Simulation {
             if flags.failed {
                 self.check_failure(recorder, interval)?;
             }
-            self.clock.now = Steps(interval.start.0 + interval.steps);
+            self.clock.now = interval.end();
             progress(self.progress(recorder));
             if flags.interrupted {
                 self.end_if_asked()?;
@@ -200,7 +199,7 @@ impl Simulation {
     /// Fails on every rank with what has a rank end the run with `interval`. Collective.
     fn check_failure(&self, recorder: &mut Recorder, interval: Interval) -> Result<()> {
         if self.comm.max(u64::from(recorder.is_out_of_range())) > 0 {
-            self.check_range(Steps(interval.start.0 + interval.steps))?;
+            self.check_range(interval.end())?;
         }
         recorder.check(&self.comm)
     }
@@ -212,7 +211,7 @@ impl Simulation {
         let windows = self
             .sources
             .open_windows(delay, self.law.decay_plus().horizon());
-        let oldest_reading = Steps(interval.start.0 + 1 - delay.0);
+        let oldest_reading = interval.stamp(0) - delay;
         self.team.each(&self.vps, |_, vp| {
             windows.prune(&mut vp.history, oldest_reading)
         });
@@ -336,7 +335,7 @@ impl Simulation {
     fn snapshot_at_end(&mut self, recorder: &mut Recorder) -> Result<()> {
         let end = self.clock.end;
         let last = Interval {
-            start: Steps(end.0 - 1),
+            start: end - Steps(1),
             steps: 1,
         };
         if !recorder.snapshots_within(last).is_empty() {

@@ -109,7 +109,7 @@ impl Timers {
     /// Ends at model time `now`.
     pub fn stop(&mut self, now: Steps, dt: Ms) {
         self.simulate = self.begun.elapsed().as_secs_f64();
-        self.model = Steps(now.0 - self.from.0).to_ms(dt).0;
+        self.model = (now - self.from).to_ms(dt).0;
     }
 
     /// The times of `phase`.

@@ -5,10 +5,10 @@ use crate::memory::room;
 use crate::params::{Channel, NeuronParams};
 use crate::simd::{self, Kernel};
 use crate::sizes::product;
-use crate::stimulus::{GROUP, Input};
-use crate::units::{Lid, Ms, Steps};
+use crate::stimulus::Input;
+use crate::units::{GROUP, Interval, Lid, Ms};
 
-use super::{Emission, Interval, Propagators, add_upper};
+use super::{Emission, Propagators, add_upper};
 
 /// A population of `iaf_psc_alpha` neurons; potentials relative to E_L.
 ///
@@ -183,7 +183,7 @@ impl<const CHANNELS: usize> Group<CHANNELS> {
         c: &Constants<CHANNELS>,
         first: usize,
         neurons: usize,
-        lag: i32,
+        lag: u32,
         emissions: &mut Vec<Emission>,
     ) {
         for j in 0..neurons {
@@ -193,7 +193,7 @@ impl<const CHANNELS: usize> Group<CHANNELS> {
             self.potential[j] = c.reset;
             self.refractory[j] = c.refractory;
             emissions.push(Emission {
-                lag: lag as u32,
+                lag,
                 lid: Lid((first + j) as u32),
             });
         }
@@ -233,8 +233,8 @@ impl<const CHANNELS: usize> Kernel for Update<'_, CHANNELS> {
             let first = index * GROUP;
             // On the stack the compiler knows that nothing else points to the state.
             let mut state = group.clone();
-            for lag in 0..interval.steps {
-                let arrival = Steps(interval.start.0 + 1 + lag);
+            for lag in interval.lags() {
+                let arrival = interval.stamp(lag);
                 let arriving = ring.group(index, arrival);
                 let (lower, upper) = input.arriving(index, arrival);
                 if let Some(upper) = upper {

@@ -5,10 +5,10 @@ use crate::memory::room;
 use crate::params::SimulationParams;
 use crate::simd::{self, Kernel};
 use crate::sizes::product;
-use crate::stimulus::{GROUP, Input};
-use crate::units::{Lid, Ms, Steps};
+use crate::stimulus::Input;
+use crate::units::{GROUP, Interval, Lid, Ms, Steps};
 
-use super::{Emission, Interval, add_upper};
+use super::{Emission, add_upper};
 
 /// A population of `ignore_and_fire` neurons.
 ///
@@ -171,12 +171,12 @@ impl Group {
 
     #[cold]
     #[inline(never)]
-    fn fire(&mut self, first: usize, neurons: usize, lag: i32, emissions: &mut Vec<Emission>) {
+    fn fire(&mut self, first: usize, neurons: usize, lag: u32, emissions: &mut Vec<Emission>) {
         for j in 0..neurons {
             if self.countdown[j] == FIRES {
                 self.countdown[j] = self.period[j] - 1;
                 emissions.push(Emission {
-                    lag: lag as u32,
+                    lag,
                     lid: Lid((first + j) as u32),
                 });
             }
@@ -214,8 +214,8 @@ impl<const CHANNELS: usize> Kernel for ByChannels<'_, CHANNELS> {
         for (index, group) in population.groups.iter_mut().enumerate() {
             let first = index * GROUP;
             let mut state = group.clone();
-            for lag in 0..interval.steps {
-                let arrival = Steps(interval.start.0 + 1 + lag);
+            for lag in interval.lags() {
+                let arrival = interval.stamp(lag);
                 let arriving = ring.group::<CHANNELS>(index, arrival);
                 let (lower, upper) = input.arriving(index, arrival);
                 if let Some(upper) = upper {

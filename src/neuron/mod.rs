@@ -9,22 +9,13 @@ pub use ignore_and_fire::{IgnoreAndFire, Tics};
 
 use crate::buffers::RingBuffer;
 use crate::params::{NeuronModel, NeuronParams};
-use crate::stimulus::{GROUP, Input};
-use crate::units::{Lid, Steps};
-
-/// The steps that one update advances: stamps `start` + 1 … `start` + `steps`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Interval {
-    /// The time the interval starts at.
-    pub start: Steps,
-    /// How many steps it has, ≤ min_delay.
-    pub steps: i32,
-}
+use crate::stimulus::Input;
+use crate::units::{GROUP, Interval, Lid};
 
 /// A spike as its neuron emits it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Emission {
-    /// Steps after the interval's first stamp: the stamp is start + 1 + lag.
+    /// Steps of the interval before this one, see [`Interval::stamp`].
     pub lag: u32,
     /// Which neuron.
     pub lid: Lid,

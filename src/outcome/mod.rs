@@ -22,7 +22,7 @@ use crate::params::recorded::{FORMAT, Recorded};
 use crate::params::{Delays, Params};
 use crate::recording::Recorder;
 use crate::spikes::ExchangeStatistics;
-use crate::units::{Grid, Ms, Steps};
+use crate::units::{Grid, Ms};
 
 pub use balance::{Balance, PhaseRecord, Phases, RankRecord};
 pub use record::RunRecord;
@@ -422,7 +422,7 @@ pub fn text(
     let after = simulation.presim.to_ms(dt);
     let until = match interrupted {
         Some(Interruption { model_time_ms, .. }) => Ms(model_time_ms.max(after.0)),
-        None => Steps(simulation.presim.0 + simulation.T.0).to_ms(dt),
+        None => simulation.end().to_ms(dt),
     };
     let recorded_time_ms = RecordedTime { after, until };
     let Recorded {

@@ -370,6 +370,13 @@ pub struct SimulationParams {
     pub threads: usize,
 }
 
+impl SimulationParams {
+    /// The time at which the run ends, presim + T.
+    pub fn end(&self) -> Steps {
+        self.presim + self.T
+    }
+}
+
 /// `[record]`
 #[derive(Clone, Debug, Serialize)]
 pub struct RecordParams {

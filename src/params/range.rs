@@ -30,7 +30,7 @@ pub(super) fn check(document: &Document, params: &Params) -> Result<()> {
 /// Refuses a grid on which times or rates are not finite.
 pub(super) fn check_grid(document: &Document, simulation: &SimulationParams) -> Result<()> {
     let dt = simulation.dt.0;
-    let steps = f64::from(simulation.presim.0) + f64::from(simulation.T.0);
+    let steps = f64::from(simulation.end().0);
     let numbers = [
         ("1000/dt (steps per s)", 1000.0 / dt),
         ("presim + T (ms)", steps * dt),
@@ -124,7 +124,7 @@ fn law(document: &Document, params: &Params) -> Result<()> {
         return Err(table.fault("alpha", "0.1", what));
     }
     // A source that fires at every step has the largest K₊.
-    let steps = f64::from(simulation.presim.0) + f64::from(simulation.T.0);
+    let steps = f64::from(simulation.end().0);
     let trace = 1.0 + (stdp.tau_plus / dt).min(steps);
     let most = f64::MAX / trace;
     if stdp.lambda >= most {

@@ -508,7 +508,7 @@ fn weight_record(
     let Some(table) = record.switched("weights", "record.weights")? else {
         return Ok(None);
     };
-    let end = simulation.presim.0 + simulation.T.0;
+    let end = simulation.end().0;
     Ok(Some(WeightRecord {
         at: table.times("at", simulation.dt, 0..=end)?,
         targets: table.count("targets", network.N_E, "N_E")?,

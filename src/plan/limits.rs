@@ -54,7 +54,7 @@ pub(super) fn all(expected: &Expected, share: &Share, exchange: &Volume) -> Vec<
     let simulation = &expected.params.simulation;
     let (ranks, threads) = (expected.ranks as u64, simulation.threads as u64);
     let words = product([ranks, exchange.chunk_bytes / 4]);
-    let steps = (simulation.presim.0 + simulation.T.0) as u64;
+    let steps = simulation.end().0 as u64;
     let most_steps = (i32::MAX - (1 << 20)) as u64;
     let mut limits = vec![
         limit(

@@ -177,7 +177,7 @@ impl<'a> Expected<'a> {
     /// Model time with the warm-up (s).
     fn whole_time(&self) -> f64 {
         let simulation = &self.params.simulation;
-        self.seconds(Steps(simulation.presim.0 + simulation.T.0))
+        self.seconds(simulation.end())
     }
 
     /// The weights that are written, if any are.
@@ -185,7 +185,7 @@ impl<'a> Expected<'a> {
         let selection = self.params.record.weights.as_ref()?;
         let [n_e, _] = self.sizes();
         let simulation = &self.params.simulation;
-        let end = Steps(simulation.presim.0 + simulation.T.0);
+        let end = simulation.end();
         let at_end = u64::from(selection.at.last() != Some(&end));
         let all = self.synapses_of(Structure::PlasticSynapses) as f64;
         let part = |selected: u32| f64::from(selected) / n_e.max(1.0);
@@ -202,7 +202,7 @@ impl<'a> Expected<'a> {
     pub fn samples(&self) -> Option<weights::Samples> {
         let sampling = self.params.record.weights_over_time.as_ref()?;
         let simulation = &self.params.simulation;
-        let end = simulation.presim.0 + simulation.T.0;
+        let end = simulation.end().0;
         let plastic = self.synapses_of(Structure::PlasticSynapses) > 0;
         Some(weights::Samples {
             times: (end / sampling.every.0 + 1) as u64,
@@ -444,7 +444,7 @@ fn external_input(expected: &Expected, neurons: u64) -> u64 {
         Stimulus::Spikes(_) => {
             let part = neurons as f64 / f64::from(params.network.N);
             let spikes = expected.inputs.spikes.unwrap_or(0) as f64 * part;
-            let steps = params.simulation.presim.0 + params.simulation.T.0;
+            let steps = params.simulation.end().0;
             Input::given_bytes(spikes.round() as u64, steps as u64, neurons)
         }
     }

@@ -18,13 +18,13 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::memory::Structure;
 use crate::network::Placement;
-use crate::neuron::{Emission, Interval};
+use crate::neuron::Emission;
 use crate::params::{Params, WeightRecord};
 use crate::sizes::{product, total};
 use crate::sonata::spikes::{HELD_BACK, SpikeWriter};
 use crate::sonata::weights::{Layout, Sampling, Synapse, WeightWriter};
 use crate::synapse::Sources;
-use crate::units::{Gid, Lid, Ms, Steps};
+use crate::units::{Gid, Interval, Lid, Ms, Steps};
 use crate::vp::VirtualProcess;
 
 pub use over_time::Sampler;
@@ -134,7 +134,7 @@ impl Recorder {
         emissions: &[Emission],
     ) {
         for emission in emissions {
-            let stamp = Steps(interval.start.0 + 1 + emission.lag as i32);
+            let stamp = interval.stamp(emission.lag);
             if stamp <= self.after {
                 continue;
             }
@@ -268,8 +268,7 @@ impl Recorder {
 
     /// Whether a snapshot is due in `interval`, and of which times.
     pub fn snapshots_within(&self, interval: Interval) -> Vec<Steps> {
-        let end = interval.start.0 + interval.steps;
-        let due = |at: &Steps| interval.start.0 < at.0 && at.0 <= end;
+        let due = |at: &Steps| interval.start < *at && *at <= interval.end();
         self.selection
             .iter()
             .flat_map(|s| s.at.iter().copied().filter(due))

@@ -8,14 +8,13 @@ use std::sync::Mutex;
 use crate::comm::Comm;
 use crate::memory::room;
 use crate::network::Placement;
-use crate::neuron::Interval;
 use crate::params::{Params, WeightSampling};
 use crate::rng::{Purpose, below, stream};
 use crate::simd::{self, Kernel};
 use crate::sizes::{product, total};
 use crate::sonata::weights::Sample;
 use crate::synapse::{PlasticWeights, Rows, Sources, Weight};
-use crate::units::{Gid, Lid, Ms, Steps};
+use crate::units::{Gid, Interval, Lid, Ms, Steps};
 use crate::vp::VirtualProcess;
 
 /// Takes one rank's part of the samples.

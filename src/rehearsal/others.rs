@@ -166,7 +166,7 @@ impl comm::Others for Others {
         let (own_need, room) = need_and_room(&send[own]);
         if need.max(own_need) <= room {
             heard.fresh = false;
-            self.interval_end = Steps(end.0 + self.min_delay.0);
+            self.interval_end = end + self.min_delay;
         }
     }
 }
