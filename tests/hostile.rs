@@ -78,10 +78,34 @@ fn a_result_that_crashes_the_library_does_too() {
         &common::run(1, &["export", text(&bench.out), "rates"]),
         &message,
     );
-    let told = common::run(1, &["report", text(&bench.out)])
-        .expect(0)
-        .stderr;
+    let page = bench.path("report.html");
+    let report = ["report", text(&bench.out), "-o", text(&page)];
+    let told = common::run(1, &report).expect(0).stderr;
     assert_eq!(told, format!("warning: not shown: {message}\n"));
+}
+
+/// Counts in a run.json that no run can have are shown, for want of anything better, as the most.
+#[test]
+fn counts_beyond_all_numbers_do_not_wrap() {
+    let bench = Bench::new();
+    bench.run(1, &["--quiet"]).expect(0);
+    let (out, other) = (text(&bench.out), bench.path("other"));
+    let path = bench.out.join("run.json");
+    fs::create_dir(&other).expect("created");
+    fs::copy(&path, other.join("run.json")).expect("copied");
+    let run = fs::read_to_string(&path).expect("JSON");
+    let mut run: serde_json::Value = serde_json::from_str(&run).expect("JSON");
+    for name in ["synapses_static", "spikes_E"] {
+        run["counts"][name] = u64::MAX.into();
+    }
+    run["ranks"] = (1_u64 << 63).into();
+    run["threads"] = 2.into();
+    fs::write(&path, run.to_string()).expect("written");
+    let page = bench.path("report.html");
+    let report = ["report", out, text(&other), "-o", text(&page)];
+    let ended = common::run(1, &report);
+    assert!(!ended.stderr.contains("panicked"), "{ended:?}");
+    assert!(matches!(ended.code, Some(0 | 2)), "{ended:?}");
 }
 
 #[test]

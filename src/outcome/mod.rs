@@ -21,6 +21,7 @@ use crate::memory::{ByStructure, Structure, resident};
 use crate::params::recorded::{FORMAT, Recorded};
 use crate::params::{Delays, Params};
 use crate::recording::Recorder;
+use crate::sizes::total;
 use crate::spikes::ExchangeStatistics;
 use crate::units::{Grid, Ms};
 
@@ -155,6 +156,18 @@ pub struct Counts {
     /// Those, and those still on their way at the end.
     #[serde(default)]
     pub external_spikes_undelivered: Option<u64>,
+}
+
+impl Counts {
+    /// All synapses; of a file that claims more than 2⁶⁴ − 1, so many.
+    pub fn synapses(&self) -> u64 {
+        total([self.synapses_plastic, self.synapses_static])
+    }
+
+    /// Spikes of both populations, bounded likewise.
+    pub fn spikes(&self) -> u64 {
+        total([self.spikes_E, self.spikes_I])
+    }
 }
 
 /// See [`Outcome::rates`].

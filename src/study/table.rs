@@ -99,13 +99,9 @@ const COLUMNS: [Column; 38] = [
     column!("network_memory", of => of.kilobytes(of.network())),
     column!("total_memory", of => of.kilobytes(of.outcome.memory.peak_per_rank.mean)),
     column!("num_neurons", of => of.outcome.counts.neurons),
-    column!("num_connections", of => {
-        of.outcome.counts.synapses_plastic + of.outcome.counts.synapses_static
-    }),
+    column!("num_connections", of => of.outcome.counts.synapses()),
     column!("num_connections_plastic", of => of.outcome.counts.synapses_plastic),
-    column!("local_spike_counter", of => {
-        of.outcome.counts.spikes_E + of.outcome.counts.spikes_I
-    }),
+    column!("local_spike_counter", of => of.outcome.counts.spikes()),
     column!("synaptic_events", of => of.outcome.counts.synaptic_events),
     column!("rate_E", of => number(of.outcome.rates.E)),
     column!("rate_I", of => number(of.outcome.rates.I)),
@@ -151,7 +147,7 @@ pub(super) fn table(finished: &[Finished], unusable: &[&Run]) -> String {
     );
     for of in finished {
         let (outcome, wall) = (&of.outcome, &of.outcome.wall_time);
-        let spikes = outcome.counts.spikes_E + outcome.counts.spikes_I;
+        let spikes = outcome.counts.spikes();
         let rate = spikes as f64 / outcome.counts.neurons as f64 / of.time("T") * 1000.0;
         let built = wall.construction_create.max
             + wall.construction_connect.max

@@ -88,7 +88,7 @@ impl<'a> Run<'a> {
 
     /// R · T
     fn cores(&self) -> usize {
-        self.ranks() * self.threads()
+        self.ranks().saturating_mul(self.threads())
     }
 
     /// Ranks and threads.
@@ -105,6 +105,6 @@ impl<'a> Run<'a> {
     fn rate(&self) -> f64 {
         let counts = &self.outcome.counts;
         let seconds = self.outcome.model_time_ms / 1000.0;
-        (counts.spikes_E + counts.spikes_I) as f64 / counts.neurons as f64 / seconds
+        counts.spikes() as f64 / counts.neurons as f64 / seconds
     }
 }

@@ -93,7 +93,7 @@ fn results(run: &RunRecord) -> [String; 11] {
     let weight = |weight: Option<f64>| weight.map_or("none".into(), significant);
     let digest = |digest: Digest| digest.to_string()[..8].to_owned();
     [
-        grouped(counts.synapses_plastic + counts.synapses_static),
+        grouped(counts.synapses()),
         outcome.model_time_ms.to_string(),
         significant(outcome.wall_time.simulate.max),
         significant(outcome.real_time_factor),
