@@ -328,14 +328,16 @@ fn edges_have_an_index_of_those_onto_each_neuron() {
     let desk = Desk::new();
     let result = result(&desk);
     let directory = text(result.path());
-    let own = result.path().join("weights.h5");
-    let refused = run(
-        1,
-        &["export", directory, "edges", "--force", "-o", text(&own)],
-    )
-    .expect(2);
-    let why = "is the file of the result itself: name another one\n";
-    assert!(refused.stderr.ends_with(why), "{refused:?}");
+    for name in ["weights.h5", "spikes.h5"] {
+        let own = result.path().join(name);
+        let refused = run(
+            1,
+            &["export", directory, "edges", "--force", "-o", text(&own)],
+        )
+        .expect(2);
+        let why = "is a file of the result itself: name another one\n";
+        assert!(refused.stderr.ends_with(why), "{refused:?}");
+    }
 
     let (_, rows) = table(result.path(), "connectivity --at 250 --sources 3..90");
     let file = desk.path().join("edges.h5");

@@ -113,6 +113,17 @@ pub fn start(mut command: Command) -> Started {
         .stdout(copy(&stdout))
         .stderr(copy(&stderr))
         .process_group(0);
+    // Tests may have been started by nohup or in the background of a shell, which have signals
+    // ignored; those that they start then would ignore them, too.
+    // SAFETY: between fork and exec only signal is called, which is async-signal-safe.
+    unsafe {
+        command.pre_exec(|| {
+            for signal in [libc::SIGHUP, libc::SIGINT] {
+                libc::signal(signal, libc::SIG_DFL);
+            }
+            Ok(())
+        });
+    }
     let child = command
         .spawn()
         .unwrap_or_else(|error| panic!("{command:?}: {error}"));

@@ -35,12 +35,12 @@ pub(super) fn destination(path: Option<&Path>, force: bool) -> Result<PathBuf> {
 ///
 /// # Errors
 /// If the result cannot be read, has no weights of that time, or the file cannot be written. It must
-/// not be the one that is read: that one holds the weights at all times.
+/// not be one of the result's own: those hold more.
 pub(super) fn write(path: &Path, results: &Results, synapses: &Synapses) -> Result<()> {
-    let own = results.directory().join("weights.h5").canonicalize();
-    if own.is_ok_and(|own| own == path) {
+    let own = ["weights.h5", "spikes.h5"].map(|name| results.directory().join(name).canonicalize());
+    if own.into_iter().flatten().any(|own| own == path) {
         let path = path.display();
-        let what = "is the file of the result itself: name another one";
+        let what = "is a file of the result itself: name another one";
         return Err(Error::input(format!("-o {path}: {what}")));
     }
     let weights = synapses.weights(results)?;
