@@ -81,10 +81,11 @@ fn compare_memory(what: &str, planned: &Value, measured: &Value, ranks: f64) {
     let [first, other] = ["rank_0", "other_ranks"].map(|rank| &planned[rank]);
     let total = &measured["grown_per_rank"];
     let most = number(&total["max"]);
-    let near = TOLERANCE + PAGES / most;
-    assert_near(&format!("{what}, rank 0"), grown(first), most, near);
-    let mean = (grown(first) + (ranks - 1.0) * grown(other)) / ranks;
-    assert_near(&format!("{what}, mean"), mean, number(&total["mean"]), near);
+    let near = |measured: f64| TOLERANCE + PAGES / measured;
+    assert_near(&format!("{what}, rank 0"), grown(first), most, near(most));
+    let planned = (grown(first) + (ranks - 1.0) * grown(other)) / ranks;
+    let mean = number(&total["mean"]);
+    assert_near(&format!("{what}, mean"), planned, mean, near(mean));
     let structures = measured["by_structure"].as_object().expect("structures");
     let mut compared = 0;
     for (name, held) in structures {

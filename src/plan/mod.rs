@@ -233,7 +233,7 @@ const MPI_PER_PEER: u64 = 64 << 10;
 /// Ranks on a node beyond which that is not counted: those of other nodes have none.
 const PEERS: u64 = 127;
 /// Pages of the program's own code that the first interval touches, and allocation's leftovers.
-const CODE: u64 = 3 << 19;
+const CODE: u64 = 1 << 20;
 /// Stack and allocator's arena of a thread.
 const THREAD: u64 = 128 << 10;
 
