@@ -1,9 +1,12 @@
 //! Files that are there whole or not at all.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+
+use tempfile::{NamedTempFile, TempPath};
 
 use crate::error::{Error, Result};
 
@@ -38,7 +41,7 @@ pub fn read_text(path: &Path) -> Result<String> {
 
 /// Puts a file of these bytes at `path`, in place of one that is there.
 ///
-/// It is written beside its place first, so that nobody ever sees a part of it. A link leads to
+/// The bytes go to a [`draft`] first, so that nobody ever sees a part of them. A link leads to
 /// the file that is replaced; what is no file, such as /dev/stdout, is written to.
 ///
 /// # Errors
@@ -47,61 +50,83 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let place = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let written = match place.exists() && !place.is_file() {
         true => fs::write(&place, bytes),
-        false => replace_file(&place, bytes),
+        false => draft(&place).and_then(|draft| put(draft, bytes, &place)),
     };
-    written.map_err(|error| Error::run(format!("{}: cannot write: {error}", path.display())))
+    written.map_err(|error| unwritten(path, &error))
 }
 
-fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let draft = Draft::beside(path, "new")?;
-    draft.file().write_all(bytes)?;
-    draft.put()
+/// Puts a file of these bytes at `path`, which is in a directory that this process has locked.
+///
+/// # Errors
+/// If it cannot be written; then what was there is still there.
+pub fn replace_own(path: &Path, bytes: &[u8]) -> Result<()> {
+    let written = own_draft(path).and_then(|draft| put(draft, bytes, path));
+    written.map_err(|error| unwritten(path, &error))
 }
 
-/// A file on its way: written beside its place, and gone if it is dropped before it is put
-/// there. (It may be what the disk had no room for.)
-pub struct Draft {
-    file: File,
-    path: PathBuf,
-    place: PathBuf,
+fn put(draft: NamedTempFile, bytes: &[u8], place: &Path) -> io::Result<()> {
+    draft.as_file().write_all(bytes)?;
+    draft.persist(place)?;
+    Ok(())
 }
 
-impl Draft {
-    /// An empty one beside `place`, of the same name and `.ending`.
-    ///
-    /// # Errors
-    /// If it cannot be created.
-    pub fn beside(place: &Path, ending: &str) -> io::Result<Self> {
-        let mut path = OsString::from(place);
-        path.push(".");
-        path.push(ending);
-        let path = PathBuf::from(path);
-        Ok(Draft {
-            file: File::create(&path)?,
-            path,
-            place: place.to_owned(),
-        })
-    }
-
-    /// Where to write.
-    pub fn file(&self) -> &File {
-        &self.file
-    }
-
-    /// Puts it in its place.
-    ///
-    /// # Errors
-    /// If it cannot be; then what was there is still there.
-    pub fn put(self) -> io::Result<()> {
-        fs::rename(&self.path, &self.place)
-    }
+fn unwritten(path: &Path, error: &io::Error) -> Error {
+    Error::run(format!("{}: cannot write: {error}", path.display()))
 }
 
-impl Drop for Draft {
-    fn drop(&mut self) {
-        // No longer there if it was put.
-        let _ = fs::remove_file(&self.path);
-    }
+/// Ending of the name of a draft.
+const DRAFT: &str = ".new";
+
+/// Permissions that the umask is taken from, as of any new file.
+const PERMISSIONS: u32 = 0o666;
+
+/// Creates an empty file beside `place`, to be written and then put there. No other file is
+/// touched: its name is `.<name>.<letters>.new`, of letters drawn anew. It is removed if it is
+/// dropped before it is put. (It may be what the disk had no room for.)
+///
+/// # Errors
+/// If it cannot be created.
+pub fn draft(place: &Path) -> io::Result<NamedTempFile> {
+    let mut prefix = OsString::from(".");
+    prefix.push(place.file_name().unwrap_or_default());
+    prefix.push(".");
+    let folder = place.parent().filter(|path| !path.as_os_str().is_empty());
+    tempfile::Builder::new()
+        .prefix(&prefix)
+        .suffix(DRAFT)
+        .permissions(Permissions::from_mode(PERMISSIONS))
+        .tempfile_in(folder.unwrap_or(Path::new(".")))
+        .map_err(without_path)
+}
+
+/// Returns the failure without the path of a draft, which tempfile adds and nobody knows.
+fn without_path(error: io::Error) -> io::Error {
+    let text = error.to_string();
+    let text = text.split(" at path ").next().unwrap_or_default();
+    io::Error::new(error.kind(), text)
+}
+
+/// Creates an empty file `<place>.new` as [`draft`] does, in a directory that this process has
+/// locked: one that a killed process left there is overwritten.
+///
+/// # Errors
+/// If it cannot be created.
+pub fn own_draft(place: &Path) -> io::Result<NamedTempFile> {
+    let path = with_ending(place, DRAFT);
+    let mut options = File::options();
+    let options = options.read(true).write(true).create(true).truncate(true);
+    let file = options.open(&path)?;
+    Ok(NamedTempFile::from_parts(
+        file,
+        TempPath::try_from_path(path)?,
+    ))
+}
+
+/// Returns `path` with `ending` after its name.
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut longer = OsString::from(path);
+    longer.push(ending);
+    longer.into()
 }
 
 /// Room on a disk for a file that is written at the end, when the disk may be full.
@@ -123,9 +148,7 @@ impl Reserve {
     /// # Errors
     /// Fails if the disk, a quota or a limit does not allow for them.
     pub fn beside(place: &Path, bytes: usize) -> io::Result<Self> {
-        let mut path = OsString::from(place);
-        path.push(RESERVE);
-        let path = PathBuf::from(path);
+        let path = with_ending(place, RESERVE);
         let mut reserve = Reserve {
             file: File::create(&path)?,
             path,
@@ -158,11 +181,11 @@ impl Drop for Reserve {
     }
 }
 
-/// An error that names `option` where no file can be put at `path`: it is a directory or in none,
-/// or there is something already and not `force`.
+/// Checks that a file can be put at `path`, which the user gave as `option`.
 ///
 /// # Errors
-/// That.
+/// If the path is a directory, its parent is missing, it is a link to nothing, or it exists and
+/// `force` is not set.
 pub fn refuse_existing(option: &str, path: &Path, force: bool) -> Result<()> {
     let path_shown = path.display();
     if path.is_dir() {
@@ -213,6 +236,34 @@ mod tests {
             assert_eq!(fs::read(&place).expect("read"), text.as_bytes());
             assert_eq!(names(), 1);
         }
+    }
+
+    #[test]
+    fn a_draft_touches_no_other_file_and_goes_where_it_is_put_or_away() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let place = directory.path().join("table.csv");
+        let (mine, other) = (with_ending(&place, ".new"), with_ending(&place, ".part"));
+        fs::write(&mine, "precious").expect("written");
+        fs::write(&other, "precious").expect("written");
+        let names = || fs::read_dir(&directory).expect("read").count();
+        let drafts = [(); 2].map(|()| draft(&place).expect("created"));
+        assert_eq!(names(), 4);
+        let [kept, dropped] = drafts;
+        drop(dropped);
+        put(kept, b"whole", &place).expect("put");
+        assert_eq!(names(), 3);
+        assert_eq!(fs::read(&place).expect("read"), b"whole");
+        for kept in [mine, other] {
+            assert_eq!(fs::read(kept).expect("read"), b"precious");
+        }
+        let nowhere = draft(&directory.path().join("nowhere/table.csv"));
+        let error = nowhere.expect_err("no such directory");
+        assert_eq!(error.to_string(), "No such file or directory (os error 2)");
+        // As any other file of this process would be.
+        let plain = directory.path().join("plain");
+        fs::write(&plain, "").expect("written");
+        let mode = |path| fs::metadata(path).expect("there").permissions().mode();
+        assert_eq!(mode(&place), mode(&plain));
     }
 
     #[test]

@@ -94,6 +94,7 @@ impl DirectoryLock {
     /// If another process holds the lock for a second, or the lock file cannot be written.
     pub fn take(directory: &Path, what: &str) -> Result<Self, Refusal> {
         let path = directory.join(NAME);
+        let begun = Instant::now();
         loop {
             let file = File::options()
                 .read(true)
@@ -107,7 +108,13 @@ impl DirectoryLock {
                 Hold::Busy => return Err(Refusal::Busy(Note::read(file).shown())),
                 // The holder before may have removed the file after it was opened here: then a
                 // third process would lock another one of the same name.
-                Hold::Taken if !is_at(&file, &path) => continue,
+                Hold::Taken if !is_at(&file, &path) => {
+                    if begun.elapsed() < PATIENCE {
+                        sleep(PAUSE);
+                        continue;
+                    }
+                    Some(io::Error::other("a file there has no lasting identity"))
+                }
                 Hold::Taken => None,
                 Hold::Unsupported(error) => Some(error),
             };
@@ -148,8 +155,9 @@ impl DirectoryLock {
 
 impl Drop for DirectoryLock {
     /// Removes the lock file while the lock is held, so that nobody else can have locked it.
+    /// Without locks it stays: another process may have written its note there.
     fn drop(&mut self) {
-        if is_at(&self.file, &self.path) {
+        if self.unsupported.is_none() && is_at(&self.file, &self.path) {
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -307,6 +315,17 @@ mod tests {
         drop(first);
         assert_eq!(Life::of(directory), Life::Alive);
         drop(second);
+    }
+
+    #[test]
+    fn a_file_that_nobody_could_lock_stays() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let directory = directory.path();
+        let mut lock = DirectoryLock::take(directory, "a run").expect("free");
+        lock.unsupported = Some(io::Error::from_raw_os_error(libc::ENOLCK));
+        assert!(lock.warning().is_some());
+        drop(lock);
+        assert!(directory.join(NAME).exists());
     }
 
     #[test]

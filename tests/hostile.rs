@@ -117,6 +117,27 @@ fn a_small_file_takes_no_gigabytes() {
     refused("stimulus.spikes", "spikes_2e61_rows.h5", why);
 }
 
+/// What a file is good for in one role says nothing about another.
+#[test]
+fn a_file_is_checked_for_each_of_its_roles() {
+    let bench = Bench::new();
+    let (draft, path) = (bench.path("draft.h5"), bench.path("both.h5"));
+    fs::copy(hostile("spikes_4gb.h5"), &draft).expect("copied");
+    let file = File::open_rw(&draft).expect("opened");
+    bench::initial(&file);
+    file.close().expect("closed");
+    fs::copy(&draft, &path).expect("copied");
+    let initial = format!("neuron.initial={}", path.display());
+    let input = format!("stimulus.spikes={}", path.display());
+    let (config, out) = (text(&bench.config), text(&bench.out));
+    let arguments = [config, "--out", out, "--quiet", "--set", &initial];
+    limited(3 << 20, &arguments).expect(0);
+    let arguments = [&arguments[..], &["--force", "--set", &input]].concat();
+    let ended = limited(3 << 20, &arguments);
+    let why = "reading /spikes/X/timestamps@units takes more memory than any sound file needs";
+    assert_refused_in_time(&ended, &format!("{}: {why}", path.display()));
+}
+
 #[test]
 fn a_filter_that_is_missing_is_named() {
     let why = "/spikes/X/node_ids is compressed with lzf, which cannot be read here: rewrite the \

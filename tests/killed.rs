@@ -1,5 +1,5 @@
-//! A run is killed before each of its changes to a file, one run per change; what it leaves must
-//! be what some completed flush left, in all columns.
+//! A run is killed before each of its changes to a file, or that change fails as on a full disk,
+//! one run per change; what it leaves must be what some completed flush left, in all columns.
 //!
 //! Every write of a run on one rank is tried. Of the other runs one in a few is, and all with
 //! `STDP_HPC_KILL_ALL=1`.
@@ -20,7 +20,7 @@ use serde_json::Value;
 use stdp_hpc::sonata::read::{WeightsOverTime, read_weights_over_time};
 
 use common::{
-    Desk, command_alone, command_mpirun, open, program, read_run, read_spikes, start, text,
+    Desk, Ended, command_alone, command_mpirun, open, program, read_run, read_spikes, start, text,
 };
 
 /// So many spikes that they are flushed several times; snapshots and samples in between.
@@ -146,10 +146,53 @@ fn check(left: &Left, all: &Left) {
     }
 }
 
-/// A run that is killed before change `at`, or not at all; returns the changes of one that is not.
-fn run(desk: &Desk, ranks: usize, sets: &[&str], at: usize, out: &Path) -> usize {
+/// What happens to one change of a run to a file.
+#[derive(Clone, Copy)]
+enum Blow {
+    /// The run is killed before it.
+    Kill,
+    /// It fails, once.
+    Fail,
+}
+
+impl Blow {
+    fn variable(self) -> &'static str {
+        match self {
+            Blow::Kill => "KILL_AT",
+            Blow::Fail => "FAIL_AT",
+        }
+    }
+
+    /// Panics unless a run may end so, after the blow, with the files that it left in `out`.
+    fn check_end(self, ended: &Ended, out: &Path) {
+        if let Blow::Kill = self {
+            return;
+        }
+        let drafts = ["spikes.h5.new", "weights.h5.new"];
+        assert!(
+            drafts.iter().all(|name| !out.join(name).exists()),
+            "{ended:?}"
+        );
+        let mut lines = ended.stderr.lines();
+        match ended.code {
+            // What failed was the note in the lock file or its removal, which nothing hangs on.
+            Some(0) => assert_eq!(lines.next(), None),
+            Some(1 | 2) => {
+                let line = lines.next().unwrap_or_default();
+                assert!(line.ends_with("No space left on device"), "{ended:?}");
+                // What mpirun says of it begins with a line of dashes.
+                assert!(
+                    lines.next().is_none_or(|line| line.starts_with("---")),
+                    "{ended:?}"
+                );
+            }
+            _ => panic!("{ended:?}"),
+        }
+    }
+}
+
+fn command(desk: &Desk, ranks: usize, sets: &[&str], out: &Path) -> Command {
     let config = desk.path().join("killed.toml");
-    let count = desk.path().join("count");
     let mut command = match ranks {
         1 => command_alone(program()),
         _ => command_mpirun(ranks, program()),
@@ -157,31 +200,31 @@ fn run(desk: &Desk, ranks: usize, sets: &[&str], at: usize, out: &Path) -> usize
     command
         .env("LD_PRELOAD", &*KILLER)
         .env("KILL_BELOW", out)
-        .env("KILL_AT", at.to_string())
         .args([text(&config), "--quiet", "--out", text(out)]);
     for set in sets {
         command.args(["--set", set]);
     }
-    if at == 0 {
-        command.env("KILL_COUNT", &count);
-    }
-    let ended = start(command).wait(LIMIT);
-    if at > 0 {
-        return 0;
-    }
-    ended.expect(0);
+    command
+}
+
+/// Returns the number of changes of an undisturbed run.
+fn count(desk: &Desk, ranks: usize, sets: &[&str], out: &Path) -> usize {
+    let count = desk.path().join("count");
+    let mut command = command(desk, ranks, sets, out);
+    command.env("KILL_COUNT", &count);
+    start(command).wait(LIMIT).expect(0);
     let count = fs::read_to_string(count).expect("the count");
     count.parse().expect("a number")
 }
 
-/// Kills runs before one in `step` of their changes, and checks what they leave.
-fn sweep(ranks: usize, sets: &[&str], step: usize) {
+/// Disturbs runs at one in `step` of their changes, and checks what they leave.
+fn sweep(blow: Blow, ranks: usize, sets: &[&str], step: usize) {
     let all_of_them = std::env::var_os("STDP_HPC_KILL_ALL").is_some();
     let step = if all_of_them { 1 } else { step };
     let desk = Desk::new();
     desk.config("killed", CONFIG);
     let undisturbed = desk.path().join("undisturbed");
-    let changes = run(&desk, ranks, sets, 0, &undisturbed);
+    let changes = count(&desk, ranks, sets, &undisturbed);
     let all = read(&undisturbed);
     check_undisturbed(&all, &read_run(&undisturbed));
     let next = AtomicUsize::new(1);
@@ -195,10 +238,13 @@ fn sweep(ranks: usize, sets: &[&str], step: usize) {
                         return;
                     }
                     let out = desk.path().join(at.to_string());
-                    run(&desk, ranks, sets, at, &out);
+                    let mut command = command(&desk, ranks, sets, &out);
+                    command.env(blow.variable(), at.to_string());
+                    let ended = start(command).wait(LIMIT);
                     let left = read(&out);
                     check(&left, &all);
                     check_record(&out);
+                    blow.check_end(&ended, &out);
                     let spikes = left
                         .spikes
                         .map_or(0, |[(e, _), (i, _)]| 1 + e.len() + i.len());
@@ -209,7 +255,8 @@ fn sweep(ranks: usize, sets: &[&str], step: usize) {
                         states.insert(seen);
                     }
                     drop(states);
-                    fs::remove_dir_all(&out).expect("removed");
+                    // Nothing is there where the first change failed.
+                    let _ = fs::remove_dir_all(&out);
                 }
             });
         }
@@ -241,20 +288,35 @@ fn check_record(directory: &Path) {
 
 #[test]
 fn a_run_killed_at_any_write_leaves_a_completed_flush() {
-    sweep(1, &[], 1);
+    sweep(Blow::Kill, 1, &[], 1);
 }
 
 #[test]
 fn a_compressing_run_killed_at_any_write_leaves_a_completed_flush() {
-    sweep(1, &["record.compression=4"], 3);
+    sweep(Blow::Kill, 1, &["record.compression=4"], 3);
 }
 
 #[test]
 fn ranks_killed_at_any_write_leave_a_completed_flush() {
-    sweep(2, &[], 40);
+    sweep(Blow::Kill, 2, &[], 40);
 }
 
 #[test]
 fn compressing_ranks_killed_at_any_write_leave_a_completed_flush() {
-    sweep(2, &["record.compression=1"], 40);
+    sweep(Blow::Kill, 2, &["record.compression=1"], 40);
+}
+
+#[test]
+fn a_run_whose_write_fails_leaves_a_completed_flush() {
+    sweep(Blow::Fail, 1, &[], 5);
+}
+
+#[test]
+fn a_compressing_run_whose_write_fails_leaves_a_completed_flush() {
+    sweep(Blow::Fail, 1, &["record.compression=4"], 11);
+}
+
+#[test]
+fn ranks_of_which_one_fails_to_write_leave_a_completed_flush() {
+    sweep(Blow::Fail, 2, &[], 60);
 }

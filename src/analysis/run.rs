@@ -7,6 +7,7 @@ use serde::Deserialize;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::lock::Life;
+use crate::outcome;
 use crate::params::recorded;
 use crate::sonata::check::{self, Contents};
 use crate::sonata::read::results::{SpikeTable, check_id};
@@ -132,6 +133,10 @@ impl Results {
         let fault = |what: String| Error::input(format!("{}: {what}", path.display()));
         let (text, life) = Life::while_reading(directory, || files::read_text(&path))?;
         let mut run: Run = recorded::read(&text).map_err(fault)?;
+        if run.id.as_ref().is_some_and(|id| !outcome::is_id(id)) {
+            let what = "id: must be 32 hexadecimal digits, as the run wrote it";
+            return Err(fault(what.to_owned()));
+        }
         if run.status == "running" {
             // An older build, without ids, has locked nothing.
             let life = run.id.as_ref().map_or(Life::Unknown, |_| life);

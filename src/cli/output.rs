@@ -151,7 +151,7 @@ impl Output {
         } else if let Some(reserve) = &mut self.reserve {
             return reserve.put(text.as_bytes()).map_err(fault);
         }
-        files::replace(&path, text.as_bytes())
+        files::replace_own(&path, text.as_bytes())
     }
 }
 

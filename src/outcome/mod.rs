@@ -390,6 +390,14 @@ pub fn new_id() -> Result<String> {
     Ok(format!("{:032x}", u128::from_le_bytes(bits)))
 }
 
+/// Returns whether `id` has the form of one of [`new_id`].
+pub fn is_id(id: &str) -> bool {
+    id.len() == 32
+        && id
+            .bytes()
+            .all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 /// Writes `run.json` of the result `id` to `directory`, whole or not at all.
 ///
 /// # Errors
@@ -402,7 +410,7 @@ pub fn write(
     status: Status,
 ) -> Result<()> {
     let text = text(id, provenance, parameters, status)?;
-    files::replace(&directory.join("run.json"), text.as_bytes())
+    files::replace_own(&directory.join("run.json"), text.as_bytes())
 }
 
 /// Returns what a `run.json` holds.

@@ -117,10 +117,10 @@ fn law(document: &Document, params: &Params) -> Result<()> {
     if let Some(what) = drawn.and_then(|delay| stdp.too_short(delay.to_ms(simulation.dt))) {
         return Err(table.fault("tau_minus", "30.0", what));
     }
-    let back = stdp.lambda * stdp.alpha * libm::exp(MOST_EXPONENT);
-    if !back.is_finite() {
-        let product = stdp.lambda * stdp.alpha;
-        let what = format!("gives lambda * alpha = {product:e}, must be at most 1e200");
+    let product = stdp.lambda * stdp.alpha;
+    let most = f64::MAX / libm::exp(MOST_EXPONENT);
+    if product > most {
+        let what = format!("gives lambda * alpha = {product:e}, must be at most {most:e}");
         return Err(table.fault("alpha", "0.1", what));
     }
     // A source that fires at every step has the largest K₊.
@@ -161,13 +161,13 @@ fn neuron(document: &Document, params: &Params) -> Result<()> {
         let what = format!("gives {what} = {value:e}, must be finite");
         table.fault(key, default, what)
     };
-    if !p.p33.is_finite() || !p.p30.is_finite() {
-        return Err(fault(
-            "tau_m",
-            "20.0",
-            "the potential per pA (mV/pA)",
-            p.p30,
-        ));
+    for (what, value) in [
+        ("the decay of the potential per step", p.p33),
+        ("the potential per pA (mV/pA)", p.p30),
+    ] {
+        if !value.is_finite() {
+            return Err(fault("tau_m", "20.0", what, value));
+        }
     }
     let drive = p.p30 * neuron.I_e;
     if !drive.is_finite() {

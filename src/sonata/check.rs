@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{Write, stdout};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -34,13 +35,24 @@ const TIME: u64 = 5;
 /// Exit code where the file is refused; the last line says why.
 const REFUSED: u8 = 2;
 
+/// Signals that a process gets for what it does itself.
+const CRASHES: [i32; 7] = [
+    libc::SIGSEGV,
+    libc::SIGBUS,
+    libc::SIGABRT,
+    libc::SIGFPE,
+    libc::SIGILL,
+    libc::SIGTRAP,
+    libc::SIGSYS,
+];
+
 /// Variables by which launchers tell a process that it is a rank. The process is none.
 const LAUNCHERS: [&str; 7] = ["OMPI_", "PMI", "PMIX_", "MV2_", "PALS_", "PRTE_", "SLURM_"];
 
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 
 /// Part of a file that a reader will read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Contents {
     /// `/edges`: a network.
     Edges,
@@ -84,18 +96,56 @@ pub fn by_program(program: PathBuf) {
 /// If that crashed, took too much memory or time, or the file was refused. A file that is not
 /// there is left to who reads it.
 pub fn file(path: &Path, contents: Contents, whole: bool) -> Result<()> {
-    // A result is opened many times: the verdict on its files stands.
-    static CHECKED: Mutex<BTreeMap<(PathBuf, bool), Result<()>>> = Mutex::new(BTreeMap::new());
+    // A result is opened many times: the verdict on a file stands for as long as the file does.
+    static CHECKED: Mutex<BTreeMap<Check, Result<()>>> = Mutex::new(BTreeMap::new());
     let Some(program) = PROGRAM.get() else {
         return Ok(());
     };
-    if !fs::metadata(path).is_ok_and(|found| found.is_file()) {
+    let Some(state) = FileState::of(path) else {
         return Ok(());
-    }
+    };
+    let check = Check {
+        path: path.to_owned(),
+        state,
+        contents,
+        whole,
+    };
     let mut checked = CHECKED.lock().unwrap_or_else(PoisonError::into_inner);
-    let verdict = checked.entry((path.to_owned(), whole));
+    let verdict = checked.entry(check);
     let verdict = verdict.or_insert_with(|| by_child(program, path, contents, whole));
     verdict.clone()
+}
+
+/// Arguments of a check, and the file as it was then.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Check {
+    path: PathBuf,
+    state: FileState,
+    contents: Contents,
+    whole: bool,
+}
+
+/// Numbers that change when a file is written to or replaced.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct FileState {
+    device: u64,
+    inode: u64,
+    bytes: u64,
+    /// Seconds and nanoseconds.
+    modified: (i64, i64),
+}
+
+impl FileState {
+    /// Returns those of a plain file; `None` where there is none.
+    fn of(path: &Path) -> Option<Self> {
+        let found = fs::metadata(path).ok().filter(|found| found.is_file())?;
+        Some(FileState {
+            device: found.dev(),
+            inode: found.ino(),
+            bytes: found.len(),
+            modified: (found.mtime(), found.mtime_nsec()),
+        })
+    }
 }
 
 fn by_child(program: &Path, path: &Path, contents: Contents, whole: bool) -> Result<()> {
@@ -110,7 +160,8 @@ fn by_child(program: &Path, path: &Path, contents: Contents, whole: bool) -> Res
         }
     }
     // No core file of a crash that is expected.
-    // SAFETY: between fork and exec only setrlimit is called, which is async-signal-safe.
+    // SAFETY: between fork and exec only getrlimit and setrlimit are called. Both are plain system
+    // calls of glibc: no lock, no allocation.
     unsafe {
         command.pre_exec(|| limit(libc::RLIMIT_CORE, 0));
     }
@@ -134,10 +185,14 @@ fn verdict(ended: ExitStatus, last: &str) -> Option<String> {
         (_, Some(libc::SIGXCPU)) => Some(format!(
             "reading {last} does not come to an end: the file is damaged"
         )),
-        // From outside: this program will get it too, or has.
-        (_, Some(libc::SIGINT | libc::SIGTERM | libc::SIGHUP | libc::SIGKILL)) => None,
-        _ => Some(format!(
+        (_, Some(signal)) if CRASHES.contains(&signal) => Some(format!(
             "the HDF5 library crashed reading {last}: the file is damaged"
+        )),
+        // From outside: no verdict on the file.
+        (_, Some(_)) => None,
+        (code, None) => Some(format!(
+            "its check failed reading {last} (exit code {})",
+            code.unwrap_or_default()
         )),
     }
 }

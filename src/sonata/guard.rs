@@ -87,7 +87,9 @@ pub(super) fn storage(dataset: &Dataset, file_bytes: u64) -> Result<(), String> 
     }
     let claimed = product(&dataset.shape(), bytes);
     // A chunk that was begun may stand for one row.
-    let most = file_bytes.saturating_mul(MOST_EXPANSION) + chunk;
+    let most = file_bytes
+        .saturating_mul(MOST_EXPANSION)
+        .saturating_add(chunk);
     let stored = !deflated && chunk == 0 && claimed > file_bytes && dataset.offset().is_some();
     if stored || claimed > most {
         return Err(format!(

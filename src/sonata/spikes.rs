@@ -47,7 +47,7 @@ impl SpikeWriter {
     /// # Errors
     /// Fails if `path` exists or cannot be written.
     pub fn create(path: &Path, dt: Ms, n_e: u32, compression: u8, id: &str) -> Result<Self> {
-        let mut table = Table::fill(Output::create(path, id)?, 0);
+        let mut table = Table::fill(Output::create(path, Some(id))?, 0);
         table.output.flush()?;
         Ok(Self {
             table,
@@ -113,7 +113,7 @@ impl SpikeWriter {
         if self.compression == 0 {
             return self.table.output.close();
         }
-        let replacement = Output::replace(self.table.output.path(), &self.id)?;
+        let replacement = Output::rewrite(self.table.output.path(), Some(&self.id))?;
         let mut packed = Table::fill(replacement, self.compression);
         let (to, from) = (&mut packed.output, &self.table.output);
         for (new, old) in packed.columns.iter().zip(&self.table.columns) {

@@ -83,16 +83,17 @@ impl WeightWriter {
     /// # Errors
     /// Fails if `path` exists or cannot be written.
     pub fn create(path: &Path, layout: Layout, id: &str) -> Result<Self> {
-        let mut writer = Self::of(Output::create(path, id)?, layout);
+        let mut writer = Self::of(Output::create(path, Some(id))?, layout);
         writer.output.flush()?;
         Ok(writer)
     }
 
-    /// Creates a file that takes the place of `path` when its first snapshot is complete.
+    /// Creates a file that takes the place of `path` when its first snapshot is complete; `id` is
+    /// that of the result the weights are of, if it has one.
     ///
     /// # Errors
     /// Fails if the file cannot be created.
-    pub fn replace(path: &Path, layout: Layout, id: &str) -> Result<Self> {
+    pub fn replace(path: &Path, layout: Layout, id: Option<&str>) -> Result<Self> {
         Ok(Self::of(Output::replace(path, id)?, layout))
     }
 

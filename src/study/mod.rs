@@ -410,7 +410,7 @@ fn write(path: &Path, text: &str) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new(""));
     fs::create_dir_all(folder)
         .map_err(|error| Error::run(format!("{}: cannot create: {error}", folder.display())))?;
-    files::replace(path, text.as_bytes())
+    files::replace_own(path, text.as_bytes())
 }
 
 /// Why a run failed, by what stands in its log: the program's own message, mpirun's, else the

@@ -8,7 +8,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use crate::error::{Error, Result};
-use crate::files::{self, Draft};
+use crate::files;
 
 /// Bytes gathered before they are written.
 const BUFFER: usize = 1 << 16;
@@ -111,20 +111,21 @@ fn replace(
     compressed: bool,
     fill: impl FnOnce(&mut Csv) -> std::result::Result<(), Stop>,
 ) -> std::result::Result<(), Stop> {
-    let draft = Draft::beside(path, "part").map_err(|error| {
+    let draft = files::draft(path).map_err(|error| {
         let path = path.display();
         Error::input(format!("-o {path}: cannot be written: {error}"))
     })?;
     if compressed {
-        let encoder = GzEncoder::new(draft.file(), Compression::fast());
+        let encoder = GzEncoder::new(draft.as_file(), Compression::fast());
         let mut out = BufWriter::with_capacity(BUFFER, encoder);
         fill(&mut Csv(&mut out))?;
         let encoder = out.into_inner().map_err(io::IntoInnerError::into_error)?;
         encoder.finish()?;
     } else {
-        let mut out = BufWriter::with_capacity(BUFFER, draft.file());
+        let mut out = BufWriter::with_capacity(BUFFER, draft.as_file());
         fill(&mut Csv(&mut out))?;
         out.flush()?;
     }
-    Ok(draft.put()?)
+    draft.persist(path).map_err(io::Error::from)?;
+    Ok(())
 }

@@ -55,8 +55,7 @@ pub(super) fn write(path: &Path, results: &Results, synapses: &Synapses) -> Resu
         compression: 0,
         target_to_source: true,
     };
-    let id = results.id().unwrap_or_default();
-    let mut writer = WeightWriter::replace(path, layout, id)?;
+    let mut writer = WeightWriter::replace(path, layout, results.id())?;
     writer.begin(weights.at())?;
     let mut block = Vec::with_capacity(BLOCK.min(weights.synapses()));
     for connection in connections {

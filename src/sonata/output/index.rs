@@ -65,7 +65,7 @@ impl ChunkIndex {
                 return Ok(());
             }
             let next = self.new_node(space, NOWHERE, child);
-            self.write(file, level, next.address)?;
+            self.write(file, level, next.address, chunk.row)?;
             let full = std::mem::replace(&mut self.levels[level], next);
             self.levels[level].left = full.address;
             if level + 1 == self.levels.len() {
@@ -95,20 +95,24 @@ impl ChunkIndex {
     /// # Errors
     /// Fails if the file cannot be written.
     pub fn flush(&mut self, file: &File) -> io::Result<()> {
+        let Some(last) = self.levels.first().and_then(|leaf| leaf.children.last()) else {
+            return Ok(());
+        };
+        let end = last.row + self.rows;
         for level in 0..self.levels.len() {
             if !self.levels[level].written {
-                self.write(file, level, NOWHERE)?;
+                self.write(file, level, NOWHERE, end)?;
                 self.levels[level].written = true;
             }
         }
         Ok(())
     }
 
-    fn write(&self, file: &File, level: usize, right: u64) -> io::Result<()> {
+    /// Writes the last node of a level, whose rows are below `end`, with its right sibling.
+    fn write(&self, file: &File, level: usize, right: u64, end: u64) -> io::Result<()> {
         let last = &self.levels[level];
-        let next = self.levels[0].children.last().expect("a chunk").row + self.rows;
         let siblings = [last.left, right];
-        let bytes = node(self.dimensions, level as u8, siblings, &last.children, next);
+        let bytes = node(self.dimensions, level as u8, siblings, &last.children, end);
         file.write_all_at(&bytes, last.address)
     }
 }
@@ -118,6 +122,46 @@ impl Node {
         Child {
             address: self.address,
             ..self.children[0]
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where a node ends, the next one of its level begins.
+    #[test]
+    fn the_last_key_of_a_full_node_is_the_first_of_the_next() {
+        const ROWS: u64 = 10;
+        let file = tempfile::tempfile().expect("a file");
+        let mut space = Space { end: 0 };
+        let mut index = ChunkIndex::new(1, ROWS);
+        let chunks = (FANOUT * FANOUT + 1) as u64;
+        for at in 0..chunks {
+            let address = space.take(8);
+            let (row, bytes) = (at * ROWS, 80);
+            let chunk = Child {
+                row,
+                bytes,
+                address,
+            };
+            index.push(&file, &mut space, chunk).expect("written");
+        }
+        index.flush(&file).expect("written");
+        assert_eq!(index.levels.len(), 3);
+        let number = |address: u64| -> u64 {
+            let mut bytes = [0; 8];
+            file.read_exact_at(&mut bytes, address).expect("read");
+            u64::from_le_bytes(bytes)
+        };
+        // A key is 24 bytes, of which the second 8 are the row, and a child 8.
+        let key = |node: u64, at: u64| number(node + 24 + 32 * at + 8);
+        for level in &index.levels[..2] {
+            let [left, last] = [level.left, level.address];
+            assert_eq!([number(left + 16), number(last + 8)], [last, left]);
+            assert_eq!(key(left, FANOUT as u64), key(last, 0));
+            assert_eq!(key(last, 1), chunks * ROWS);
         }
     }
 }

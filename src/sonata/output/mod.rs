@@ -13,29 +13,35 @@
 //! 4. One write of 48 bytes, the superblock, puts the new headers in force: all lengths, links and
 //!    attributes at once.
 //!
-//! What is killed between two of these writes leaves the file as the last superblock has it. A
-//! file has another name (`….new`) until its first superblock is in place. A loss of power is not
-//! covered: nothing here waits for the disk.
+//! What is killed between two of these writes leaves the file as the last superblock has it. So
+//! does a write that fails: nothing is written after it. A file has another name (`….new`) until
+//! its first superblock is in place. A loss of power is not covered: nothing here waits for the
+//! disk.
 
 mod column;
+mod entry;
 mod format;
 mod index;
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use bytemuck::{NoUninit, cast_slice};
+use bytemuck::cast_slice;
+use tempfile::{NamedTempFile, TempPath};
 
 use crate::error::{Error, Result};
+use crate::files;
 
 pub use column::Storage;
+pub use entry::{Number, Object};
 pub use format::Kind;
 
 use column::Column;
-use format::{HEAP, HEAP_HEAD, Header, NOWHERE, SUPERBLOCK, heap, heap_reference, superblock};
+use entry::{Content, Entry, Heap};
+use format::{HEAP, SUPERBLOCK, heap_reference, superblock};
 
 /// The attribute by which SONATA files are known.
 const MAGIC: u32 = 0x0A7A;
@@ -45,9 +51,6 @@ const VERSION: [u32; 2] = [0, 1];
 
 /// Name and version of the program that wrote the file.
 const CREATOR: &str = concat!("stdp-hpc ", env!("CARGO_PKG_VERSION"));
-
-/// Ending of a file's name until the file can be read.
-const UNFINISHED: &str = ".new";
 
 /// A page of memory: a write within one is indivisible.
 const PAGE: u64 = 4096;
@@ -76,65 +79,6 @@ impl Space {
     }
 }
 
-/// A group or dataset of an [`Output`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Object(usize);
-
-/// Content and attributes of an object.
-#[derive(Debug)]
-struct Entry {
-    content: Content,
-    attributes: Vec<Attribute>,
-    /// Links to it.
-    links: u32,
-    /// Address of its header, once that no longer changes.
-    frozen: Option<u64>,
-}
-
-#[derive(Debug)]
-enum Content {
-    Group(Vec<(String, Object)>),
-    Column(Box<Column>),
-    /// Numbers in one piece, of one dimension.
-    Array {
-        kind: Kind,
-        rows: u64,
-        address: u64,
-    },
-    /// The same number in all rows, which takes no space.
-    Constant {
-        kind: Kind,
-        rows: u64,
-        value: Vec<u8>,
-    },
-}
-
-#[derive(Debug)]
-struct Attribute {
-    name: &'static str,
-    kind: Kind,
-    shape: Vec<u64>,
-    data: Vec<u8>,
-}
-
-/// A number that files hold.
-pub trait Number: NoUninit {
-    /// Its type in files.
-    const KIND: Kind;
-}
-
-impl Number for u32 {
-    const KIND: Kind = Kind::Unsigned(4);
-}
-
-impl Number for u64 {
-    const KIND: Kind = Kind::Unsigned(8);
-}
-
-impl Number for f64 {
-    const KIND: Kind = Kind::Double;
-}
-
 /// A file being written. Readers see nothing of a change before the next [`Output::flush`];
 /// dropped, the file stays as the last flush left it.
 ///
@@ -142,9 +86,11 @@ impl Number for f64 {
 #[derive(Debug)]
 pub struct Output {
     path: PathBuf,
-    /// Path of the file until it can be read.
-    draft: Option<PathBuf>,
+    /// Path of the file until it can be read; removed if that never comes.
+    draft: Option<TempPath>,
     file: File,
+    /// The first write that failed. What is here and what is in the file differ from then on.
+    broken: Option<Error>,
     space: Space,
     entries: Vec<Entry>,
     heaps: Vec<Heap>,
@@ -156,36 +102,48 @@ impl Output {
     /// The group that all others are in.
     pub const ROOT: Object = Object(0);
 
-    /// Creates a SONATA file without content; `id` names the result it belongs to. It is called
-    /// `path` from its first flush on, before that `<path>.new`.
+    /// Creates a SONATA file without content in a directory that this process has locked; `id`
+    /// is that of the result it belongs to, if it has one. It is called `path` from its first
+    /// flush on, before that `<path>.new`.
     ///
     /// # Errors
     /// Fails if `path` exists (no result is overwritten here) or the file cannot be created.
-    pub fn create(path: &Path, id: &str) -> Result<Self> {
+    pub fn create(path: &Path, id: Option<&str>) -> Result<Self> {
         match path.symlink_metadata() {
             Ok(_) => Err(unwritable(
                 path,
                 &io::Error::from_raw_os_error(libc::EEXIST),
             )),
-            Err(_) => Self::replace(path, id),
+            Err(_) => Self::rewrite(path, id),
         }
     }
 
-    /// Creates a file that takes the place of `path` with its first flush; see
-    /// [`Output::create`].
+    /// Creates a file as [`Output::create`] does, which takes the place of `path` with its first
+    /// flush.
     ///
     /// # Errors
     /// Fails if the file cannot be created.
-    pub fn replace(path: &Path, id: &str) -> Result<Self> {
-        let mut draft = path.as_os_str().to_owned();
-        draft.push(UNFINISHED);
-        let mut options = File::options();
-        let options = options.read(true).write(true).create(true).truncate(true);
-        let file = options.open(&draft);
+    pub fn rewrite(path: &Path, id: Option<&str>) -> Result<Self> {
+        Self::of_draft(path, files::own_draft(path), id)
+    }
+
+    /// Creates a file that takes the place of `path` with its first flush, in any directory:
+    /// until then it has a name that no other file has.
+    ///
+    /// # Errors
+    /// Fails if the file cannot be created.
+    pub fn replace(path: &Path, id: Option<&str>) -> Result<Self> {
+        Self::of_draft(path, files::draft(path), id)
+    }
+
+    fn of_draft(path: &Path, draft: io::Result<NamedTempFile>, id: Option<&str>) -> Result<Self> {
+        let draft = draft.map_err(|error| unwritable(path, &error))?;
+        let (file, draft) = draft.into_parts();
         let mut output = Output {
             path: path.to_owned(),
-            draft: Some(draft.into()),
-            file: file.map_err(|error| unwritable(path, &error))?,
+            draft: Some(draft),
+            file,
+            broken: None,
             space: Space { end: SUPERBLOCK },
             entries: Vec::new(),
             heaps: Vec::new(),
@@ -201,17 +159,14 @@ impl Output {
             cast_slice(&VERSION),
         );
         output.label(root, "creator", CREATOR);
-        output.label(root, "id", id);
+        if let Some(id) = id {
+            output.label(root, "id", id);
+        }
         Ok(output)
     }
 
     fn add(&mut self, content: Content) -> Object {
-        self.entries.push(Entry {
-            content,
-            attributes: Vec::new(),
-            links: 0,
-            frozen: None,
-        });
+        self.entries.push(Entry::new(content));
         Object(self.entries.len() - 1)
     }
 
@@ -237,6 +192,7 @@ impl Output {
     /// # Errors
     /// Fails if the file cannot be written.
     pub fn array<T: Number>(&mut self, parent: Object, name: &str, values: &[T]) -> Result<Object> {
+        self.intact()?;
         let bytes: &[u8] = cast_slice(values);
         let address = self.space.take(bytes.len() as u64);
         let written = self.file.write_all_at(bytes, address);
@@ -326,13 +282,7 @@ impl Output {
         shape: &[u64],
         data: &[u8],
     ) {
-        let (shape, data) = (shape.to_vec(), data.to_vec());
-        self.entries[object.0].attributes.push(Attribute {
-            name,
-            kind,
-            shape,
-            data,
-        });
+        self.entries[object.0].attach(name, kind, shape, data);
     }
 
     /// Puts a text into the global heap and returns the reference to it.
@@ -355,6 +305,7 @@ impl Output {
     /// # Errors
     /// Fails if the file cannot be written.
     pub fn append<T: Number>(&mut self, column: Object, values: &[T]) -> Result<()> {
+        self.intact()?;
         let Content::Column(column) = &mut self.entries[column.0].content else {
             unreachable!("only columns grow");
         };
@@ -368,18 +319,23 @@ impl Output {
     /// # Errors
     /// Fails if that file cannot be read or this one cannot be written.
     pub fn copy(&mut self, column: Object, from: &Output, old: Object) -> Result<()> {
+        self.intact()?;
         let (Content::Column(new), Content::Column(old)) = (
             &mut self.entries[column.0].content,
             &from.entries[old.0].content,
         ) else {
             unreachable!("only columns grow");
         };
-        let copied = old.chunks().try_for_each(|(address, bytes)| {
+        for (address, bytes) in old.chunks() {
             let mut rows = vec![0; bytes];
-            from.file.read_exact_at(&mut rows, address)?;
-            new.append(&self.file, &mut self.space, &rows)
-        });
-        copied.map_err(|error| self.failure(&error))
+            let read = from.file.read_exact_at(&mut rows, address);
+            read.map_err(|error| unreadable(&from.path, &error))?;
+            let appended = new.append(&self.file, &mut self.space, &rows);
+            if let Err(error) = appended {
+                return Err(self.failure(&error));
+            }
+        }
+        Ok(())
     }
 
     /// Returns the number of rows of a dataset.
@@ -396,6 +352,7 @@ impl Output {
     /// # Errors
     /// Fails if the file cannot be written.
     pub fn finish(&mut self, column: Object) -> Result<()> {
+        self.intact()?;
         let Content::Column(content) = &mut self.entries[column.0].content else {
             unreachable!("only columns grow");
         };
@@ -412,6 +369,7 @@ impl Output {
     /// # Errors
     /// Fails if the file cannot be written; what the flush before put in force stays.
     pub fn flush(&mut self) -> Result<()> {
+        self.intact()?;
         let flushed = self.write_all();
         flushed.map_err(|error| self.failure(&error))
     }
@@ -433,7 +391,7 @@ impl Output {
         self.file.write_all_at(&superblock, 0)?;
         self.areas.swap(0, 1);
         match self.draft.take() {
-            Some(draft) => fs::rename(draft, &self.path),
+            Some(draft) => Ok(draft.persist(&self.path)?),
             None => Ok(()),
         }
     }
@@ -443,7 +401,7 @@ impl Output {
         // Addresses do not change the length of a header.
         let length = |at: usize| match self.entries[at].frozen {
             Some(_) => 0,
-            None => self.header(at, &[]).len().next_multiple_of(8) as u64,
+            None => self.entries[at].header(&[]).len().next_multiple_of(8) as u64,
         };
         let lengths: Vec<u64> = (0..self.entries.len()).map(length).collect();
         let bytes: u64 = lengths.iter().sum();
@@ -461,7 +419,7 @@ impl Output {
         }
         let mut area = Vec::new();
         for at in (0..self.entries.len()).filter(|&at| self.entries[at].frozen.is_none()) {
-            area.extend(self.header(at, &addresses));
+            area.extend(self.entries[at].header(&addresses));
             area.resize(area.len().next_multiple_of(8), 0);
         }
         self.file.write_all_at(&area, start)?;
@@ -474,57 +432,13 @@ impl Output {
     /// # Errors
     /// Fails if the file cannot be written.
     pub fn freeze(&mut self, dataset: Object) -> Result<()> {
-        let header = self.header(dataset.0, &[]);
+        self.intact()?;
+        let header = self.entries[dataset.0].header(&[]);
         let address = self.space.take(header.len() as u64);
         let written = self.file.write_all_at(&header, address);
         written.map_err(|error| self.failure(&error))?;
         self.entries[dataset.0].frozen = Some(address);
         Ok(())
-    }
-
-    /// Encodes the header of an object; `addresses` are those of all headers, or none known yet.
-    fn header(&self, at: usize, addresses: &[u64]) -> Vec<u8> {
-        let entry = &self.entries[at];
-        let mut header = Header::new();
-        match &entry.content {
-            Content::Group(links) => {
-                header.group();
-                for (name, object) in links {
-                    let address = addresses.get(object.0).copied();
-                    header.link(name, address.unwrap_or(NOWHERE));
-                }
-            }
-            Content::Column(column) => column.describe(&mut header),
-            Content::Array {
-                kind,
-                rows,
-                address,
-            } => {
-                header.shape(&[*rows], false);
-                header.kind(kind);
-                header.fill(&[]);
-                header.contiguous(*address, rows * kind.size());
-            }
-            Content::Constant { kind, rows, value } => {
-                header.shape(&[*rows], false);
-                header.kind(kind);
-                header.fill(value);
-                header.contiguous(NOWHERE, rows * kind.size());
-            }
-        }
-        for attribute in &entry.attributes {
-            let Attribute {
-                name,
-                kind,
-                shape,
-                data,
-            } = attribute;
-            header.attribute(name, kind, shape, data);
-        }
-        if entry.links > 1 {
-            header.links(entry.links);
-        }
-        header.finish()
     }
 
     /// Flushes and closes the file.
@@ -540,9 +454,16 @@ impl Output {
         &self.path
     }
 
-    /// Returns the failure `error` as users see it.
-    pub fn failure(&self, error: &io::Error) -> Error {
-        unwritable(&self.path, error)
+    /// Fails if a write has failed.
+    fn intact(&self) -> Result<()> {
+        self.broken.clone().map_or(Ok(()), Err)
+    }
+
+    /// Returns the failure `error` as users see it. Nothing is written from then on: every later
+    /// call fails with the first failure.
+    pub fn failure(&mut self, error: &io::Error) -> Error {
+        let failure = || unwritable(&self.path, error);
+        self.broken.get_or_insert_with(failure).clone()
     }
 
     /// Returns the failure to write on, for a reason given in words.
@@ -551,39 +472,18 @@ impl Output {
     }
 }
 
-impl Drop for Output {
-    /// Leaves nothing behind that no reader can use.
-    fn drop(&mut self) {
-        if let Some(draft) = &self.draft {
-            // A kill would have left it, too.
-            let _ = fs::remove_file(draft);
-        }
-    }
-}
-
-/// A collection of texts in the global heap.
-#[derive(Debug)]
-struct Heap {
-    address: u64,
-    texts: Vec<Vec<u8>>,
-    written: bool,
-}
-
-impl Heap {
-    fn has_room(&self, text: &str) -> bool {
-        let taken = |bytes: usize| HEAP_HEAD + bytes.next_multiple_of(8);
-        let texts = self.texts.iter().map(|text| taken(text.len()));
-        HEAP_HEAD + texts.sum::<usize>() + taken(text.len()) <= HEAP
-    }
-
-    fn encode(&self) -> Vec<u8> {
-        heap(&self.texts)
-    }
-}
-
 /// Returns the failure to write `path`, as the one line users see.
 fn unwritable(path: &Path, error: &io::Error) -> Error {
+    failure(path, "written", error)
+}
+
+/// Returns the failure to read `path` again.
+fn unreadable(path: &Path, error: &io::Error) -> Error {
+    failure(path, "read again", error)
+}
+
+fn failure(path: &Path, done: &str, error: &io::Error) -> Error {
     let cause = error.to_string();
     let cause = cause.split(" (os error").next().unwrap_or_default();
-    Error::run(format!("{}: cannot be written: {cause}", path.display()))
+    Error::run(format!("{}: cannot be {done}: {cause}", path.display()))
 }

@@ -193,7 +193,12 @@ impl TargetIndex {
     }
 
     /// Takes the edges from number `first` on: fewer than 2³² of them.
-    pub(super) fn append(&mut self, output: &Output, first: u64, block: &[Synapse]) -> Result<()> {
+    pub(super) fn append(
+        &mut self,
+        output: &mut Output,
+        first: u64,
+        block: &[Synapse],
+    ) -> Result<()> {
         // The edge in the low half: edges of a target stay in order.
         let entry = |(edge, synapse): (u64, &Synapse)| u64::from(synapse.target) << 32 | edge;
         let mut run: Vec<u64> = (0..).zip(block).map(entry).collect();
