@@ -4,7 +4,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use hdf5::{File, Group, H5Type};
 
@@ -72,7 +71,6 @@ impl Bench {
 pub fn assert_refused(ended: &Ended, message: &str) {
     assert_eq!(ended.stderr, format!("stdp-hpc: {message}\n"));
     assert_eq!((ended.code, &ended.stdout[..]), (Some(2), ""), "{message}");
-    assert!(ended.took < Duration::from_secs(5), "{ended:?}");
 }
 
 /// Writes an HDF5 file. A copy is what stays: children started meanwhile by other tests

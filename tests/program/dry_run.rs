@@ -1,10 +1,8 @@
 //! `stdp-hpc dry-run`: a rank rehearsed alone computes, bit for bit, what it computes among all.
 
-mod common;
-
 use serde_json::Value;
 
-use common::{Desk, mpirun, run, text};
+use crate::common::{Desk, mpirun, run, text};
 
 /// What `dry-run --json` says of rank `rank` of `ranks` ranks of `threads` threads.
 #[track_caller]

@@ -1,9 +1,6 @@
 //! Numbers that leave their range: refused beforehand, or the run ends as soon as they are met,
 //! the same way for every split. What was written can be read again.
 
-mod bench;
-mod common;
-
 use std::fs;
 use std::path::Path;
 
@@ -13,8 +10,8 @@ use stdp_hpc::outcome::RunRecord;
 use stdp_hpc::params::Params;
 use stdp_hpc::plan::{Inputs, Plan, Rate};
 
-use bench::{Bench, network, put, write};
-use common::{Desk, Ended, run, text};
+use crate::bench::{Bench, network, put, write};
+use crate::common::{Desk, Ended, run, text};
 
 /// Potentiation alone, in proportion to the weight.
 const GROWTH: &str = r#"

@@ -1,8 +1,6 @@
 //! `stdp-hpc study`, through the program: what it makes of a study file, what it starts, what it
 //! leaves alone, and what it writes. A real Slurm: scripts/test_slurm.sh.
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -13,12 +11,10 @@ use std::time::{Duration, Instant, SystemTime};
 use serde_json::Value;
 use stdp_hpc::lock::DirectoryLock;
 
-use common::{
-    Desk, Ended, as_format_1, command_alone, command_mpirun, launcher, program, read_run, signal,
-    start,
+use crate::common::{
+    Desk, Ended, LIMIT, as_format_1, command_alone, command_mpirun, launcher, program, read_run,
+    signal, start,
 };
-
-const LIMIT: Duration = Duration::from_secs(120);
 
 /// The last line of a study of which there is something to see.
 const WRITTEN: &str = "study: written results/study/{report.html,study.csv}\n";

@@ -1,9 +1,6 @@
 //! `stdp-hpc export`: what the tables hold equals what this test computes for itself from the
 //! HDF5 files; files that will not do are named on one line.
 
-mod bench;
-mod common;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
@@ -17,8 +14,8 @@ use stdp_hpc::lock::DirectoryLock;
 use stdp_hpc::sonata::spikes::SpikeWriter;
 use stdp_hpc::units::{Gid, Ms, Steps};
 
-use bench::{assert_refused, put};
-use common::{Desk, RunResult, command_alone, program, read_spikes, run, text};
+use crate::bench::{assert_refused, put};
+use crate::common::{Desk, RunResult, command_alone, program, read_spikes, run, text};
 
 /// 240 excitatory and 60 inhibitory neurons, 40 synapses each; 100 ms of warm-up, 1000 more. Of E
 /// all, of I 10 are recorded; weights of 200 sources and 100 targets.

@@ -2,17 +2,10 @@
 //! than threads, cpusets. The result is that of one thread, in reasonable time, and rank 0
 //! says which numbers do not go together.
 
-mod common;
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
-use common::{Desk, Ended, RunResult, command_alone, launcher, program, text};
-
-/// A run of these networks takes less than a second where every thread has a core. On a busy
-/// machine starting 64 ranks alone takes several.
-const REASONABLE: Duration = Duration::from_secs(60);
+use crate::common::{Desk, Ended, RunResult, command_alone, launcher, program, text};
 
 /// 200 ms of a lively network: every interval has spikes to exchange, and there are enough
 /// intervals (133) for slow hand-overs between threads or ranks to add up.
@@ -76,7 +69,6 @@ fn run_on(
     for key in ["digest", "counts"] {
         assert_eq!(result.run[key], expected.run[key], "{key}");
     }
-    assert!(ended.took < REASONABLE, "{:?}", ended.took);
     let warnings = warnings(&ended);
     assert!(warnings.len() < 2, "{ended:#?}");
     warnings.first().map(|&warning| warning.to_owned())

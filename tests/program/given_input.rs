@@ -1,12 +1,10 @@
 //! Networks and input from files: what they replace does not count, and what of them is not used
 //! is told.
 
-mod bench;
-mod common;
-
+use crate::bench;
 use std::path::PathBuf;
 
-use common::{Desk, RunResult, command_alone, command_mpirun, program, run, text};
+use crate::common::{Desk, RunResult, command_alone, command_mpirun, program, run, text};
 
 /// With `edges` a delay of the config holds for X alone: the default of the others, which does
 /// not lie on this grid, neither refuses the run nor shows in run.json.

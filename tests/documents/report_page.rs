@@ -1,15 +1,13 @@
 //! The page that `stdp-hpc report` writes: faults end with one line, and a headless Chromium sees
 //! what the files hold (tests/report_page, which a Python runs that STDP_HPC_PYTHON names).
 
-mod common;
-
+use crate::common;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
-use common::{Desk, Ended, RunResult, command_alone, program, start, text};
+use crate::common::{Desk, Ended, LIMIT, RunResult, command_alone, program, start, text};
 
 /// As configs/small.toml, shorter.
 const SMALL: &str = "
@@ -61,7 +59,7 @@ fn assert_browser_shows(page: &Path, figures: &[&str], arguments: &[&str]) {
     command
         .args(["--figures", &figures.join(",")])
         .args(arguments);
-    start(command).wait(Duration::from_secs(300)).expect(0);
+    start(command).wait(LIMIT).expect(0);
 }
 
 #[test]
@@ -302,6 +300,6 @@ fn where_nothing_can_be_written_nothing_is_left() {
     let small = "ulimit -f 4; exec \"$0\" report \"$@\"";
     limited.args(["-c", small]).arg(program());
     limited.args([result, "-o", text(&trial.page())]);
-    let ended = start(limited).wait(Duration::from_secs(60)).expect(1);
+    let ended = start(limited).wait(LIMIT).expect(1);
     trial.ends(ended, &format!("{}: cannot write", trial.page().display()));
 }

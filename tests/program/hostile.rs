@@ -3,21 +3,16 @@
 //! The HDF5 files in tests/hostile were found by fuzzing or made with h5py: each crashed the
 //! library, took gigabytes, read another file, or names a filter that is not there.
 
-mod bench;
-mod common;
-
+use crate::bench;
+use crate::common;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use hdf5::File;
 
-use bench::{Bench, assert_refused, put, spikes, write};
-use common::{Ended, command_alone, program, start, text};
-
-/// No limit of a test, only what ends one that hangs.
-const LIMIT: Duration = Duration::from_secs(300);
+use crate::bench::{Bench, assert_refused, put, spikes, write};
+use crate::common::{Ended, LIMIT, command_alone, program, start, text};
 
 /// The program with so much address space (KiB) at most, and its arguments.
 fn limited(kibibytes: u64, arguments: &[&str]) -> Ended {
@@ -39,18 +34,12 @@ fn refused(key: &str, name: &str, message: &str) {
     let set = format!("{key}={}", path.display());
     let (config, out) = (text(&bench.config), text(&bench.out));
     let ended = limited(3 << 20, &[config, "--out", out, "--set", &set]);
-    assert_refused_in_time(&ended, &format!("{}: {message}", path.display()));
+    assert_refused(&ended, &format!("{}: {message}", path.display()));
     assert!(!bench.path("new").exists(), "a directory was left behind");
     // What counts alone need not see it, but comes to a good end.
     let ended = limited(3 << 20, &["plan", config, "--set", &set]);
     assert!(matches!(ended.code, Some(0 | 2)), "{ended:?}");
     assert!(ended.stderr.lines().count() <= 1, "{ended:?}");
-}
-
-#[track_caller]
-fn assert_refused_in_time(ended: &Ended, message: &str) {
-    assert_eq!(ended.stderr, format!("stdp-hpc: {message}\n"));
-    assert_eq!((ended.code, &ended.stdout[..]), (Some(2), ""), "{message}");
 }
 
 #[test]
@@ -135,7 +124,7 @@ fn a_file_is_checked_for_each_of_its_roles() {
     let arguments = [&arguments[..], &["--force", "--set", &input]].concat();
     let ended = limited(3 << 20, &arguments);
     let why = "reading /spikes/X/timestamps@units takes more memory than any sound file needs";
-    assert_refused_in_time(&ended, &format!("{}: {why}", path.display()));
+    assert_refused(&ended, &format!("{}: {why}", path.display()));
 }
 
 #[test]
@@ -310,6 +299,6 @@ fn files_and_configs_spoilt_at_random() {
             .arg(&script)
             .arg(program())
             .args([kind, cases]);
-        start(command).wait(2 * LIMIT).expect(0);
+        start(command).wait(LIMIT).expect(0);
     }
 }

@@ -4,8 +4,6 @@
 //! Every write of a run on one rank is tried. Of the other runs one in a few is, and all with
 //! `STDP_HPC_KILL_ALL=1`.
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,14 +11,14 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex};
 use std::thread;
-use std::time::Duration;
 
 use hdf5::Group;
 use serde_json::Value;
 use stdp_hpc::sonata::read::{WeightsOverTime, read_weights_over_time};
 
-use common::{
-    Desk, Ended, command_alone, command_mpirun, open, program, read_run, read_spikes, start, text,
+use crate::common::{
+    Desk, Ended, LIMIT, command_alone, command_mpirun, open, program, read_run, read_spikes, start,
+    text,
 };
 
 /// So many spikes that they are flushed several times; snapshots and samples in between.
@@ -39,11 +37,9 @@ target_to_source = true
 every = 3
 ";
 
-const LIMIT: Duration = Duration::from_secs(600);
-
 /// The library that kills, compiled once.
 static KILLER: LazyLock<PathBuf> = LazyLock::new(|| {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/killed/kill.c");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/program/kill.c");
     let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kill.so");
     let compiled = Command::new("cc")
         .args(["-shared", "-fPIC", "-O1", "-o", text(&library)])

@@ -1,11 +1,9 @@
 //! Whole plastic networks against NEST (reference/): every spike and every weight.
 
-mod common;
-
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use common::{Desk, RunResult, open, read_spikes, text, triples};
+use crate::common::{Desk, RunResult, open, read_spikes, text, triples};
 
 fn reference(name: &str) -> PathBuf {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference");

@@ -1,8 +1,7 @@
 //! Runs that end before their time: signals, a directory that is taken away, limits on files and
 //! memory. Each ends with one line and an exit code that tells, and leaves what it had written.
 
-mod common;
-
+use crate::common;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -10,13 +9,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use common::{
-    Desk, Ended, Started, command_alone, command_mpirun, launcher, program, read_run, signal,
-    start, text,
+use crate::common::{
+    Desk, Ended, LIMIT, Started, command_alone, command_mpirun, launcher, program, read_run,
+    signal, start, text,
 };
-
-/// Longer than anything here takes on a busy machine.
-const LIMIT: Duration = Duration::from_secs(300);
 
 /// A run without end, of some spikes in every interval.
 const LONG: &str = r#"

@@ -1,14 +1,12 @@
 //! Theory and NEST's statistics: what is drawn follows its distribution, and the default
 //! network behaves as NEST's over many seeds (reference/statistics_*.json).
 
-mod common;
-
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use common::{Desk, RunResult};
+use crate::common::{Desk, RunResult};
 
 /// How many standard errors a mean may lie off.
 const SIGMAS: f64 = 4.0;

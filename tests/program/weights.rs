@@ -1,11 +1,9 @@
 //! Theory: the weights a run leaves follow by the law from the spikes it leaves, synapse by
 //! synapse, for runs long enough that old spikes are forgotten on the way.
 
-mod common;
-
 use std::collections::HashMap;
 
-use common::{Desk, RunResult};
+use crate::common::{Desk, RunResult};
 
 const DT: f64 = 0.125;
 const INITIAL: f64 = 40.0;

@@ -1,4 +1,4 @@
-//! Bad input and the message it must give: `tests/bad_config/*.txt`, one case after another.
+//! Bad input and the message it must give: `tests/core/bad_config/*.txt`, one case after another.
 //!
 //! A case is a `# title`, the lines of a config with `--set` lines among them, and `> ` with
 //! the whole message. What a config lacks to be complete is added, so a case states only

@@ -1,18 +1,12 @@
 //! `stdp-hpc comm-bench` under real mpirun: what it measures, the model it fits, what it prints.
 
-mod common;
-
 use std::path::Path;
-use std::time::Duration;
 
 use serde_json::Value;
 
-use common::{Desk, Ended, mpirun, run};
+use crate::common::{Desk, Ended, mpirun, run};
 use stdp_hpc::interconnect::Interconnect;
 use stdp_hpc::params::{Algorithm, InterconnectParams, Params};
-
-/// On two busy cores, 64 ranks included.
-const REASONABLE: Duration = Duration::from_secs(60);
 
 /// The parameters of a config with these lines.
 fn parameters(lines: &str) -> InterconnectParams {
@@ -28,7 +22,6 @@ fn parameters(lines: &str) -> InterconnectParams {
 fn measured(ranks: usize, algorithm: &str) -> Value {
     let ended = mpirun(ranks, &["comm-bench", "--json", "--algorithm", algorithm]).expect(0);
     assert_eq!(ended.stderr, "");
-    assert!(ended.took < REASONABLE, "{:?}", ended.took);
     serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended:#?}"))
 }
 

@@ -1,9 +1,7 @@
 //! Where results go: nothing is overwritten unasked, places that will not do are refused before
 //! any work, and a disk that is full ends the run.
 
-mod bench;
-mod common;
-
+use crate::common;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use bench::{Bench, assert_refused, network, write};
-use common::{command_alone, program, read_run, run, start, text};
+use crate::bench::{Bench, assert_refused, network, write};
+use crate::common::{LIMIT, command_alone, program, read_run, run, start, text};
 
 /// The files of a directory.
 fn content(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
@@ -130,7 +128,7 @@ fn the_default_place_is_named_after_the_config() {
         let mut command = command_alone(program());
         command.arg(&bench.config).args(arguments);
         command.current_dir(bench.desk.path());
-        start(command).wait(Duration::from_secs(60))
+        start(command).wait(LIMIT)
     };
     let refused = call(&["--set", "neuron.initial=missing.h5"]);
     let missing = bench.path("missing.h5");
@@ -218,7 +216,7 @@ fn a_full_disk_ends_the_run() {
             .collect();
         assert_eq!(said, [message], "{ended:?}");
         assert_eq!((ended.code, &ended.stdout[..]), (Some(1), ""));
-        assert!(begun.elapsed() < Duration::from_secs(30));
+        assert!(begun.elapsed() < LIMIT);
         let times = common::read_spikes(&result.join("spikes.h5"), "E").1;
         if file == "spikes.h5" {
             assert!(times.len() > 100 && times.is_sorted(), "{}", times.len());
@@ -326,7 +324,7 @@ fn without_locks(shim: &Path, errno: i32, arguments: &[&str]) -> common::Ended {
     command
         .env("LD_PRELOAD", shim)
         .env("ERRNO", errno.to_string());
-    start(command).wait(Duration::from_secs(300))
+    start(command).wait(LIMIT)
 }
 
 #[test]

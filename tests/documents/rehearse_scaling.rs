@@ -1,8 +1,6 @@
 //! scripts/rehearse_scaling.py: the table says what the rehearsals said, rehearsals that are
 //! done are kept, and what does not belong together is refused.
 
-mod common;
-
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -10,7 +8,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use common::{command_alone, program};
+use crate::common::{command_alone, program};
 
 const CONFIG: &str = "[network]\nN_per_rank = 100\nK = 30\n[simulation]\nT = 30.0\npresim = 15.0\n\
                       [neuron.ignore_and_fire]\nrate = [20.0, 60.0]\n";

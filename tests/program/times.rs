@@ -1,22 +1,19 @@
 //! Times that leave the program: decimal numbers, in the units of the config, in every file, table
 //! and message; and run.json of this format, of the one before, and of one to come.
 
-mod common;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use common::{Desk, RunResult, as_format_1, command_alone, open, program, run, start, text};
+use crate::common::{
+    Desk, LIMIT, RunResult, as_format_1, command_alone, open, program, run, start, text,
+};
 use stdp_hpc::analysis::Results;
 use stdp_hpc::outcome::RunRecord;
 use stdp_hpc::report::figures_of_run;
 use stdp_hpc::units::Ms;
-
-const LIMIT: Duration = Duration::from_secs(300);
 
 /// Every neuron fires at every step, the last one included, on a grid of decimal steps.
 const CONFIG: &str = r#"

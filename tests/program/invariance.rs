@@ -1,8 +1,6 @@
 //! The split never shows: same config and seed, same spikes and weights, bit for bit, for
 //! every number of ranks and threads, under real mpirun.
 
-mod common;
-
 use std::collections::BTreeSet;
 
 use rand::SeedableRng;
@@ -10,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 
 use stdp_hpc::rng::{below, unit};
 
-use common::{Desk, RunResult, assert_same_content, mpirun, read_run, text};
+use crate::common::{Desk, RunResult, assert_same_content, mpirun, read_run, text};
 
 /// Sizes that no split divides, a warm-up and an end that are no whole intervals, snapshots
 /// before, at and between exchanges.

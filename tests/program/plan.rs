@@ -1,16 +1,13 @@
 //! `stdp-hpc plan` against the program: what it foretells is what a run then measures, for
 //! every config in configs/ on 1, 2 and 4 ranks; and what does not fit is refused beforehand.
 
-mod bench;
-mod common;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use bench::{Bench, assert_refused};
-use common::{Desk, RunResult, run, text};
+use crate::bench::{Bench, assert_refused};
+use crate::common::{Desk, RunResult, run, text};
 
 /// How far the plan may be off.
 const TOLERANCE: f64 = 0.05;

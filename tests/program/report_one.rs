@@ -1,8 +1,6 @@
 //! The figures of one run: what they show equals what this test computes for itself from the
 //! files; what there are no data for is left out; files that will not do are named on one line.
 
-mod common;
-
 use std::fs;
 use std::path::Path;
 
@@ -11,7 +9,7 @@ use stdp_hpc::analysis::Results;
 use stdp_hpc::figure::{Colour, Figure, Panel, Shape};
 use stdp_hpc::report::figures_of_run;
 
-use common::{Desk, RunResult, open};
+use crate::common::{Desk, RunResult, open};
 
 /// 240 excitatory and 60 inhibitory neurons, 40 synapses each; 100 ms of warm-up, 1000 more. Of E
 /// all, of I 10 are recorded; weights of 200 sources and 110 targets.

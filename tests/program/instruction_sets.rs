@@ -1,13 +1,13 @@
 //! The instruction set never shows: the same spikes and weights, bit for bit, on every one
 //! that this machine has, and a clear word about those that it has not.
 
-mod common;
-
-use std::time::Duration;
+use crate::common;
 
 use stdp_hpc::simd::{FORCE, InstructionSet};
 
-use common::{Desk, Ended, assert_same_content, command_alone, program, read_run, start, text};
+use crate::common::{
+    Desk, Ended, LIMIT, assert_same_content, command_alone, program, read_run, start, text,
+};
 
 /// Sizes that no vector divides, one synaptic current or two, many spikes.
 fn config(model: &str, tau_syn_in: f64, precision: &str) -> String {
@@ -42,7 +42,7 @@ fn run_on(set: Option<&str>, arguments: &[&str]) -> Ended {
     if let Some(set) = set {
         command.env(FORCE, set);
     }
-    start(command).wait(Duration::from_secs(60))
+    start(command).wait(LIMIT)
 }
 
 fn here() -> Vec<&'static str> {

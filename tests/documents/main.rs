@@ -1,0 +1,11 @@
+//! Documents, pages in a browser, scripts and job scripts, as their readers use them.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod bench_script;
+mod documents;
+mod rehearse_scaling;
+mod report_page;
+mod scripts;
+mod slurm_scripts;
