@@ -408,34 +408,34 @@ impl Traded {
         }
     }
 
-    /// Times collation and reception.
+    /// Times collocation and reception.
     fn round(&mut self) -> [Round; 2] {
         let spikes = self.emissions.len() as u64;
         let one = [(&self.emissions[..], &self.table)];
-        let collate = loop {
-            let collate = timed(|| self.exchange.collate(one.into_iter()));
+        let collocate = loop {
+            let collocate = timed(|| self.exchange.collocate(one.into_iter()));
             let flags = self.exchange.exchange(&self.comm, Flags::default());
             if flags.expect("few spikes").is_some() {
-                break collate;
+                break collocate;
             }
         };
         let receive = timed(|| self.exchange.received(&mut self.entries));
-        [(collate, spikes), (receive, spikes)]
+        [(collocate, spikes), (receive, spikes)]
     }
 }
 
 fn exchange(report: &Report, group: &mut Group) {
     let neurons = if report.quick { 1000 } else { 125_000 };
     // Ends in the table, target and row; what comes and goes is near.
-    let collate = Traffic {
+    let collocate = Traffic {
         streamed: 8.0 + 8.0,
         near: 8.0 + 4.0,
     };
     report.measure(
         group,
-        ["collate", "1 rank"],
+        ["collocate", "1 rank"],
         "spike",
-        collate,
+        collocate,
         || Traded::new(neurons),
         |traded| traded.round()[0],
     );

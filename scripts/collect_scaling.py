@@ -18,8 +18,9 @@ sys.dont_write_bytecode = True  # no __pycache__ in the repository
 import run_record  # noqa: E402 pylint: disable=wrong-import-position
 
 CONSTRUCTION = ["construction_create", "construction_connect", "communicate_prepare"]
-PHASES = ["update", "deliver", "collocate", "communicate", "record"]
-COLOURS = ["#1f77b4", "#ff7f0e", "#9467bd", "#d62728", "#8c564b"]
+# In the order of the program's own table.
+PHASES = ["update", "deliver", "synchronize", "collocate", "communicate", "receive", "record"]
+COLOURS = ["#1f77b4", "#ff7f0e", "#2ca02c", "#9467bd", "#d62728", "#17becf", "#8c564b"]
 REST = ("rest", "#c7c7c7")
 SPREAD = ["min", "mean", "max"]
 # What a scaling series may change: the size, the split, and what follows from them in
@@ -267,7 +268,7 @@ def comma_separated(series):
 
 # --- figure ---------------------------------------------------------------------------------
 
-LEFT, WIDTH, TOP, HEIGHT, GAP = 62, 560, 46, 240, 56
+LEFT, WIDTH, TOP, HEIGHT, GAP = 62, 560, 62, 240, 56
 
 
 def round_up(value):
@@ -320,9 +321,9 @@ def plot(series):
         '<rect width="100%" height="100%" fill="white"/>',
     ]
     for i, (label, colour, _) in enumerate(stack(runs[0])):
-        x = LEFT + 98 * i
-        svg.append(f'<rect x="{x}" y="14" width="12" height="12" fill="{colour}"/>')
-        svg.append(f'<text x="{x + 16}" y="24">{label}</text>')
+        x, y = LEFT + 140 * (i % 4), 14 + 18 * (i // 4)
+        svg.append(f'<rect x="{x}" y="{y}" width="12" height="12" fill="{colour}"/>')
+        svg.append(f'<text x="{x + 16}" y="{y + 10}">{label}</text>')
     tallest = max(sum(part for _, _, part in stack(run)) for run in runs)
     axis, y = panel(TOP, HEIGHT, round_up(tallest or 1.0), "simulate (s, mean over ranks)")
     svg += axis

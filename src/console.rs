@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::comm::{Comm, Spread};
 use crate::engine::Progress;
 use crate::error::shown;
-use crate::outcome::{Outcome, Provenance};
+use crate::outcome::{Outcome, Phases, Provenance, WallTime};
 use crate::params::{Params, Stimulus};
 use crate::units::grouped;
 
@@ -193,7 +193,8 @@ pub fn print(provenance: &Provenance, outcome: &Outcome, directory: &Path, verbo
         "E->E weights",
         match (weights.mean, weights.sd, weights.zero_fraction) {
             (Some(mean), Some(sd), Some(zeros)) => {
-                format!("mean {mean:.4} pA, SD {sd:.4} pA, {zeros:.4} at zero")
+                let percent = 100.0 * zeros;
+                format!("mean {mean:.4} pA, SD {sd:.4} pA, {percent:.1} % at zero")
             }
             _ => "-".to_owned(),
         },
@@ -209,15 +210,7 @@ pub fn print(provenance: &Provenance, outcome: &Outcome, directory: &Path, verbo
     );
     line(
         "simulate",
-        format!(
-            "{}: update {}, deliver {}, collocate {}, communicate {}, record {}",
-            seconds(wall.simulate),
-            seconds(wall.phases.update),
-            seconds(wall.phases.deliver),
-            seconds(wall.phases.collocate),
-            seconds(wall.phases.communicate),
-            seconds(wall.phases.record)
-        ),
+        format!("{}: {}", seconds(wall.simulate), phases(wall)),
     );
     if provenance.ranks * provenance.threads > 1 {
         line("balance", balance(outcome));
@@ -268,7 +261,14 @@ pub fn print(provenance: &Provenance, outcome: &Outcome, directory: &Path, verbo
     let _ = stdout().write_all(table.as_bytes());
 }
 
-/// Who waited for whom, in parts of the simulate phase.
+/// Returns each phase of the loop with its time.
+fn phases(wall: &WallTime) -> String {
+    let times = Phases::<Spread>::NAMES.into_iter().zip(wall.phases.named());
+    let times = times.map(|(name, time)| format!("{name} {}", seconds(time)));
+    times.collect::<Vec<_>>().join(", ")
+}
+
+/// Returns the load balance, in parts of the time of the loop.
 fn balance(outcome: &Outcome) -> String {
     let (balance, wall) = (&outcome.balance, &outcome.wall_time);
     let percent = |part: f64| format!("{:.0} %", 100.0 * part / wall.simulate.mean);

@@ -5,16 +5,18 @@
 //! (Brunel 2000; Morrison, Aertsen & Diesmann 2007). The same config and seed give the same
 //! spikes and weights, bit for bit, however the network is split over ranks and threads.
 //!
-//! **The loop is [`Simulation::run`].** Once per min_delay, five phases:
+//! **The loop is [`Simulation::run`].** Once per min_delay, these phases, by NEST's
+//! names where it has them; waiting for the other threads is timed as *synchronize*:
 //!
 //! 1. *deliver*: arrived spikes → [STDP](synapse::Law::deliver) → [ring
 //!    buffers](buffers::RingBuffer); [`VirtualProcess::deliver`]
 //! 2. *update*: ring buffers and [external input](stimulus::Input) →
 //!    [neurons](neuron::Neurons::update) → spikes; [`VirtualProcess::update`]
-//! 3. *collate*: one entry per spike and listening rank; [`Exchange::collate`]
+//! 3. *collocate*: one entry per spike and listening rank; [`Exchange::collocate`]
 //! 4. *record*: spikes on their way to disk; [`Recorder::record`]
-//! 5. *exchange*: one MPI_Alltoall for spikes and flags; [`Exchange::exchange`], and the
+//! 5. *communicate*: one MPI_Alltoall for spikes and flags; [`Exchange::exchange`], and the
 //!    [protocol](spikes)
+//! 6. *receive*: received entries into the order of delivery
 //!
 //! Before the loop, [`Params::load`] makes checked numbers of a config and
 //! [`Simulation::build`] a network of those; after it, [`Outcome`] sums up. The command line
@@ -59,7 +61,7 @@
 //! [`Simulation::build`]: engine::Simulation::build
 //! [`VirtualProcess::deliver`]: vp::VirtualProcess::deliver
 //! [`VirtualProcess::update`]: vp::VirtualProcess::update
-//! [`Exchange::collate`]: spikes::Exchange::collate
+//! [`Exchange::collocate`]: spikes::Exchange::collocate
 //! [`Exchange::exchange`]: spikes::Exchange::exchange
 //! [`Recorder::record`]: recording::Recorder::record
 //! [`Params::load`]: params::Params::load

@@ -7,7 +7,6 @@ use serde::Deserialize;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::lock::Life;
-use crate::outcome;
 use crate::params::recorded;
 use crate::sonata::check::{self, Contents};
 use crate::sonata::read::results::{SpikeTable, check_id};
@@ -133,7 +132,7 @@ impl Results {
         let fault = |what: String| Error::input(format!("{}: {what}", path.display()));
         let (text, life) = Life::while_reading(directory, || files::read_text(&path))?;
         let mut run: Run = recorded::read(&text).map_err(fault)?;
-        if run.id.as_ref().is_some_and(|id| !outcome::is_id(id)) {
+        if run.id.as_ref().is_some_and(|id| !recorded::is_id(id)) {
             let what = "id: must be 32 hexadecimal digits, as the run wrote it";
             return Err(fault(what.to_owned()));
         }

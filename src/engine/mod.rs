@@ -105,7 +105,7 @@ impl Simulation {
     /// Advances the network to the end of the run. Collective.
     ///
     /// One interval: deliver (received entries → STDP → ring buffers) and update (ring buffers
-    /// → neurons → emitted spikes), collate (one entry per spike and listening rank), record,
+    /// → neurons → emitted spikes), collocate (one entry per spike and listening rank), record,
     /// exchange (MPI_Alltoall; carries every rank's flags), receive (entries into the order of
     /// delivery). The spikes of the last interval are emitted and recorded, not delivered.
     /// `progress` is called after every interval.
@@ -129,7 +129,7 @@ impl Simulation {
             self.check_neurons_if_due(recorder, interval);
             self.snapshot_if_due(recorder, interval)?;
             self.sample_if_due(recorder, interval, &mut timers);
-            timers.time(Phase::Collocate, || self.collate());
+            timers.time(Phase::Collocate, || self.collocate());
             timers.time(Phase::Record, || self.record(recorder, interval));
             let flags = self.exchange(recorder, interval, &mut timers)?;
             timers.time(Phase::Receive, || self.receive(interval));
@@ -217,14 +217,14 @@ impl Simulation {
         });
     }
 
-    fn collate(&mut self) {
+    fn collocate(&mut self) {
         let vps: Vec<_> = self
             .vps
             .iter()
             .map(|vp| vp.lock().expect("no panic passed"))
             .collect();
         self.exchange
-            .collate(vps.iter().map(|vp| (&vp.emissions[..], &vp.table)));
+            .collocate(vps.iter().map(|vp| (&vp.emissions[..], &vp.table)));
     }
 
     fn record(&mut self, recorder: &mut Recorder, interval: Interval) {
@@ -257,7 +257,7 @@ impl Simulation {
         let flags = loop {
             match self.exchange.exchange(&self.comm, flags)? {
                 Some(flags) => break flags,
-                None => self.collate(),
+                None => self.collocate(),
             }
         };
         if sampled {

@@ -390,14 +390,6 @@ pub fn new_id() -> Result<String> {
     Ok(format!("{:032x}", u128::from_le_bytes(bits)))
 }
 
-/// Returns whether `id` has the form of one of [`new_id`].
-pub fn is_id(id: &str) -> bool {
-    id.len() == 32
-        && id
-            .bytes()
-            .all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
-}
-
 /// Writes `run.json` of the result `id` to `directory`, whole or not at all.
 ///
 /// # Errors

@@ -106,6 +106,14 @@ pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     .map_err(|error| format!("is not of a run of stdp-hpc: {error}"))
 }
 
+/// Returns whether `id` has the form of the ids that runs draw: 32 hexadecimal digits.
+pub fn is_id(id: &str) -> bool {
+    id.len() == 32
+        && id
+            .bytes()
+            .all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 /// The format of the run.json with this text.
 ///
 /// # Errors

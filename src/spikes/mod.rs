@@ -1,4 +1,4 @@
-//! Spikes between ranks: the target table, the entry's bits, collation, exchange, regrowth.
+//! Spikes between ranks: the target table, the entry's bits, collocation, exchange, regrowth.
 //!
 //! # The protocol
 //!
@@ -215,7 +215,7 @@ impl Exchange {
 
     /// One entry per spike and rank that listens to it, written to that rank's chunk; what
     /// does not fit is only counted. `emissions` are each virtual process's own.
-    pub fn collate<'a>(
+    pub fn collocate<'a>(
         &mut self,
         emissions: impl Iterator<Item = (&'a [Emission], &'a TargetTable)>,
     ) {
@@ -236,10 +236,10 @@ impl Exchange {
         }
     }
 
-    /// Sends the collated chunks and receives the others'. Collective.
+    /// Sends the collocated chunks and receives the others'. Collective.
     ///
     /// `None` where some chunk of some rank did not suffice: all ranks have grown and must
-    /// collate and exchange again. Else the flags of all ranks together.
+    /// collocate and exchange again. Else the flags of all ranks together.
     ///
     /// Errors: a chunk would need more words than its header can tell, or all chunks of a rank
     /// more than MPI counts; the same on all ranks.
@@ -406,7 +406,7 @@ mod tests {
     fn send(exchange: &mut Exchange, table: &TargetTable, spikes: &[Emission]) -> Vec<u64> {
         let comm = Comm::alone();
         loop {
-            exchange.collate([(spikes, table)].into_iter());
+            exchange.collocate([(spikes, table)].into_iter());
             let exchanged = exchange.exchange(&comm, Flags::default());
             if exchanged.expect("few spikes").is_some() {
                 break;

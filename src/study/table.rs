@@ -49,16 +49,11 @@ impl<'a> Finished<'a> {
         self.outcome.memory.before_per_rank.mean + staying
     }
 
-    /// Seconds of the four phases that NEST times.
-    fn phases(&self) -> f64 {
-        let phases = &self.outcome.wall_time.phases;
-        let timed = [
-            phases.update,
-            phases.collocate,
-            phases.communicate,
-            phases.deliver,
-        ];
-        timed.iter().map(|seconds| seconds.mean).sum()
+    /// Seconds of the loop that no phase accounts for.
+    fn other(&self) -> f64 {
+        let wall = &self.outcome.wall_time;
+        let phases = wall.phases.named().map(|seconds| seconds.mean);
+        wall.simulate.mean - phases.iter().sum::<f64>()
     }
 }
 
@@ -73,7 +68,7 @@ macro_rules! column {
 }
 
 /// All columns, in order. Times are means over the ranks, as beNNch's are.
-const COLUMNS: [Column; 38] = [
+const COLUMNS: [Column; 41] = [
     column!("run", of => of.run.name),
     column!("model", of => of.parameters["neuron"]["model"].as_str().unwrap_or_default()),
     column!("rng_seed", of => of.parameters["simulation"]["seed"]),
@@ -93,7 +88,10 @@ const COLUMNS: [Column; 38] = [
     column!("wall_time_phase_collocate", of => of.outcome.wall_time.phases.collocate.mean),
     column!("wall_time_phase_communicate", of => of.outcome.wall_time.phases.communicate.mean),
     column!("wall_time_phase_deliver", of => of.outcome.wall_time.phases.deliver.mean),
-    column!("wall_time_phase_total", of => of.phases()),
+    column!("wall_time_phase_synchronize", of => of.outcome.wall_time.phases.synchronize.mean),
+    column!("wall_time_phase_receive", of => of.outcome.wall_time.phases.receive.mean),
+    column!("wall_time_phase_record", of => of.outcome.wall_time.phases.record.mean),
+    column!("wall_time_phase_other", of => of.other()),
     column!("real_time_factor", of => of.outcome.real_time_factor),
     column!("base_memory", of => of.kilobytes(of.outcome.memory.before_per_rank.mean)),
     column!("network_memory", of => of.kilobytes(of.network())),

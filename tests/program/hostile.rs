@@ -11,7 +11,7 @@ use std::process::Command;
 
 use hdf5::File;
 
-use crate::bench::{Bench, assert_refused, put, spikes, write};
+use crate::bench::{Bench, assert_refused, spikes, write};
 use crate::common::{Ended, LIMIT, command_alone, program, start, text};
 
 /// The program with so much address space (KiB) at most, and its arguments.
@@ -137,26 +137,24 @@ fn a_filter_that_is_missing_is_named() {
 #[test]
 fn no_other_file_is_read() {
     let bench = Bench::new();
-    let other = bench.path("other.h5");
-    write(&other, spikes);
-    let link = |file: &File| {
-        let group = file.create_group("spikes/X").expect("group");
-        put(&group, "timestamps", &[0.125, 0.125, 1.0]);
-        group
-            .link_external(text(&other), "/spikes/X/node_ids", "node_ids")
-            .expect("linked");
-    };
-    let why = "/spikes/X/node_ids is an external link: must be in this file, links are not \
-               followed to others";
-    bench.refuses_file("stimulus.spikes", link, why);
-
-    let through = |file: &File| {
-        file.link_external(text(&other), "/spikes", "elsewhere")
-            .expect("linked");
-        file.link_soft("/elsewhere", "spikes").expect("linked");
-    };
-    let why = "/spikes is a link to nothing that can be read in this file";
-    bench.refuses_file("stimulus.spikes", through, why);
+    // Made with h5py, both with a link to a file of this name beside them.
+    write(&bench.path("other.h5"), spikes);
+    for (name, why) in [
+        (
+            "external_link.h5",
+            "/spikes/X/node_ids is an external link: must be in this file, links are not \
+             followed to others",
+        ),
+        (
+            "external_group.h5",
+            "/spikes is a link to nothing that can be read in this file",
+        ),
+    ] {
+        let path = bench.path(name);
+        fs::copy(hostile(name), &path).expect("copied");
+        let set = format!("stimulus.spikes={}", path.display());
+        bench.refuses(&["--set", &set], &format!("{}: {why}", path.display()));
+    }
 
     let raw = bench.path("raw");
     fs::write(&raw, [1; 24]).expect("written");

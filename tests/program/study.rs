@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 use stdp_hpc::lock::DirectoryLock;
+use stdp_hpc::outcome::Phases;
 
 use crate::common::{
     Desk, Ended, LIMIT, as_format_1, command_alone, command_mpirun, launcher, program, read_run,
@@ -389,7 +390,7 @@ fn expected_cells(run: &Value) -> Vec<(&'static str, Value)> {
     let ranks = number("/provenance/ranks");
     let mean = |name: &str| number(&format!("/wall_time/{name}/mean"));
     let memory = |name: &str| (number(&format!("/memory/{name}/mean")) * ranks / 1024.0).round();
-    let phases = ["update", "collocate", "communicate", "deliver"];
+    let phases = Phases::<f64>::NAMES;
     let structures = at("/memory/by_structure");
     let network: f64 = structures
         .as_object()
@@ -418,9 +419,12 @@ fn expected_cells(run: &Value) -> Vec<(&'static str, Value)> {
         ("wall_time_phase_collocate", mean("collocate").into()),
         ("wall_time_phase_communicate", mean("communicate").into()),
         ("wall_time_phase_deliver", mean("deliver").into()),
+        ("wall_time_phase_synchronize", mean("synchronize").into()),
+        ("wall_time_phase_receive", mean("receive").into()),
+        ("wall_time_phase_record", mean("record").into()),
         (
-            "wall_time_phase_total",
-            phases.map(mean).iter().sum::<f64>().into(),
+            "wall_time_phase_other",
+            (mean("simulate") - phases.map(mean).iter().sum::<f64>()).into(),
         ),
         ("real_time_factor", at("/real_time_factor")),
         ("base_memory", memory("before_per_rank").into()),
