@@ -10,6 +10,7 @@ use std::io::{Cursor, Write, stderr};
 use std::ops::Range;
 use std::process::Command;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mpi::Threading;
 use mpi::collective::SystemOperation;
@@ -162,6 +163,7 @@ impl Comm {
             .ok_or_else(|| Error::run("MPI was already initialized"))?;
         let world = universe.world();
         let (rank, size) = (world.rank() as usize, world.size() as usize);
+        RANK.store(rank, Ordering::Relaxed);
         if threading < Threading::Funneled {
             return Err(Error::run(format!(
                 "MPI grants {threading:?} threads only; MPI_THREAD_FUNNELED is needed"
@@ -540,18 +542,16 @@ pub struct Spread {
     pub max: f64,
 }
 
+/// Rank of this process, for messages from any thread: only the main thread may ask MPI.
+static RANK: AtomicUsize = AtomicUsize::new(0);
+
 /// From now on a panic on any thread prints one line and ends the whole job.
 ///
 /// Without it an unwinding rank would wait in MPI_Finalize for ranks that wait for it.
 pub fn abort_job_on_panic() {
     std::panic::set_hook(Box::new(|info| {
         let running = mpi::is_initialized() && !mpi::is_finalized();
-        // On any but the main thread this stays an inquiry, which MPI allows at all levels.
-        let rank = if running {
-            SimpleCommunicator::world().rank()
-        } else {
-            0
-        };
+        let rank = RANK.load(Ordering::Relaxed);
         let what = info.to_string().replace('\n', " ");
         // Not eprintln: where standard error is closed it would panic before the abort.
         let _ = writeln!(stderr(), "stdp-hpc: rank {rank}: internal error: {what}");
@@ -567,10 +567,7 @@ pub fn end_job(what: Arguments) -> ! {
     let running = mpi::is_initialized() && !mpi::is_finalized();
     let mut line = Cursor::new([0; 1024]);
     // Cut short where it is longer. Written at once, so that lines of several ranks stay whole.
-    let rank = match running {
-        true => SimpleCommunicator::world().rank(),
-        false => 0,
-    };
+    let rank = RANK.load(Ordering::Relaxed);
     let _ = writeln!(line, "stdp-hpc: rank {rank}: {what}");
     let length = line.position() as usize;
     let _ = stderr().write_all(&line.get_ref()[..length]);

@@ -8,7 +8,8 @@ use stdp_hpc::allocator::{self, Allocator};
 static ALLOCATOR: Allocator = Allocator;
 
 fn main() -> ExitCode {
-    stdp_hpc::memory::return_what_is_freed();
+    // SAFETY: the first thing that the program does; no other thread has been started.
+    unsafe { stdp_hpc::memory::return_what_is_freed() };
     stdp_hpc::memory::grow_stack();
     allocator::end_with(stdp_hpc::comm::end_job);
     stdp_hpc::comm::abort_job_on_panic();

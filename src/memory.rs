@@ -172,10 +172,14 @@ pub fn resident() -> Resident {
 ///
 /// The GNU allocator otherwise learns from large blocks that are freed to keep later ones, up
 /// to 32 MiB, and the holes between them: a run would take more than it holds, and how much
-/// more nobody could foretell. To be called before threads are started.
-pub fn return_what_is_freed() {
+/// more nobody could foretell.
+///
+/// # Safety
+/// No other thread of the process may run yet (`mallopt` is MT-Unsafe).
+pub unsafe fn return_what_is_freed() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: sets a number in the allocator; no other thread is there that might allocate.
+    // SAFETY: sets a number in the allocator, while no other thread is there that might
+    // allocate: the caller's duty.
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, 256 << 10);
     }

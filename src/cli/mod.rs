@@ -3,9 +3,9 @@
 mod comm_bench;
 mod dry_run;
 mod export;
-mod output;
 mod plan;
 mod report;
+mod result_directory;
 mod run;
 mod study;
 

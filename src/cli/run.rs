@@ -13,13 +13,13 @@ use crate::memory::{self, resident, show_size};
 use crate::outcome::{Interruption, Outcome, Provenance, Status};
 use crate::params::{Params, Stimulus};
 use crate::plan::{Inputs, Plan, Rate};
-use crate::recording::{Place, Recorder};
+use crate::recording::{Recorder, WatchedDirectory};
 use crate::signals;
 use crate::simd;
 use crate::sonata::read;
 use crate::units::Projection;
 
-use super::output::Output;
+use super::result_directory::ResultDirectory;
 use super::{Config, plan::given_memory};
 
 /// What to do with the config: run it.
@@ -63,7 +63,7 @@ pub(super) fn run(comm: Comm, arguments: &Run) -> Result<()> {
         _ => Verbosity::Normal,
     };
     let provenance = Provenance::new(&comm, &params, instruction_set);
-    let mut output = comm.agree(Output::claim(
+    let mut output = comm.agree(ResultDirectory::claim(
         &comm,
         arguments.out.as_deref(),
         arguments.config.path(),
@@ -211,11 +211,11 @@ fn simulate(
     before: u64,
 ) -> Result<Outcome> {
     let leads = simulation.comm().rank() == 0;
-    let place = leads.then(|| Place::new(directory)).transpose();
-    let mut place = simulation.comm().agree(place)?;
+    let watched = leads.then(|| WatchedDirectory::new(directory)).transpose();
+    let mut watched = simulation.comm().agree(watched)?;
     let done = record(simulation, (directory, id), verbosity, before);
     if let Err(Error::Run(_)) = &done {
-        let there = place.as_mut().map_or(Ok(()), Place::check);
+        let there = watched.as_mut().map_or(Ok(()), WatchedDirectory::check);
         simulation.comm().agree(there)?;
     }
     done

@@ -5,7 +5,7 @@
 //! travels by the same flags, so all ranks end together.
 
 mod over_time;
-mod place;
+mod watched_directory;
 
 use std::ops::Range;
 use std::path::Path;
@@ -28,7 +28,7 @@ use crate::units::{Gid, Interval, Lid, Ms, Steps};
 use crate::vp::VirtualProcess;
 
 pub use over_time::Sampler;
-pub use place::Place;
+pub use watched_directory::WatchedDirectory;
 
 /// Recorded spikes that a rank holds at most before it asks for a flush: 512 KiB, of which
 /// rank 0 gets as much from every rank.
@@ -55,7 +55,7 @@ pub struct Recorder {
     spikes: Option<SpikeWriter>,
     weights: Option<WeightWriter>,
     /// On rank 0, where there are files.
-    place: Option<Place>,
+    directory: Option<WatchedDirectory>,
     selection: Option<WeightRecord>,
     /// On all ranks, where weights are sampled.
     sampler: Option<Sampler>,
@@ -82,7 +82,7 @@ impl Recorder {
         let record = &params.record;
         let directory = directory.filter(|_| comm.rank() == 0);
         // Before its files, so that they are known to be in the directory that is watched.
-        let place = directory.map(Place::new).transpose()?;
+        let watched = directory.map(WatchedDirectory::new).transpose()?;
         let spikes = match directory.filter(|_| record.spikes) {
             Some(dir) => Some(SpikeWriter::create(
                 &dir.join("spikes.h5"),
@@ -106,7 +106,7 @@ impl Recorder {
             None => None,
         };
         Ok(Recorder {
-            place,
+            directory: watched,
             after: params.simulation.presim,
             n_rec: if record.spikes { record.n_rec } else { 0 },
             n_e: params.network.N_E,
@@ -149,7 +149,7 @@ impl Recorder {
 
     /// Whether this rank wants the ranks to gather now.
     pub fn wants_flush(&self) -> bool {
-        let overdue = self.place.is_some() && self.flushed.elapsed() > OFTEN;
+        let overdue = self.directory.is_some() && self.flushed.elapsed() > OFTEN;
         self.waiting.len() > MANY || overdue
     }
 
@@ -176,8 +176,8 @@ impl Recorder {
         comm.agree(self.failure.take().map_or(Ok(()), Err))
     }
 
-    /// Brings all waiting spikes to rank 0, and with the samples there to disk. Collective; a failure is kept until
-    /// [`Recorder::close`].
+    /// Brings all waiting spikes to rank 0, and with the samples there to disk. Collective; a
+    /// failure is kept until [`Recorder::close`].
     pub fn flush(&mut self, comm: &Comm) {
         let mut spikes = comm.gather(&self.waiting);
         let gathered = self.spikes.as_ref().map_or(0, |_| spikes.len() as u64);
@@ -186,9 +186,10 @@ impl Recorder {
         self.flushed = Instant::now();
         let spikes = self.write_spikes(&mut spikes);
         let samples = self.weights.as_mut().map_or(Ok(()), WeightWriter::flush);
-        let place = self.place.as_mut().map_or(Ok(()), Place::check);
+        let directory = self.directory.as_mut();
+        let directory = directory.map_or(Ok(()), WatchedDirectory::check);
         // First the directory: without it, nothing can be written either.
-        if let Err(error) = place.and(spikes).and(samples) {
+        if let Err(error) = directory.and(spikes).and(samples) {
             self.failure.get_or_insert(error);
         }
     }

@@ -14,7 +14,7 @@ use crate::params::Params;
 /// The result directory, taken before any work is done and given back if nothing came of it.
 ///
 /// Rank 0 holds its lock as long as this lasts.
-pub(super) struct Output {
+pub(super) struct ResultDirectory {
     /// Where the files go.
     pub(super) directory: PathBuf,
     /// Tells the files of this result from those of another; empty but on rank 0.
@@ -31,7 +31,7 @@ pub(super) struct Output {
 /// message, with paths in it.
 const LAST_WORDS: usize = 1 << 13;
 
-impl Output {
+impl ResultDirectory {
     /// On rank 0 makes sure that the directory exists, is writable, no other process is at work
     /// there, and it holds no result but one that may be overwritten.
     pub(super) fn claim(
@@ -44,7 +44,7 @@ impl Output {
             || Path::new("results").join(config.file_stem().unwrap_or_default()),
             Path::to_owned,
         );
-        let mut output = Output {
+        let mut output = ResultDirectory {
             directory,
             id: String::new(),
             created: Vec::new(),
@@ -155,7 +155,7 @@ impl Output {
     }
 }
 
-impl Drop for Output {
+impl Drop for ResultDirectory {
     /// Leaves no empty directory behind where the run ended before it wrote anything.
     fn drop(&mut self) {
         self.lock = None; // which removes the lock file

@@ -12,7 +12,7 @@ const STAYING: [&str; 3] = ["run.json", "spikes.h5", "weights.h5"];
 
 /// The directory of a result, watched for being taken away: a file that is open can be written to
 /// when nobody can find it any more.
-pub struct Place {
+pub struct WatchedDirectory {
     directory: PathBuf,
     /// Numbers of its file system and of it there.
     identity: (u64, u64),
@@ -20,13 +20,13 @@ pub struct Place {
     seen: [bool; STAYING.len()],
 }
 
-impl Place {
+impl WatchedDirectory {
     /// Takes it as it is now.
     ///
     /// # Errors
     /// Fails if it is not there.
     pub fn new(directory: &Path) -> Result<Self> {
-        Ok(Place {
+        Ok(WatchedDirectory {
             directory: directory.to_owned(),
             identity: identity(directory).or_else(|_| gone(directory))?,
             seen: [false; STAYING.len()],
@@ -78,7 +78,7 @@ mod tests {
         let parent = tempfile::tempdir().expect("a directory");
         let directory = parent.path().join("result");
         fs::create_dir(&directory).expect("created");
-        let mut place = Place::new(&directory).expect("there");
+        let mut place = WatchedDirectory::new(&directory).expect("there");
         assert_eq!(place.check(), Ok(()));
         let run = directory.join("run.json");
         fs::write(&run, "").expect("written");
