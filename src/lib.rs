@@ -89,6 +89,7 @@ pub mod neuron;
 pub mod outcome;
 pub mod pages;
 pub mod params;
+pub mod per_thread;
 pub mod plan;
 pub mod recording;
 pub mod rehearsal;

@@ -1,7 +1,7 @@
 //! From parameters to a network that is ready to run: create, connect, communicate_prepare.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::allocator::working_on;
@@ -79,11 +79,8 @@ impl Simulation {
         };
         let law = Arc::new(Law::new(&params.stdp, params.simulation.dt, clock.end));
         let parts = wired.projections.into_iter().zip(tables).zip(nodes);
-        let parts: Vec<_> = parts.map(|part| Mutex::new(Some(part))).collect();
         // Each thread makes what it will use: the memory then lies near it.
-        let vps = team.map(|thread| {
-            let part = parts[thread].lock().expect("no panic passed").take();
-            let ((projections, table), node) = part.expect("one part a thread");
+        let vps = team.map_items(parts.collect(), |thread, ((projections, table), node)| {
             let context = Context {
                 params: &params,
                 place: &place,
@@ -91,7 +88,7 @@ impl Simulation {
                 law: &law,
                 clock,
             };
-            Mutex::new(context.virtual_process(thread as u32, projections, table, node))
+            context.virtual_process(thread as u32, projections, table, node)
         });
         let create = read + begun.elapsed().as_secs_f64();
         end_if_asked(&comm)?;
@@ -100,7 +97,7 @@ impl Simulation {
             comm,
             place,
             team,
-            vps,
+            vps: vps.into_iter().collect(),
             sources: wired.sources,
             exchange,
             law,
@@ -159,13 +156,7 @@ fn connect(params: &Params, place: &Placement, team: &Team) -> Result<(Delays, W
     working_on(Structure::Sources.name());
     let rows_of = |pool: usize| union(drafts.iter().map(|draft| draft[pool].sources()));
     let (excitatory, inhibitory) = (rows_of(0), rows_of(1));
-    let drafts: Vec<_> = drafts
-        .into_iter()
-        .map(|draft| Mutex::new(Some(draft)))
-        .collect();
-    let projections = team.map(|thread| -> Result<Projections> {
-        let draft = drafts[thread].lock().expect("no panic passed").take();
-        let [from_e, from_i] = draft.expect("one draft a thread");
+    let projections = team.map_items(drafts, |thread, [from_e, from_i]| -> Result<Projections> {
         let mut draw = Draw::new(&params.network, seed);
         let thread = thread as u32;
         working_on(Structure::PlasticSynapses.name());

@@ -35,7 +35,7 @@ impl Simulation {
         };
         let (place, sources) = (&self.place, &self.sources);
         let parts = self.team.map(|thread| {
-            let vp = self.vps[thread].lock().expect("no panic passed");
+            let vp = self.vps.lock(thread);
             let (plastic, fixed) = vp.synapses();
             let mut part = Adder::default();
             let all = 0..place.n_e;

@@ -9,8 +9,8 @@ impl Simulation {
     /// recorded is the recorder's.
     pub fn held(&self) -> ByStructure<u64> {
         let mut held = ByStructure::default();
-        for vp in &self.vps {
-            vp.lock().expect("no panic passed").add_held(&mut held);
+        for vp in self.vps.iter() {
+            vp.add_held(&mut held);
         }
         held[Structure::Sources] = self.sources.held();
         held[Structure::Exchange] = self.exchange.held();

@@ -8,13 +8,14 @@ mod range;
 mod team;
 mod timers;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::comm::Comm;
 use crate::error::Result;
 use crate::network::Placement;
 use crate::params::{Delays, Params};
+use crate::per_thread::PerThread;
 use crate::recording::Recorder;
 use crate::signals;
 use crate::spikes::{Exchange, Flags, row_and_stamp};
@@ -34,7 +35,7 @@ pub struct Simulation {
     params: Params,
     place: Placement,
     team: Team,
-    vps: Vec<Mutex<VirtualProcess>>,
+    vps: PerThread<VirtualProcess>,
     sources: Sources,
     exchange: Exchange,
     law: Arc<Law>,
@@ -177,7 +178,7 @@ impl Simulation {
         self.team
             .each(&self.vps, |_, vp| vp.advance(arrivals, interval));
         let all = begun.elapsed();
-        let [deliver, update] = self.vps[0].get_mut().expect("no panic passed").laps;
+        let [deliver, update] = self.vps.lock(0).laps;
         timers.book(Phase::Deliver, deliver);
         timers.book(Phase::Update, update);
         timers.book(
@@ -218,19 +219,14 @@ impl Simulation {
     }
 
     fn collocate(&mut self) {
-        let vps: Vec<_> = self
-            .vps
-            .iter()
-            .map(|vp| vp.lock().expect("no panic passed"))
-            .collect();
+        let vps: Vec<_> = self.vps.iter_mut().collect();
         self.exchange
             .collocate(vps.iter().map(|vp| (&vp.emissions[..], &vp.table)));
     }
 
     fn record(&mut self, recorder: &mut Recorder, interval: Interval) {
         for (vp, thread) in self.vps.iter_mut().zip(0..) {
-            let emissions = &vp.get_mut().expect("no panic passed").emissions;
-            recorder.record(&self.place, thread, interval, emissions);
+            recorder.record(&self.place, thread, interval, &vp.emissions);
         }
     }
 
@@ -315,10 +311,9 @@ impl Simulation {
             return;
         }
         let begun = Instant::now();
-        let parts = self.team.map(|thread| {
-            let vp = self.vps[thread].lock().expect("no panic passed");
-            sampler.sample(thread, &vp)
-        });
+        let parts = self
+            .team
+            .map(|thread| sampler.sample(thread, &self.vps.lock(thread)));
         recorder.add_sample(&self.comm, &times, parts);
         timers.book(Phase::Record, begun.elapsed());
     }
@@ -371,9 +366,7 @@ impl Simulation {
     /// Takes the network apart, for measurements of its kernels: the virtual processes of
     /// this rank, the sources that their rows belong to.
     pub fn into_parts(self) -> (Vec<VirtualProcess>, Sources) {
-        let vps = self.vps.into_iter();
-        let vps = vps.map(|vp| vp.into_inner().expect("no panic passed"));
-        (vps.collect(), self.sources)
+        (self.vps.into_items().collect(), self.sources)
     }
 
     /// The delays in force: the parameters' or those of the edges read.

@@ -18,10 +18,8 @@ type Found = Option<(u64, String)>;
 impl Simulation {
     /// Whether all neurons of this rank hold finite numbers. O(neurons).
     pub(super) fn neurons_are_finite(&self) -> bool {
-        self.vps.iter().all(|vp| {
-            let vp = vp.lock().expect("no panic passed");
-            vp.neurons.first_not_finite().is_none()
-        })
+        let mut vps = self.vps.iter();
+        vps.all(|vp| vp.neurons.first_not_finite().is_none())
     }
 
     /// Fails if a plastic weight, or something that a neuron holds, is not finite at time `at`.
@@ -51,7 +49,7 @@ impl Simulation {
     fn first_weight(&self) -> Found {
         let (vps, place, sources) = (&self.vps, &self.place, &self.sources);
         let found = self.team.map(|thread| {
-            let vp = vps[thread].lock().expect("no panic passed");
+            let vp = vps.lock(thread);
             if vp.ee.weights.are_finite() {
                 return None;
             }
@@ -78,7 +76,6 @@ impl Simulation {
     /// The first neuron of this rank that holds something that is not finite.
     fn first_neuron(&self) -> Found {
         let found = self.vps.iter().zip(0..).filter_map(|(vp, thread)| {
-            let vp = vp.lock().expect("no panic passed");
             let (lid, what) = vp.neurons.first_not_finite()?;
             let gid = self.place.gid(thread, lid).0;
             Some((u64::from(gid), format!("{what} of neuron {gid}")))

@@ -1,13 +1,14 @@
 //! The threads of a rank: one virtual process each, always the same one.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::error::{Error, Result};
 use crate::memory::{left_to_process, show_size};
+use crate::per_thread::PerThread;
 
 /// Bytes of a thread's stack: Rust's default.
 const STACK: usize = 2 << 20;
@@ -58,11 +59,11 @@ impl Team {
         })
     }
 
-    /// Calls `work(thread, &mut state[thread])` for all threads at once; back when all are
-    /// done. One lock a thread, never contended.
-    pub fn each<T: Send>(&self, state: &[Mutex<T>], work: impl Fn(usize, &mut T) + Sync) {
+    /// Calls `work(thread, item)` on all threads at once, each with its own item of `state`;
+    /// returns when all are done.
+    pub fn each<T: Send>(&self, state: &PerThread<T>, work: impl Fn(usize, &mut T) + Sync) {
         assert_eq!(state.len(), self.size);
-        let run = |thread: usize| work(thread, &mut state[thread].lock().expect("no panic passed"));
+        let run = |thread: usize| work(thread, &mut state.lock(thread));
         let Some(workers) = &self.workers else {
             return run(0);
         };
@@ -87,12 +88,21 @@ impl Team {
 
     /// Collects `work(thread)` of all threads, in order of thread.
     pub fn map<T: Send>(&self, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
-        let results: Vec<Mutex<Option<T>>> = (0..self.size).map(|_| Mutex::new(None)).collect();
-        self.each(&results, |thread, result| *result = Some(work(thread)));
-        let taken = results
-            .into_iter()
-            .map(|result| result.into_inner().expect("no panic passed"));
-        taken
+        self.map_items(vec![(); self.size], |thread, ()| work(thread))
+    }
+
+    /// Collects `work(thread, item)` of all threads, of which each takes its own of `items`.
+    pub fn map_items<I: Send, T: Send>(
+        &self,
+        items: Vec<I>,
+        work: impl Fn(usize, I) -> T + Sync,
+    ) -> Vec<T> {
+        let state: PerThread<_> = items.into_iter().map(|item| (Some(item), None)).collect();
+        self.each(&state, |thread, (item, result)| {
+            *result = item.take().map(|item| work(thread, item));
+        });
+        let results = state.into_items().map(|(_, result)| result);
+        results
             .map(|result| result.expect("every thread has run"))
             .collect()
     }
@@ -123,11 +133,11 @@ mod tests {
     fn every_thread_has_its_own() {
         for threads in [1, 2, 5] {
             let team = Team::new(threads, 0).unwrap();
-            let state: Vec<Mutex<usize>> = (0..threads).map(Mutex::new).collect();
+            let state: PerThread<usize> = (0..threads).collect();
             for _ in 0..100 {
                 team.each(&state, |thread, value| *value += thread);
             }
-            let values: Vec<usize> = state.iter().map(|m| *m.lock().unwrap()).collect();
+            let values: Vec<usize> = state.into_items().collect();
             assert_eq!(values, (0..threads).map(|t| 101 * t).collect::<Vec<_>>());
             assert_eq!(team.map(|thread| thread), (0..threads).collect::<Vec<_>>());
         }

@@ -9,7 +9,6 @@ mod watched_directory;
 
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::allocator::working_on;
@@ -20,6 +19,7 @@ use crate::memory::Structure;
 use crate::network::Placement;
 use crate::neuron::Emission;
 use crate::params::{Params, WeightRecord};
+use crate::per_thread::PerThread;
 use crate::sizes::{product, total};
 use crate::sonata::spikes::{HELD_BACK, SpikeWriter};
 use crate::sonata::weights::{Layout, Sampling, Synapse, WeightWriter};
@@ -214,7 +214,7 @@ impl Recorder {
         place: &Placement,
         params: &Params,
         sources: &Sources,
-        vps: &[Mutex<VirtualProcess>],
+        vps: &PerThread<VirtualProcess>,
     ) -> Result<()> {
         let Some(sampling) = &params.record.weights_over_time else {
             return Ok(());
@@ -285,16 +285,13 @@ impl Recorder {
         comm: &Comm,
         place: &Placement,
         sources: &Sources,
-        vps: &mut [Mutex<VirtualProcess>],
+        vps: &mut PerThread<VirtualProcess>,
         at: Steps,
     ) -> Result<()> {
         let Some(selection) = self.selection.clone() else {
             return Ok(());
         };
-        let plastic = |vp: &mut Mutex<VirtualProcess>| {
-            vp.get_mut().expect("no panic passed").ee.rows.len() as u64
-        };
-        let mine: u64 = vps.iter_mut().map(plastic).sum();
+        let mine: u64 = vps.iter_mut().map(|vp| vp.ee.rows.len() as u64).sum();
         let all = comm.sum(mine);
         let step = Self::sources_at_once(self.n_e, all) as usize;
         let at = at.to_ms(self.dt);
@@ -303,50 +300,15 @@ impl Recorder {
             .as_mut()
             .map_or(Ok(()), |writer| writer.begin(at));
         working_on(Structure::Recording.name());
-        // One allocation each, of which only what is filled takes memory.
-        let (mut keys, mut weights) = (Vec::new(), Vec::new());
-        let most = mine.min(BLOCK + BLOCK / 8) as usize;
-        keys.reserve_exact(most);
-        weights.reserve_exact(most);
+        let mut block = Block::with_room_for(mine.min(BLOCK + BLOCK / 8) as usize);
         for first in (0..selection.sources).step_by(step) {
-            let block = first..selection.sources.min(first.saturating_add(step as u32));
-            keys.clear();
-            weights.clear();
-            for (vp, thread) in vps.iter_mut().zip(0..) {
-                let vp = vp.get_mut().expect("no panic passed");
-                for_each_weight(
-                    place,
-                    sources,
-                    thread,
-                    vp,
-                    block.clone(),
-                    |source, target, weight| {
-                        if target < selection.targets {
-                            keys.push(u64::from(source) << 32 | u64::from(target));
-                            weights.push(weight);
-                        }
-                    },
-                );
-            }
-            let gathered = (comm.gather(&keys), comm.gather(&weights));
-            self.hold(Self::snapshot_bytes(
-                keys.len() as u64,
-                gathered.0.len() as u64,
-            ));
+            let of = first..selection.sources.min(first.saturating_add(step as u32));
+            block.fill(place, sources, vps, of, selection.targets);
+            let (keys, weights) = (comm.gather(&block.keys), comm.gather(&block.weights));
+            let [local, gathered] = [&block.keys, &keys].map(|keys| keys.len() as u64);
+            self.hold(Self::snapshot_bytes(local, gathered));
             if let Some(writer) = &mut self.weights {
-                let (keys, weights) = gathered;
-                let mut synapses: Vec<Synapse> = keys
-                    .into_iter()
-                    .zip(weights)
-                    .map(|(key, weight)| Synapse {
-                        source: (key >> 32) as u32,
-                        target: key as u32,
-                        weight,
-                    })
-                    .collect();
-                // Stable: synapses of one pair live in one row and keep its order.
-                synapses.sort_by_key(|synapse| (synapse.source, synapse.target));
-                result = result.and_then(|()| writer.append(&synapses));
+                result = result.and_then(|()| writer.append(&sorted(keys, weights)));
             }
         }
         if let Some(writer) = &mut self.weights {
@@ -373,6 +335,64 @@ impl Recorder {
         }
         comm.agree(result)
     }
+}
+
+/// Synapses of a block of sources that live on this rank.
+struct Block {
+    /// source << 32 | target
+    keys: Vec<u64>,
+    /// In pA.
+    weights: Vec<f64>,
+}
+
+impl Block {
+    /// Returns an empty block. One allocation each, of which only what is filled takes memory.
+    fn with_room_for(synapses: usize) -> Self {
+        let mut block = Block {
+            keys: Vec::new(),
+            weights: Vec::new(),
+        };
+        block.keys.reserve_exact(synapses);
+        block.weights.reserve_exact(synapses);
+        block
+    }
+
+    /// Takes the synapses from `block` onto the first `targets` targets in place of those before.
+    fn fill(
+        &mut self,
+        place: &Placement,
+        sources: &Sources,
+        vps: &mut PerThread<VirtualProcess>,
+        block: Range<u32>,
+        targets: u32,
+    ) {
+        self.keys.clear();
+        self.weights.clear();
+        let mut add = |source: u32, target: u32, weight: f64| {
+            if target < targets {
+                self.keys.push(u64::from(source) << 32 | u64::from(target));
+                self.weights.push(weight);
+            }
+        };
+        for (vp, thread) in vps.iter_mut().zip(0..) {
+            for_each_weight(place, sources, thread, vp, block.clone(), &mut add);
+        }
+    }
+}
+
+/// Returns gathered synapses in the order of the file: by source, then by target.
+fn sorted(keys: Vec<u64>, weights: Vec<f64>) -> Vec<Synapse> {
+    let synapses = keys.into_iter().zip(weights);
+    let mut synapses: Vec<Synapse> = synapses
+        .map(|(key, weight)| Synapse {
+            source: (key >> 32) as u32,
+            target: key as u32,
+            weight,
+        })
+        .collect();
+    // Stable: synapses of one pair live in one row and keep its order.
+    synapses.sort_by_key(|synapse| (synapse.source, synapse.target));
+    synapses
 }
 
 /// Memory, in bytes.

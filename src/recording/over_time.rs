@@ -3,12 +3,12 @@
 //! of the network shows.
 
 use std::ops::Range;
-use std::sync::Mutex;
 
 use crate::comm::Comm;
 use crate::memory::room;
 use crate::network::Placement;
 use crate::params::{Params, WeightSampling};
+use crate::per_thread::PerThread;
 use crate::rng::{Purpose, below, stream};
 use crate::simd::{self, Kernel};
 use crate::sizes::{product, total};
@@ -50,13 +50,13 @@ impl Sampler {
         params: &Params,
         sampling: &WeightSampling,
         sources: &Sources,
-        vps: &[Mutex<VirtualProcess>],
+        vps: &PerThread<VirtualProcess>,
     ) -> (Self, Vec<(u32, u32)>) {
         let pick = Pick::new(sampling.one_in, place.n_e);
-        let counted = vps.iter().zip(0..).map(|(vp, thread)| {
-            let vp = vp.lock().expect("no panic passed");
-            pick.synapses(place, thread, sources, &vp.ee.rows)
-        });
+        let counted = vps
+            .iter()
+            .zip(0..)
+            .map(|(vp, thread)| pick.synapses(place, thread, sources, &vp.ee.rows));
         let mut sampler = Sampler {
             every: sampling.every,
             bins: Bins::new(sampling.bins, sampling.max),
@@ -280,7 +280,7 @@ impl Search {
         &self,
         place: &Placement,
         sources: &Sources,
-        vps: &[Mutex<VirtualProcess>],
+        vps: &PerThread<VirtualProcess>,
     ) -> Found {
         let mut found = Found {
             nearness: 0,
@@ -296,7 +296,6 @@ impl Search {
             return found;
         }
         for (thread, vp) in vps.iter().enumerate() {
-            let vp = vp.lock().expect("no panic passed");
             for synapse in vp.ee.rows.range(row as u32) {
                 let lid = Lid(vp.ee.rows.targets.get(synapse) as u32);
                 let nearness = self.nearness(place.gid(thread as u32, lid).0);
