@@ -1,7 +1,7 @@
 //! The two mailboxes between synapses and neurons: what will arrive, and who fired when.
 
 use crate::math::GridExp;
-use crate::memory::room;
+use crate::memory::allocated_bytes;
 use crate::pages::HugeArray;
 use crate::sizes::{product, total, whole};
 use crate::units::{GROUP, Lid, Ms, Steps};
@@ -268,8 +268,8 @@ impl SpikeHistory {
 
     /// As it is.
     pub fn held(&self) -> u64 {
-        let older: u64 = self.older.iter().map(room).sum();
-        room(&self.recent) + room(&self.older) + older
+        let older: u64 = self.older.iter().map(allocated_bytes).sum();
+        allocated_bytes(&self.recent) + allocated_bytes(&self.older) + older
     }
 }
 

@@ -145,8 +145,8 @@ impl<T: Copy + Serialize> Serialize for ByStructure<T> {
     }
 }
 
-/// Bytes that `held` has room for.
-pub fn room<T>(held: &Vec<T>) -> u64 {
+/// Returns the bytes that `held` has allocated, filled or not.
+pub fn allocated_bytes<T>(held: &Vec<T>) -> u64 {
     (held.capacity() * size_of::<T>()) as u64
 }
 

@@ -5,7 +5,7 @@
 
 use rand::Rng;
 
-use crate::memory::room;
+use crate::memory::allocated_bytes;
 use crate::pages::HugeArray;
 use crate::rng::{Abreast, Purpose, WORDS, stream};
 use crate::simd::{self, Kernel};
@@ -183,10 +183,10 @@ impl Input {
     /// As it is.
     pub fn held(&self) -> u64 {
         let source = match &self.source {
-            Source::Poisson { gids, .. } => room(gids),
-            Source::Given { spikes, starts } => room(spikes) + room(starts),
+            Source::Poisson { gids, .. } => allocated_bytes(gids),
+            Source::Given { spikes, starts } => allocated_bytes(spikes) + allocated_bytes(starts),
         };
-        source + self.lower.held() + self.upper.held() + room(&self.held)
+        source + self.lower.held() + self.upper.held() + allocated_bytes(&self.held)
     }
 }
 

@@ -127,13 +127,13 @@ impl Kernel for Deliver<'_> {
         let Deliver { vp, arrivals } = self;
         let mut batch = Batch::new();
         let ahead = if vp.ee.rows.index.is_sparse() {
-            AHEAD
+            PREFETCH_DISTANCE
         } else {
             1
         };
-        let mut rows = [const { [0..0, 0..0] }; 2 * AHEAD];
+        let mut rows = [const { [0..0, 0..0] }; 2 * PREFETCH_DISTANCE];
         for step in 0..arrivals.len() + ahead {
-            if let Some(later) = arrivals.get(step + AHEAD) {
+            if let Some(later) = arrivals.get(step + PREFETCH_DISTANCE) {
                 for rows in projections(vp, later) {
                     rows.index.prefetch(later.row);
                 }
@@ -141,10 +141,10 @@ impl Kernel for Deliver<'_> {
             if let Some(next) = arrivals.get(step) {
                 let found = projections(vp, next).map(|rows| rows.index.range(next.row));
                 prefetch(vp, next, &found);
-                rows[step % (2 * AHEAD)] = found;
+                rows[step % (2 * PREFETCH_DISTANCE)] = found;
             }
             if let Some(now) = step.checked_sub(ahead) {
-                let [to_e, to_i] = rows[now % (2 * AHEAD)].clone();
+                let [to_e, to_i] = rows[now % (2 * PREFETCH_DISTANCE)].clone();
                 let arrival = &arrivals[now];
                 vp.events += (to_e.len() + to_i.len()) as u64;
                 let (ring, e) = (&mut vp.ring, vp.excitatory);
@@ -160,9 +160,9 @@ impl Kernel for Deliver<'_> {
     }
 }
 
-/// How many arrivals ahead rows of a synapse or two are asked for (longer ones one ahead); where
-/// they begin is asked for as many before that.
-const AHEAD: usize = 8;
+/// Prefetch distance, in arrivals, for short rows (longer rows are prefetched one arrival ahead).
+/// Their row indices are prefetched as many arrivals earlier.
+const PREFETCH_DISTANCE: usize = 8;
 
 /// The rows onto E and onto I of the population that an arrival comes from.
 #[inline(always)]

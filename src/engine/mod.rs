@@ -99,8 +99,8 @@ pub const PRUNE_EVERY: u32 = 1024;
 /// Intervals between two that tell waiting for other ranks from transfer: a barrier takes as
 /// long as an exchange of few spikes, here 1/16 of it.
 const SAMPLE_EVERY: u32 = 16;
-/// How many received entries ahead the state of a source is asked for.
-const AHEAD: usize = 16;
+/// Prefetch distance of the state of a source, in received entries.
+const PREFETCH_DISTANCE: usize = 16;
 
 impl Simulation {
     /// Advances the network to the end of the run. Collective.
@@ -271,7 +271,7 @@ impl Simulation {
         self.arrivals.clear();
         let stamped = |&entry: &u64| row_and_stamp(entry, interval.start);
         for (now, entry) in self.entries.iter().enumerate() {
-            if let Some(later) = self.entries.get(now + AHEAD) {
+            if let Some(later) = self.entries.get(now + PREFETCH_DISTANCE) {
                 sources.prefetch(stamped(later).0);
             }
             let (row, stamp) = stamped(entry);

@@ -99,7 +99,7 @@ pub enum Colour {
     Inhibitory,
     /// What is compared with: the state before, an ideal.
     Reference,
-    /// One of many, by number; there are [`Colour::MANY`] to tell apart.
+    /// A colour by number; [`Colour::DISTINCT`] of them differ.
     Nth(usize),
 }
 
@@ -172,8 +172,8 @@ fn in_order<S: Serializer>(rows: &[Vec<Panel>], serializer: S) -> Result<S::Ok, 
 }
 
 impl Colour {
-    /// How many colours of [`Colour::Nth`] differ.
-    pub const MANY: usize = 8;
+    /// Number of distinct colours of [`Colour::Nth`].
+    pub const DISTINCT: usize = 8;
 }
 
 impl Axis {

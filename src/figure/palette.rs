@@ -30,7 +30,7 @@ const INHIBITORY: Pair = pair((0xc2, 0x41, 0x2d), "#ff8a73");
 const REFERENCE: Pair = pair((0x83, 0x8b, 0x97), "#8d97a5");
 
 /// To be told apart with any kind of colour vision: after Okabe & Ito (2008).
-const NTH: [Pair; Colour::MANY] = [
+const NTH: [Pair; Colour::DISTINCT] = [
     pair((0x00, 0x72, 0xb2), "#4a9be0"),
     pair((0xd9, 0x8e, 0x04), "#f0b541"),
     pair((0x00, 0x8f, 0x6b), "#2fc79c"),
@@ -48,7 +48,7 @@ impl Colour {
             Colour::Excitatory => &EXCITATORY,
             Colour::Inhibitory => &INHIBITORY,
             Colour::Reference => &REFERENCE,
-            Colour::Nth(n) => &NTH[n % Colour::MANY],
+            Colour::Nth(n) => &NTH[n % Colour::DISTINCT],
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Leaky integrate-and-fire neurons with alpha-shaped currents.
 
 use crate::buffers::RingBuffer;
-use crate::memory::room;
+use crate::memory::allocated_bytes;
 use crate::params::{Channel, NeuronParams};
 use crate::simd::{self, Kernel};
 use crate::sizes::product;
@@ -84,7 +84,7 @@ impl<const CHANNELS: usize> IafPscAlpha<CHANNELS> {
 
     /// Bytes held.
     pub fn held(&self) -> u64 {
-        room(&self.groups)
+        allocated_bytes(&self.groups)
     }
 
     /// Membrane potential of neuron `lid` (mV).

@@ -1,7 +1,7 @@
 //! Neurons that fire with a period of their own, whatever they receive.
 
 use crate::buffers::RingBuffer;
-use crate::memory::room;
+use crate::memory::allocated_bytes;
 use crate::params::SimulationParams;
 use crate::simd::{self, Kernel};
 use crate::sizes::product;
@@ -140,7 +140,7 @@ impl IgnoreAndFire {
 
     /// As it is.
     pub fn held(&self) -> u64 {
-        room(&self.groups)
+        allocated_bytes(&self.groups)
     }
 }
 

@@ -30,13 +30,13 @@ use crate::vp::VirtualProcess;
 pub use over_time::Sampler;
 pub use watched_directory::WatchedDirectory;
 
-/// Recorded spikes that a rank holds at most before it asks for a flush: 512 KiB, of which
-/// rank 0 gets as much from every rank.
-const MANY: usize = 1 << 16;
+/// Maximum number of recorded spikes that a rank holds before it requests a flush: 512 KiB per
+/// rank, all of which rank 0 receives.
+const MAX_WAITING_SPIKES: usize = 1 << 16;
 /// Gathered spikes handed to the writer at once.
 const PORTION: usize = 1 << 14;
-/// How old an unflushed spike may get.
-const OFTEN: Duration = Duration::from_secs(1);
+/// Maximum age of a spike that is not flushed.
+const FLUSH_PERIOD: Duration = Duration::from_secs(1);
 /// Synapses gathered at once when weights are written: 16 MiB.
 const BLOCK: u64 = 1 << 20;
 
@@ -149,8 +149,8 @@ impl Recorder {
 
     /// Whether this rank wants the ranks to gather now.
     pub fn wants_flush(&self) -> bool {
-        let overdue = self.directory.is_some() && self.flushed.elapsed() > OFTEN;
-        self.waiting.len() > MANY || overdue
+        let overdue = self.directory.is_some() && self.flushed.elapsed() > FLUSH_PERIOD;
+        self.waiting.len() > MAX_WAITING_SPIKES || overdue
     }
 
     /// Returns whether this rank has a reason to end the run.
@@ -424,7 +424,7 @@ impl Recorder {
     }
 
     /// Most spikes that wait on a rank.
-    pub const MOST_WAITING: u64 = MANY as u64;
+    pub const MOST_WAITING: u64 = MAX_WAITING_SPIKES as u64;
 
     /// The most held at once so far.
     pub fn held(&self) -> u64 {

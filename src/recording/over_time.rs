@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use crate::comm::Comm;
-use crate::memory::room;
+use crate::memory::allocated_bytes;
 use crate::network::Placement;
 use crate::params::{Params, WeightSampling};
 use crate::per_thread::PerThread;
@@ -170,7 +170,7 @@ impl Sampler {
     pub fn held(&self) -> u64 {
         let (places, columns) = (self.bins.places() as u64, self.columns as u64);
         let passing = Self::passing(places, columns, self.counted.len() as u64);
-        self.counted.iter().map(room).sum::<u64>() + passing
+        self.counted.iter().map(allocated_bytes).sum::<u64>() + passing
     }
 
     /// Counts and sample of every thread, sample of the rank and of all.
@@ -359,8 +359,8 @@ struct Count<'a, W> {
     weights: &'a [W],
 }
 
-/// How many ranges ahead one is asked for: each comes from far away, on a page of its own.
-const AHEAD: usize = 4;
+/// Prefetch distance, in ranges: each range lies on another page.
+const PREFETCH_DISTANCE: usize = 4;
 /// Bytes of a range that are asked for, at most: the processor itself asks for what follows.
 const ASKED: usize = 1 << 11;
 
@@ -386,7 +386,7 @@ impl<W: Weight> Kernel for Count<'_, W> {
         let mut counts = vec![[0u32; LANES]; self.bins.places()];
         let mut places = [0; BATCH];
         for (at, range) in self.counted.iter().enumerate() {
-            self.prefetch(at + AHEAD);
+            self.prefetch(at + PREFETCH_DISTANCE);
             let weights = &self.weights[range.start as usize..range.end as usize];
             for batch in weights.chunks(BATCH) {
                 for (place, weight) in places.iter_mut().zip(batch) {

@@ -29,7 +29,7 @@ pub use targets::TargetTable;
 
 use crate::comm::{Comm, MPI_MOST};
 use crate::error::{Error, Result};
-use crate::memory::room;
+use crate::memory::allocated_bytes;
 use crate::neuron::Emission;
 use crate::sizes::{product, total, whole};
 use crate::units::Steps;
@@ -340,7 +340,7 @@ impl Exchange {
 
     /// As it is.
     pub fn held(&self) -> u64 {
-        room(&self.send) + room(&self.receive) + room(&self.needs)
+        allocated_bytes(&self.send) + allocated_bytes(&self.receive) + allocated_bytes(&self.needs)
     }
 
     /// Capacity (words) after a chunk of `need` words, where `capacity` did not suffice.

@@ -2,7 +2,7 @@
 
 use crate::comm::Comm;
 use crate::error::{Error, Result};
-use crate::memory::room;
+use crate::memory::allocated_bytes;
 use crate::network::Placement;
 use crate::sizes::{product, total};
 use crate::units::{Gid, Lid};
@@ -169,7 +169,7 @@ impl TargetTable {
 
     /// As it is.
     pub fn held(&self) -> u64 {
-        room(&self.starts) + room(&self.gaps) + room(&self.rows)
+        allocated_bytes(&self.starts) + allocated_bytes(&self.gaps) + allocated_bytes(&self.rows)
     }
 }
 

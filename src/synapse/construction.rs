@@ -7,7 +7,7 @@
 //! connections read from a file, (source, target) pairs are sorted instead.
 
 use crate::error::{Error, Result};
-use crate::memory::room;
+use crate::memory::allocated_bytes;
 use crate::network::{Draw, Placement, Pool};
 use crate::sizes::{product, total};
 use crate::units::{Gid, Lid};
@@ -190,8 +190,10 @@ impl Draft {
     /// As it is.
     pub fn held(&self) -> u64 {
         let held = self.onto.iter().map(|connections| match connections {
-            Connections::Counted(counts) => room(counts),
-            Connections::Listed { keys, weights } => room(keys) + weights.as_ref().map_or(0, room),
+            Connections::Counted(counts) => allocated_bytes(counts),
+            Connections::Listed { keys, weights } => {
+                allocated_bytes(keys) + weights.as_ref().map_or(0, allocated_bytes)
+            }
         });
         held.sum()
     }

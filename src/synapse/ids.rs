@@ -1,6 +1,6 @@
 //! Ascending indices in half the space.
 
-use crate::memory::room;
+use crate::memory::allocated_bytes;
 use crate::sizes::{product, total};
 
 /// Ascending indices, each once. Where they lie close, an index is two bytes: its distance from
@@ -98,8 +98,10 @@ impl Ids {
     /// As it is.
     pub fn held(&self) -> u64 {
         match &self.content {
-            Content::Plain(ids) => room(ids),
-            Content::Blocks { firsts, distances } => room(firsts) + room(distances),
+            Content::Plain(ids) => allocated_bytes(ids),
+            Content::Blocks { firsts, distances } => {
+                allocated_bytes(firsts) + allocated_bytes(distances)
+            }
         }
     }
 }

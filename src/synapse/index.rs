@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::memory::room;
+use crate::memory::allocated_bytes;
 use crate::simd;
 use crate::sizes::{product, total};
 
@@ -28,8 +28,8 @@ const BLOCK: usize = 2 * HALF;
 const HALF: usize = 16;
 /// The longest row that four bits can tell.
 const LONGEST: u32 = 15;
-/// Synapses a row, in the mean, from which on beginnings are kept for all.
-const MANY: u64 = 2;
+/// Minimum average number of synapses per row for storing the start of every row.
+const MIN_SYNAPSES_PER_ROW: u64 = 2;
 
 impl RowIndex {
     /// From the beginnings of all rows and the end of the last.
@@ -37,7 +37,9 @@ impl RowIndex {
         let rows = starts.len() - 1;
         let lengths = || starts.windows(2).map(|ends| ends[1] - ends[0]);
         let synapses = u64::from(starts[rows]);
-        if synapses >= MANY * rows as u64 || lengths().any(|length| length > LONGEST) {
+        if synapses >= MIN_SYNAPSES_PER_ROW * rows as u64
+            || lengths().any(|length| length > LONGEST)
+        {
             return RowIndex::Starts(starts);
         }
         let mut blocks = vec![[0; HALF]; rows.div_ceil(BLOCK)];
@@ -111,7 +113,7 @@ impl RowIndex {
 impl RowIndex {
     /// Of `rows` rows of `synapses` synapses in all, spread over them by chance.
     pub fn bytes(rows: u64, synapses: u64) -> u64 {
-        if synapses >= product([MANY, rows]) {
+        if synapses >= product([MIN_SYNAPSES_PER_ROW, rows]) {
             product([4, rows.saturating_add(1)])
         } else {
             let blocks = rows.div_ceil(BLOCK as u64);
@@ -122,8 +124,10 @@ impl RowIndex {
     /// As it is.
     pub fn held(&self) -> u64 {
         match self {
-            RowIndex::Starts(starts) => room(starts),
-            RowIndex::Lengths { starts, lengths } => room(starts) + room(lengths),
+            RowIndex::Starts(starts) => allocated_bytes(starts),
+            RowIndex::Lengths { starts, lengths } => {
+                allocated_bytes(starts) + allocated_bytes(lengths)
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ pub use stdp::{Batch, Law, Visit};
 use std::ops::Range;
 
 use crate::buffers::Slot;
-use crate::memory::room;
+use crate::memory::allocated_bytes;
 use crate::params::WeightPrecision;
 use crate::simd;
 use crate::sizes::{product, total};
@@ -265,8 +265,8 @@ impl Rows {
 
     fn targets_held(&self) -> u64 {
         match &self.targets {
-            Targets::Narrow(targets) => room(targets),
-            Targets::Wide(targets) => room(targets),
+            Targets::Narrow(targets) => allocated_bytes(targets),
+            Targets::Wide(targets) => allocated_bytes(targets),
         }
     }
 }
@@ -288,8 +288,8 @@ impl PlasticProjection {
     /// As it is.
     pub fn held(&self) -> u64 {
         let weights = match &self.weights {
-            PlasticWeights::F64(weights) => room(weights),
-            PlasticWeights::F32(weights) => room(weights),
+            PlasticWeights::F64(weights) => allocated_bytes(weights),
+            PlasticWeights::F32(weights) => allocated_bytes(weights),
         };
         self.rows.targets_held() + weights
     }
@@ -311,7 +311,7 @@ impl StaticProjection {
     pub fn held(&self) -> u64 {
         let weights = match &self.weights {
             StaticWeights::Same(_) => 0,
-            StaticWeights::Each(weights) => room(weights),
+            StaticWeights::Each(weights) => allocated_bytes(weights),
         };
         self.rows.targets_held() + weights
     }

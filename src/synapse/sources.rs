@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use crate::buffers::SpikeHistory;
 use crate::math::GridExp;
-use crate::memory::room;
+use crate::memory::allocated_bytes;
 use crate::simd;
 use crate::sizes::{product, total};
 use crate::units::Steps;
@@ -32,9 +32,9 @@ enum Traces {
     NotOne(HashMap<u32, f64>),
 }
 
-/// Rows to one that is not 1, at least, for [`Traces::NotOne`]: an entry of the map takes about
-/// three times the 8 bytes that it spares the others.
-const RARE: usize = 16;
+/// Minimum ratio of rows to traces that are not 1 for [`Traces::NotOne`]: an entry of its map takes
+/// about three times the 8 bytes that it saves for each of the others.
+const MIN_ROWS_PER_TRACE: usize = 16;
 
 impl Traces {
     /// Of row `row`, which has fired.
@@ -55,7 +55,7 @@ impl Traces {
             Traces::NotOne(traces) => {
                 if trace != 1.0 {
                     traces.insert(row, trace);
-                    if RARE * traces.len() > rows {
+                    if MIN_ROWS_PER_TRACE * traces.len() > rows {
                         self.keep_each(rows);
                     }
                 } else if !traces.is_empty() {
@@ -185,7 +185,7 @@ impl Sources {
     /// after a part `not_one` of the spikes.
     pub fn bytes(rows: [u64; 2], sizes: [u64; 2], not_one: f64) -> u64 {
         let ids = [0, 1].map(|kind| Ids::bytes(rows[kind], sizes[kind]));
-        let each = not_one * RARE as f64 > 1.0;
+        let each = not_one * MIN_ROWS_PER_TRACE as f64 > 1.0;
         let last_and_trace = if each { 4 + 8 } else { 4 };
         total(ids.into_iter().chain([product([last_and_trace, rows[0]])]))
     }
@@ -193,11 +193,11 @@ impl Sources {
     /// As it is.
     pub fn held(&self) -> u64 {
         let traces = match &self.traces {
-            Traces::Each(traces) => room(traces),
+            Traces::Each(traces) => allocated_bytes(traces),
             // A key, a value and a byte of the map's own.
             Traces::NotOne(traces) => 17 * traces.capacity() as u64,
         };
-        self.excitatory.held() + self.inhibitory.held() + room(&self.last) + traces
+        self.excitatory.held() + self.inhibitory.held() + allocated_bytes(&self.last) + traces
     }
 }
 

@@ -138,8 +138,8 @@ impl Law {
 const BATCH: usize = 128;
 /// Potentiations that go through the vector units together, at most.
 const LANES: usize = 8;
-/// How many synapses ahead a history record is asked for.
-const AHEAD: usize = 12;
+/// Prefetch distance of a spike history, in synapses.
+const PREFETCH_DISTANCE: usize = 12;
 /// Postsynaptic spikes per synapse that the batch applies; with more, or spikes older than
 /// the history's record, [`Law::weight_after`] takes over.
 const ROUNDS: usize = 3;
@@ -234,7 +234,7 @@ impl<T: Target, W: Weight> Kernel for Collect<'_, T, W> {
         let slots = self.weights.iter_mut().zip(&mut self.batch.traces);
         // Not `enumerate`, which checks its count for overflow.
         for ((j, &target), (weight, trace)) in (0..BATCH).zip(targets).zip(slots) {
-            if let Some(ahead) = targets.get(j.wrapping_add(AHEAD)) {
+            if let Some(ahead) = targets.get(j.wrapping_add(PREFETCH_DISTANCE)) {
                 simd::prefetch(recent, ahead.index());
             }
             let Recent { stamps, traces } = &recent[target.index()];

@@ -413,9 +413,9 @@ fn weights_over_time_are_those_of_the_file() {
         read("trajectories/target_node_id"),
     );
     let (weights, followed) = (read("trajectories/weight"), sources.len());
-    assert_eq!(panel.series.len(), Colour::MANY);
-    for nth in 0..Colour::MANY {
-        let synapse = nth * followed / Colour::MANY;
+    assert_eq!(panel.series.len(), Colour::DISTINCT);
+    for nth in 0..Colour::DISTINCT {
+        let synapse = nth * followed / Colour::DISTINCT;
         let (x, y) = line(
             panel,
             &format!("{} to {}", sources[synapse], targets[synapse]),

@@ -112,7 +112,7 @@ impl<'a> Lines<'a> {
     /// No more lines than there are colours; names are without what is `on_axis`.
     fn of(mut runs: Vec<Vec<Run<'a>>>, on_axis: &[&str]) -> Self {
         let count = runs.len();
-        runs.truncate(Colour::MANY);
+        runs.truncate(Colour::DISTINCT);
         let left_out = if count > runs.len() {
             format!(" The first {} of {count} lines are drawn.", runs.len())
         } else {
@@ -253,11 +253,11 @@ fn followers(series: &[Vec<Run>]) -> &'static str {
 
 /// An empty panel for `curves` over N.
 fn over_neurons(label: &str, curves: &[Curve]) -> Panel {
-    /// Sizes so many times as large as others are told apart on a logarithmic axis only.
-    const MANIFOLD: f64 = 30.0;
+    /// Minimum ratio of the largest size to the smallest for a logarithmic axis.
+    const MIN_LOG_RATIO: f64 = 30.0;
     let x = curves.iter().flat_map(|curve| curve.x.iter().copied());
     let low = x.clone().fold(f64::INFINITY, f64::min);
-    let log = x.clone().any(|x| x > MANIFOLD * low);
+    let log = x.clone().any(|x| x > MIN_LOG_RATIO * low);
     let y = curves
         .iter()
         .flat_map(|curve| curve.greatest.iter().copied());

@@ -398,7 +398,7 @@ fn heat_map(over_time: &WeightsOverTime, seconds: &[f64]) -> Panel {
 /// Weights of single synapses; none where none was followed.
 fn trajectories(over_time: &WeightsOverTime) -> Option<Figure> {
     let (followed, samples) = (&over_time.followed, &over_time.samples);
-    let chosen = evenly(followed.len(), Colour::MANY);
+    let chosen = evenly(followed.len(), Colour::DISTINCT);
     let seconds = seconds(over_time);
     let weight_of = |synapse: usize| samples.iter().map(move |sample| sample.weights[synapse]);
     let largest = chosen.iter().flat_map(|synapse| weight_of(*synapse));

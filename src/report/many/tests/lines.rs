@@ -199,7 +199,7 @@ fn more_series_than_colours_are_not_all_drawn() {
         })
         .collect();
     let figures = drawn(&runs);
-    assert_eq!(panel(&figures, "scaling", 1).series.len(), Colour::MANY);
+    assert_eq!(panel(&figures, "scaling", 1).series.len(), Colour::DISTINCT);
     let caption = &named(&figures, "scaling").caption;
     assert!(caption.contains("first 8 of 10 lines"), "{caption}");
 }
