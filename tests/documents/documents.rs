@@ -175,9 +175,10 @@ impl Bench {
         if cluster {
             path = format!("{}:{path}", self.at("cluster").display());
         }
+        // No limit of a document, only what ends a block that hangs, however busy the machine is.
         let mut command = Command::new("timeout");
         command
-            .args(["-k", "5", "90", program])
+            .args(["-k", "5", "900", program])
             .current_dir(self.dir.path())
             .env("PATH", path)
             .env("CARGO_TARGET_DIR", self.at("target"));

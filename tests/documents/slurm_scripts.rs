@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
+use stdp_hpc::outcome::Phases;
 use tempfile::TempDir;
 
 fn root() -> &'static Path {
@@ -330,7 +331,7 @@ fn a_node_is_split_by_its_domains() {
 fn result(ranks: u32, neurons: u32, simulate: f64) -> Value {
     let spread = |mean: f64| json!({"min": mean / 2.0, "mean": mean, "max": 2.0 * mean});
     let mut times = json!({"simulate": spread(simulate), "waiting": spread(0.1)});
-    for phase in ["update", "deliver", "collocate", "communicate", "record"] {
+    for phase in Phases::<f64>::NAMES {
         times[phase] = spread(simulate / 10.0);
     }
     for phase in [
@@ -425,7 +426,9 @@ fn strong_scaling_gives_table_and_files() {
             "100,000",
             "1.5",
             "0.25 / 0.5 / 1",
-            // Five phases of a tenth.
+            // Seven phases of a tenth.
+            "0.025 / 0.05 / 0.1",
+            "0.025 / 0.05 / 0.1",
             "0.025 / 0.05 / 0.1",
             "0.025 / 0.05 / 0.1",
             "0.025 / 0.05 / 0.1",
@@ -439,7 +442,7 @@ fn strong_scaling_gives_table_and_files() {
             "4567",
         ]
     );
-    assert_eq!(row(&table, 16)[12], "25.0%");
+    assert_eq!(row(&table, 16)[14], "25.0%");
     let order: Vec<usize> = [1, 4, 16]
         .map(|r| table.find(&format!("\n| {r} | ")).expect("row"))
         .into();
@@ -458,12 +461,12 @@ fn strong_scaling_gives_table_and_files() {
     ] {
         assert!(first.contains(&cell), "{cell:?}: {first:?}");
     }
-    // Bars of 1 s on an axis of 1 s: phases of a tenth of its 240, and the half that is left.
+    // Bars of 1 s on an axis of 1 s: phases of a tenth of its 240, and what is left.
     let svg = saved("scaling.svg");
     let count = |height: &str| svg.matches(&format!("height=\"{height}\"")).count();
     assert_eq!(
-        (count("24.00"), count("120.00"), count("12.00")),
-        (5, 1, 5),
+        (count("24.00"), count("72.00"), count("12.00")),
+        (7, 1, 7),
         "{svg}"
     );
     assert!(svg.ends_with("</svg>\n"), "{svg}");
@@ -483,7 +486,7 @@ fn weak_scaling_is_recognized_by_neurons_per_rank() {
     let (code, table, errors) = collect(&dir, &[]);
     assert_eq!((code, errors.as_str()), (Some(0), ""), "{table}");
     assert!(table.contains("efficiency (weak)"), "{table}");
-    assert_eq!(row(&table, 2)[12], "80.0%");
+    assert_eq!(row(&table, 2)[14], "80.0%");
 }
 
 #[test]
@@ -491,7 +494,7 @@ fn one_run_makes_a_table_too() {
     let dir = results(&[("x", &result(3, 1000, 1.0))]);
     let (code, table, errors) = collect(&dir, &[]);
     assert_eq!((code, errors.as_str()), (Some(0), ""));
-    assert_eq!(row(&table, 3)[12], "100.0%");
+    assert_eq!(row(&table, 3)[14], "100.0%");
 }
 
 #[test]
@@ -501,7 +504,7 @@ fn strong_scaling_that_changes_a_digest_fails() {
     let dir = results(&[("1", &result(1, 1000, 1.0)), ("2", &odd)]);
     let (code, table, errors) = collect(&dir, &[]);
     assert_eq!(code, Some(1));
-    assert_eq!(row(&table, 2)[15], "ffff");
+    assert_eq!(row(&table, 2)[17], "ffff");
     assert_eq!(
         errors,
         "collect_scaling.py: digests differ: weights ffff in 2, 4567 in 1\n"
