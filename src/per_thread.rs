@@ -13,13 +13,8 @@ pub struct PerThread<T>(Vec<Mutex<T>>);
 
 impl<T> PerThread<T> {
     /// Returns the number of threads.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.len()
-    }
-
-    /// Returns whether there is no thread.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 
     /// Locks the item of `thread`.

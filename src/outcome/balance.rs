@@ -110,6 +110,11 @@ impl Phases<f64> {
     pub fn of(timers: &Timers) -> Self {
         Self::ALL.map(|phase| timers.of(phase).total)
     }
+
+    /// Returns the part of `whole` that no phase accounts for.
+    pub fn rest(self, whole: f64) -> f64 {
+        whole - self.named().iter().sum::<f64>()
+    }
 }
 
 /// Part of the exchanges that this rank waited for others, 0 … 1, from the sampled ones.

@@ -14,8 +14,7 @@ pub(super) fn phases() -> [(&'static str, Colour); 8] {
 /// What each phase takes of `whole`, and what remains.
 pub(super) fn with_rest(phases: Phases<f64>, whole: f64) -> [f64; 8] {
     let [a, b, c, d, e, f, g] = phases.named();
-    let rest = whole - (a + b + c + d + e + f + g);
-    [a, b, c, d, e, f, g, rest.max(0.0)]
+    [a, b, c, d, e, f, g, phases.rest(whole).max(0.0)]
 }
 
 /// `panel` with `parts` on top of each other, of each bar so much; and how high the bars are.

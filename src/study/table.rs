@@ -52,8 +52,8 @@ impl<'a> Finished<'a> {
     /// Seconds of the loop that no phase accounts for.
     fn other(&self) -> f64 {
         let wall = &self.outcome.wall_time;
-        let phases = wall.phases.named().map(|seconds| seconds.mean);
-        wall.simulate.mean - phases.iter().sum::<f64>()
+        let phases = wall.phases.map(|seconds| seconds.mean);
+        phases.rest(wall.simulate.mean)
     }
 }
 

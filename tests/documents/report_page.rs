@@ -1,13 +1,12 @@
 //! The page that `stdp-hpc report` writes: faults end with one line, and a headless Chromium sees
 //! what the files hold (tests/report_page, which a Python runs that STDP_HPC_PYTHON names).
 
-use crate::common;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::common::{Desk, Ended, LIMIT, RunResult, command_alone, program, start, text};
+use crate::common::{self, Desk, Ended, LIMIT, RunResult, command_alone, program, start, text};
 
 /// As configs/small.toml, shorter.
 const SMALL: &str = "

@@ -1,7 +1,6 @@
 //! Runs that end before their time: signals, a directory that is taken away, limits on files and
 //! memory. Each ends with one line and an exit code that tells, and leaves what it had written.
 
-use crate::common;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -10,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::common::{
-    Desk, Ended, LIMIT, Started, command_alone, command_mpirun, launcher, program, read_run,
+    self, Desk, Ended, LIMIT, Started, command_alone, command_mpirun, launcher, program, read_run,
     signal, start, text,
 };
 

@@ -1,7 +1,6 @@
 //! The exchange and the job around it, under real mpirun: overflow and regrowth, ranks with
 //! nothing to do, many ranks, and ranks that fail.
 
-use crate::common;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -11,8 +10,8 @@ use stdp_hpc::params::Params;
 use stdp_hpc::recording::Recorder;
 
 use crate::common::{
-    Desk, Ended, LIMIT, RunResult, command_alone, command_mpirun, mpirun, program, signal, start,
-    text,
+    self, Desk, Ended, LIMIT, RunResult, command_alone, command_mpirun, mpirun, program, signal,
+    start, text,
 };
 
 #[track_caller]

@@ -1,9 +1,9 @@
 //! Networks and input from files: what they replace does not count, and what of them is not used
 //! is told.
 
-use crate::bench;
 use std::path::PathBuf;
 
+use crate::bench;
 use crate::common::{Desk, RunResult, command_alone, command_mpirun, program, run, text};
 
 /// With `edges` a delay of the config holds for X alone: the default of the others, which does

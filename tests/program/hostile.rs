@@ -3,16 +3,14 @@
 //! The HDF5 files in tests/hostile were found by fuzzing or made with h5py: each crashed the
 //! library, took gigabytes, read another file, or names a filter that is not there.
 
-use crate::bench;
-use crate::common;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use hdf5::File;
 
-use crate::bench::{Bench, assert_refused, spikes, write};
-use crate::common::{Ended, LIMIT, command_alone, program, start, text};
+use crate::bench::{self, Bench, assert_refused, spikes, write};
+use crate::common::{self, Ended, LIMIT, command_alone, program, start, text};
 
 /// The program with so much address space (KiB) at most, and its arguments.
 fn limited(kibibytes: u64, arguments: &[&str]) -> Ended {
@@ -106,7 +104,7 @@ fn a_small_file_takes_no_gigabytes() {
     refused("stimulus.spikes", "spikes_2e61_rows.h5", why);
 }
 
-/// What a file is good for in one role says nothing about another.
+/// A file that is good as initial state is refused as external spikes.
 #[test]
 fn a_file_is_checked_for_each_of_its_roles() {
     let bench = Bench::new();

@@ -1,12 +1,10 @@
 //! The instruction set never shows: the same spikes and weights, bit for bit, on every one
 //! that this machine has, and a clear word about those that it has not.
 
-use crate::common;
-
 use stdp_hpc::simd::{FORCE, InstructionSet};
 
 use crate::common::{
-    Desk, Ended, LIMIT, assert_same_content, command_alone, program, read_run, start, text,
+    self, Desk, Ended, LIMIT, assert_same_content, command_alone, program, read_run, start, text,
 };
 
 /// Sizes that no vector divides, one synaptic current or two, many spikes.

@@ -142,7 +142,7 @@ fn check(left: &Left, all: &Left) {
     }
 }
 
-/// What happens to one change of a run to a file.
+/// Disturbance of one change of a run to a file.
 #[derive(Clone, Copy)]
 enum Blow {
     /// The run is killed before it.
@@ -171,12 +171,12 @@ impl Blow {
         );
         let mut lines = ended.stderr.lines();
         match ended.code {
-            // What failed was the note in the lock file or its removal, which nothing hangs on.
+            // The note in the lock file or its removal failed: the run does not depend on them.
             Some(0) => assert_eq!(lines.next(), None),
             Some(1 | 2) => {
                 let line = lines.next().unwrap_or_default();
                 assert!(line.ends_with("No space left on device"), "{ended:?}");
-                // What mpirun says of it begins with a line of dashes.
+                // The report of mpirun begins with a line of dashes.
                 assert!(
                     lines.next().is_none_or(|line| line.starts_with("---")),
                     "{ended:?}"

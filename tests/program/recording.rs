@@ -1,7 +1,6 @@
 //! What a run leaves: spikes.h5, weights.h5 and run.json, complete, restricted, compressed or
 //! cut short by a kill; and what it says meanwhile.
 
-use crate::common;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::Value;
 
 use crate::common::{
-    Desk, Ended, LIMIT, RunResult, command_alone, command_mpirun, open, program, read_run,
+    self, Desk, Ended, LIMIT, RunResult, command_alone, command_mpirun, open, program, read_run,
     read_spikes, run, signal, start, text,
 };
 use stdp_hpc::digest::Digest;

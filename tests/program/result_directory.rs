@@ -1,7 +1,6 @@
 //! Where results go: nothing is overwritten unasked, places that will not do are refused before
 //! any work, and a disk that is full ends the run.
 
-use crate::common;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,7 +9,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::bench::{Bench, assert_refused, network, write};
-use crate::common::{LIMIT, command_alone, program, read_run, run, start, text};
+use crate::common::{self, LIMIT, command_alone, program, read_run, run, start, text};
 
 /// The files of a directory.
 fn content(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {

@@ -130,7 +130,7 @@ impl Node {
 mod tests {
     use super::*;
 
-    /// Where a node ends, the next one of its level begins.
+    /// Full nodes end where their right siblings begin, on all levels.
     #[test]
     fn the_last_key_of_a_full_node_is_the_first_of_the_next() {
         const ROWS: u64 = 10;

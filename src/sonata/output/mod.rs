@@ -483,7 +483,5 @@ fn unreadable(path: &Path, error: &io::Error) -> Error {
 }
 
 fn failure(path: &Path, done: &str, error: &io::Error) -> Error {
-    let cause = error.to_string();
-    let cause = cause.split(" (os error").next().unwrap_or_default();
-    Error::run(format!("{}: cannot be {done}: {cause}", path.display()))
+    Error::run(format!("{}: cannot be {done}: {error}", path.display()))
 }
