@@ -13,14 +13,15 @@ use report::{Report, Round, Traffic, timed};
 use stdp_hpc::comm::Comm;
 use stdp_hpc::engine::Simulation;
 use stdp_hpc::math::Power;
-use stdp_hpc::network::{Draw, Placement, Pool};
+use stdp_hpc::network::{Placement, Pool};
 use stdp_hpc::neuron::Emission;
 use stdp_hpc::params::Params;
+use stdp_hpc::recipe::DrawnNetwork;
 use stdp_hpc::rng::{Purpose, stream, unit};
 use stdp_hpc::simd::{self, Kernel};
 use stdp_hpc::spikes::{Exchange, Flags, TargetTable};
 use stdp_hpc::stimulus::{BLOCK, Input};
-use stdp_hpc::synapse::{Draft, RowIndex, Rows, Sources, Targets};
+use stdp_hpc::synapse::{RowBuilder, RowIndex, Rows, Sources, Targets};
 use stdp_hpc::units::{GROUP, Gid, Interval, Lid, Steps};
 use stdp_hpc::vp::VirtualProcess;
 
@@ -62,7 +63,8 @@ fn params(quick: bool, changes: &[&str]) -> Params {
 
 /// What the first of the threads holds, and all sources.
 fn first_thread(params: Params) -> (VirtualProcess, Sources) {
-    let simulation = Simulation::build(Comm::alone(), params).expect("built");
+    let network = DrawnNetwork::new(params).expect("no files");
+    let simulation = Simulation::build(Comm::alone(), network).expect("built");
     let (vps, sources) = simulation.into_parts();
     (vps.into_iter().next().expect("a thread"), sources)
 }
@@ -462,6 +464,7 @@ fn construction(report: &Report, group: &mut Group) {
         threads: THREADS,
         rank: 0,
     };
+    let network = DrawnNetwork::new(params).expect("no files");
     // A target is written; on the way a count and a cursor are moved on.
     let traffic = Traffic {
         streamed: 2.0,
@@ -477,10 +480,9 @@ fn construction(report: &Report, group: &mut Group) {
             let mut synapses = 0;
             let time = timed(|| {
                 for pool in [Pool::E, Pool::I] {
-                    let mut draw = Draw::new(&params.network, 1);
-                    let draft = Draft::drawn(&mut draw, pool, &place, 0);
-                    let sources = draft.sources();
-                    let built = draft.build(&mut draw, &place, 0, &sources);
+                    let builder = RowBuilder::new(&network, pool, &place, 0);
+                    let sources = builder.sources();
+                    let built = builder.build(&sources);
                     for (rows, _) in built.expect("few enough") {
                         synapses += rows.len() as u64;
                         black_box(rows);

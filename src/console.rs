@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::comm::{Comm, Spread};
-use crate::engine::Progress;
-use crate::error::shown;
+use crate::engine::{Observer, Simulation};
+use crate::error::{Result, shown};
 use crate::outcome::{Outcome, Phases, Provenance, WallTime};
 use crate::params::{Params, Stimulus};
-use crate::units::grouped;
+use crate::units::{Interval, grouped};
 
 /// How much is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,12 +64,12 @@ impl Watcher {
         }
     }
 
-    /// Called after every interval; costs a clock reading unless something is shown.
-    pub fn show(&mut self, progress: Progress) {
-        let Progress { now, end, spikes } = progress;
+    /// Shows how far the run has come, once per [`REDRAW`] or [`LINE`].
+    fn show(&mut self, simulation: &Simulation, interval: Interval) {
+        let now = || interval.end().to_ms(simulation.params().simulation.dt);
         let Some((begun, from)) = self.begun else {
             self.shown = Instant::now();
-            self.begun = Some((self.shown, now.0));
+            self.begun = Some((self.shown, now().0));
             return;
         };
         let pause = if self.bar.is_some() { REDRAW } else { LINE };
@@ -77,10 +77,12 @@ impl Watcher {
             return;
         }
         self.shown = Instant::now();
+        let (now, end) = (now(), simulation.end());
         let factor = begun.elapsed().as_secs_f64() * 1000.0 / (now.0 - from);
         let left = Duration::from_secs_f64(((end.0 - now.0) / 1000.0 * factor).clamp(0.0, 1e9));
         let recorded = now.0 - self.presim;
         let rate = if recorded > 0.0 {
+            let spikes: u64 = simulation.emitted().counts.iter().sum();
             format!(
                 "{:.2} spikes/s",
                 spikes as f64 / self.neurons / recorded * 1000.0
@@ -106,11 +108,18 @@ impl Watcher {
         }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn close(self) {
         if let Some(bar) = self.bar {
             bar.finish_and_clear();
         }
+    }
+}
+
+impl Observer for Watcher {
+    fn interval(&mut self, simulation: &Simulation, interval: Interval) -> Result<()> {
+        self.show(simulation, interval);
+        Ok(())
     }
 }
 

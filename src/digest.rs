@@ -23,10 +23,10 @@ impl Digest {
         self.0 = self.0.wrapping_add(mix(mix(key).wrapping_add(1)));
     }
 
-    /// Adds the synapse from `source` to `target` (indices in E) with `weight` (pA).
+    /// Adds the synapse from `source` to `target` with `weight` (pA).
     #[inline]
-    pub fn add_weight(&mut self, source: u32, target: u32, weight: f64) {
-        let key = u64::from(source) << 32 | u64::from(target);
+    pub fn add_weight(&mut self, source: Gid, target: Gid, weight: f64) {
+        let key = u64::from(source.0) << 32 | u64::from(target.0);
         self.0 = self.0.wrapping_add(mix(mix(key) ^ weight.to_bits()));
     }
 
@@ -80,7 +80,7 @@ mod tests {
         assert_ne!(digest(&[(3, 10)]), digest(&[(10, 3)]));
         let weight = |w| {
             let mut digest = Digest::default();
-            digest.add_weight(1, 2, w);
+            digest.add_weight(Gid(1), Gid(2), w);
             digest
         };
         assert_ne!(weight(1.0), weight(1.0 + f64::EPSILON));

@@ -13,7 +13,7 @@
 //! 2. *update*: ring buffers and [external input](stimulus::Input) →
 //!    [neurons](neuron::Neurons::update) → spikes; [`VirtualProcess::update`]
 //! 3. *collocate*: one entry per spike and listening rank; [`Exchange::collocate`]
-//! 4. *record*: spikes on their way to disk; [`Recorder::record`]
+//! 4. *record*: spikes to whoever observes the run; [`Observer`]
 //! 5. *communicate*: one MPI_Alltoall for spikes and flags; [`Exchange::exchange`], and the
 //!    [protocol](spikes)
 //! 6. *receive*: received entries into the order of delivery
@@ -24,14 +24,23 @@
 //!
 //! # Example
 //!
-//! A network of 200 neurons on one rank, without files:
+//! A network of 200 neurons on one rank, whose spikes and weights go to no file:
 //!
 //! ```
 //! use std::path::Path;
 //! use stdp_hpc::comm::Comm;
-//! use stdp_hpc::engine::Simulation;
+//! use stdp_hpc::engine::{Observer, Simulation, Spike};
 //! use stdp_hpc::params::Params;
-//! use stdp_hpc::recording::Recorder;
+//! use stdp_hpc::recipe::DrawnNetwork;
+//!
+//! #[derive(Default)]
+//! struct Collector(Vec<Spike>);
+//!
+//! impl Observer for Collector {
+//!     fn spikes(&mut self, spikes: &[Spike]) {
+//!         self.0.extend(spikes);
+//!     }
+//! }
 //!
 //! let config = r#"
 //!     [network]
@@ -45,15 +54,15 @@
 //! let comm = Comm::alone();
 //! // The path is for messages; nothing is read.
 //! let params = Params::load(Path::new("example.toml"), config, &[], None, comm.size())?;
-//! let mut simulation = Simulation::build(comm, params)?;
-//! let delay = simulation.delays().plastic();
-//! let mut recorder = Recorder::new(simulation.comm(), simulation.params(), None, "", delay)?;
-//! let timers = simulation.run(&mut recorder, &mut |_progress| {})?;
+//! let mut simulation = Simulation::build(comm, DrawnNetwork::new(params)?)?;
+//! let mut collector = Collector::default();
+//! let timers = simulation.run(&mut [&mut collector])?;
 //!
-//! let (digest, [excitatory, inhibitory]) = recorder.spikes();
-//! println!("{excitatory} + {inhibitory} spikes, digest {digest}");
-//! assert!(excitatory > 0 && timers.model == 100.0);
-//! assert_eq!(simulation.census().plastic, 160 * 16);
+//! let mut weights = Vec::new();
+//! simulation.for_each_weight(0..160, |_source, _target, weight| weights.push(weight));
+//! println!("{} spikes, digest {}", collector.0.len(), simulation.emitted().digest);
+//! assert!(!collector.0.is_empty() && timers.model == 100.0);
+//! assert_eq!(weights.len(), 160 * 16);
 //! # Ok::<(), stdp_hpc::error::Error>(())
 //! ```
 //!
@@ -63,7 +72,7 @@
 //! [`VirtualProcess::update`]: vp::VirtualProcess::update
 //! [`Exchange::collocate`]: spikes::Exchange::collocate
 //! [`Exchange::exchange`]: spikes::Exchange::exchange
-//! [`Recorder::record`]: recording::Recorder::record
+//! [`Observer`]: engine::Observer
 //! [`Params::load`]: params::Params::load
 //! [`Outcome`]: outcome::Outcome
 
@@ -79,6 +88,7 @@ pub mod digest;
 pub mod engine;
 pub mod error;
 pub mod figure;
+pub mod file_network;
 pub mod files;
 pub mod interconnect;
 pub mod lock;
@@ -91,6 +101,7 @@ pub mod pages;
 pub mod params;
 pub mod per_thread;
 pub mod plan;
+pub mod recipe;
 pub mod recording;
 pub mod rehearsal;
 pub mod report;

@@ -68,7 +68,7 @@ impl Placement {
     }
 }
 
-/// The population that sources are drawn from.
+/// The population that sources belong to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pool {
     /// The excitatory neurons.
@@ -77,73 +77,50 @@ pub enum Pool {
     I,
 }
 
-/// Draws the sources of single neurons.
-pub struct Draw<'a> {
-    network: &'a NetworkParams,
+/// Appends the index within `pool` of every source of neuron `target` to `sources`, in the order
+/// they are drawn under `seed`; the same at every call.
+///
+/// Uniform; with multapses independent draws, else a uniform subset by Floyd's method
+/// (Bentley & Floyd 1987, Commun ACM 30:754). Where autapses are forbidden the neuron
+/// itself is left out of the pool, so nothing is rejected. O(in-degree).
+pub fn draw_sources(
+    network: &NetworkParams,
     seed: u64,
-    chosen: HashSet<u32>,
+    pool: Pool,
+    target: Gid,
+    sources: &mut Vec<u32>,
+) {
+    let (purpose, k, size, first) = match pool {
+        Pool::E => (Purpose::SourcesE, network.K_E, network.N_E, 0),
+        Pool::I => (Purpose::SourcesI, network.K_I, network.N_I, network.N_E),
+    };
+    let mut rng = stream(seed, purpose, target);
+    let own = target.0.wrapping_sub(first);
+    let leave_out = !network.allow_autapses && own < size;
+    let candidates = size - u32::from(leave_out);
+    let own = if leave_out { own } else { u32::MAX };
+    let skip_own = |candidate: u32| candidate + u32::from(candidate >= own);
+    if network.allow_multapses {
+        sources.extend((0..k).map(|_| skip_own(below(&mut rng, candidates))));
+    } else {
+        subset(&mut rng, k, candidates, |candidate| {
+            sources.push(skip_own(candidate))
+        });
+    }
 }
 
-impl<'a> Draw<'a> {
-    /// For the network of `network` under `seed`.
-    pub fn new(network: &'a NetworkParams, seed: u64) -> Self {
-        Draw {
-            network,
-            seed,
-            chosen: HashSet::new(),
-        }
-    }
-
-    /// In-degree from `pool` and its size.
-    pub fn in_degree(&self, pool: Pool) -> (u32, u32) {
-        match pool {
-            Pool::E => (self.network.K_E, self.network.N_E),
-            Pool::I => (self.network.K_I, self.network.N_I),
-        }
-    }
-
-    /// Calls `each` with the index within `pool` of every source of neuron `gid`, in the
-    /// order they are drawn; the same at every call.
-    ///
-    /// Uniform; with multapses independent draws, else a uniform subset by Floyd's method
-    /// (Bentley & Floyd 1987, Commun ACM 30:754). Where autapses are forbidden the neuron
-    /// itself is left out of the pool, so nothing is rejected. O(in-degree).
-    pub fn sources(&mut self, pool: Pool, gid: Gid, mut each: impl FnMut(u32)) {
-        let network = self.network;
-        let (k, size) = self.in_degree(pool);
-        let (purpose, first) = match pool {
-            Pool::E => (Purpose::SourcesE, 0),
-            Pool::I => (Purpose::SourcesI, network.N_E),
-        };
-        let mut rng = stream(self.seed, purpose, gid);
-        let own = gid.0.wrapping_sub(first);
-        let leave_out = !network.allow_autapses && own < size;
-        let candidates = size - u32::from(leave_out);
-        let own = if leave_out { own } else { u32::MAX };
-        let skip_own = |candidate: u32| candidate + u32::from(candidate >= own);
-        if network.allow_multapses {
-            for _ in 0..k {
-                each(skip_own(below(&mut rng, candidates)));
-            }
+/// Calls `each` with `k` different numbers below `n`.
+fn subset(rng: &mut impl Rng, k: u32, n: u32, mut each: impl FnMut(u32)) {
+    let mut chosen = HashSet::with_capacity(k as usize);
+    for last in n - k..n {
+        let candidate = below(rng, last + 1);
+        let fresh = if chosen.insert(candidate) {
+            candidate
         } else {
-            self.subset(&mut rng, k, candidates, |candidate| {
-                each(skip_own(candidate))
-            });
-        }
-    }
-
-    fn subset(&mut self, rng: &mut impl Rng, k: u32, n: u32, mut each: impl FnMut(u32)) {
-        self.chosen.clear();
-        for last in n - k..n {
-            let candidate = below(rng, last + 1);
-            let fresh = if self.chosen.insert(candidate) {
-                candidate
-            } else {
-                last
-            };
-            self.chosen.insert(fresh);
-            each(fresh);
-        }
+            last
+        };
+        chosen.insert(fresh);
+        each(fresh);
     }
 }
 
@@ -169,7 +146,7 @@ mod tests {
 
     fn drawn(network: &NetworkParams, gid: u32) -> Vec<u32> {
         let mut sources = Vec::new();
-        Draw::new(network, 1).sources(Pool::E, Gid(gid), |source| sources.push(source));
+        draw_sources(network, 1, Pool::E, Gid(gid), &mut sources);
         sources
     }
 

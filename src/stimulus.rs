@@ -7,6 +7,7 @@ use rand::Rng;
 
 use crate::memory::allocated_bytes;
 use crate::pages::HugeArray;
+use crate::params::MAX_EVENTS_PER_STEP;
 use crate::rng::{Abreast, Purpose, WORDS, stream};
 use crate::simd::{self, Kernel};
 use crate::sizes::{product, total};
@@ -200,7 +201,7 @@ fn fill_poisson(
 ) {
     let mut padded = [Gid(0); GROUP];
     padded[..gids.len()].copy_from_slice(gids);
-    simd::run(Draw {
+    simd::run(DrawCounts {
         law,
         seed,
         gids: &padded,
@@ -250,22 +251,20 @@ pub struct PoissonLaw {
     cut: Vec<i16>,
 }
 
-/// Largest mean of a [`PoissonLaw`]: every count of a probability above 2⁻⁶⁴ fits 16 bits.
-pub const MAX_MEAN: f64 = 30_000.0;
-
 /// 16 random bits as a signed number, so that vector units can compare them.
 fn offset(cell: u16) -> i16 {
     (cell ^ 0x8000) as i16
 }
 
 impl PoissonLaw {
-    /// The distribution with mean `mean`, 0 ≤ `mean` ≤ [`MAX_MEAN`].
+    /// The distribution with mean `mean`, 0 ≤ `mean` ≤ [`MAX_EVENTS_PER_STEP`]: every count of a
+    /// probability above 2⁻⁶⁴ fits 16 bits.
     ///
     /// Built by the recurrence p(k+1) = p(k)·mean/(k+1) from the mode outwards and scaled by
     /// its sum: needs no transcendental function.
     pub fn new(mean: f64) -> Self {
         assert!(
-            (0.0..=MAX_MEAN).contains(&mean),
+            (0.0..=MAX_EVENTS_PER_STEP).contains(&mean),
             "mean count {mean} out of range"
         );
         const NEGLIGIBLE: f64 = 1e-25;
@@ -347,7 +346,7 @@ impl PoissonLaw {
 type Pairs = [i16; 2 * GROUP];
 
 /// Poisson counts of a group of neurons, for the steps of a block.
-struct Draw<'a> {
+struct DrawCounts<'a> {
     law: &'a PoissonLaw,
     seed: u64,
     gids: &'a [Gid; GROUP],
@@ -356,7 +355,7 @@ struct Draw<'a> {
     upper: Option<&'a mut Tile>,
 }
 
-impl Kernel for Draw<'_> {
+impl Kernel for DrawCounts<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -381,7 +380,7 @@ impl Kernel for Draw<'_> {
     }
 }
 
-impl Draw<'_> {
+impl DrawCounts<'_> {
     /// Writes the counts that `bits` decide for `step` and the next one; marks in `open` where
     /// they leave one open.
     #[inline(always)]

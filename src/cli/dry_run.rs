@@ -65,7 +65,7 @@ pub(super) fn run(comm: &Comm, arguments: &DryRun) -> Result<()> {
         Verbosity::Normal
     };
     let mut watcher = Watcher::new(comm, &params, verbosity);
-    let rehearsal = rehearse(params, rank, ranks, &mut |progress| watcher.show(progress))?;
+    let rehearsal = rehearse(params, rank, ranks, &mut [&mut watcher])?;
     watcher.close();
     print_result(&rehearsal, arguments.json);
     Ok(())

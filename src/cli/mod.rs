@@ -21,7 +21,7 @@ use serde::Serialize;
 use crate::comm::{self, Comm};
 use crate::error::{Error, Result, printable};
 use crate::files;
-use crate::params::{Params, Stimulus};
+use crate::params::Params;
 use crate::signals;
 use crate::sonata::check::{self, Contents};
 
@@ -190,27 +190,25 @@ impl Config {
 /// Has rank 0 look at the files that `params` name, `whole` or only their heads, before any rank
 /// opens one. Collective.
 fn check_inputs(comm: &Comm, params: &Params, whole: bool) -> Result<()> {
-    let check = |key: &str, path: Option<&Path>, contents| {
-        let Some(path) = path.filter(|_| comm.rank() == 0) else {
-            return Ok(());
-        };
+    let check = |(key, path): (&str, &Path)| {
         if let Err(error) = fs::File::open(path) {
             let path = path.display();
             return Err(Error::input(format!(
                 "{key} = {path}: cannot be opened: {error}"
             )));
         }
+        let contents = match key {
+            "network.edges" => Contents::Edges,
+            "neuron.initial" => Contents::Initial,
+            _ => Contents::Input,
+        };
         check::file(path, contents, whole)
     };
-    let spikes = match &params.stimulus {
-        Stimulus::Spikes(path) => Some(path.as_path()),
-        Stimulus::Poisson { .. } => None,
-    };
-    let (edges, initial) = (&params.network.edges, &params.neuron.initial);
-    let checked = check("network.edges", edges.as_deref(), Contents::Edges)
-        .and_then(|()| check("neuron.initial", initial.as_deref(), Contents::Initial))
-        .and_then(|()| check("stimulus.spikes", spikes, Contents::Input));
-    comm.agree(checked)
+    let mut files = params.files().into_iter();
+    comm.agree(match comm.rank() {
+        0 => files.try_for_each(check),
+        _ => Ok(()),
+    })
 }
 
 /// Prints what a verb found, as JSON or as people read it.

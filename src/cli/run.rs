@@ -7,8 +7,9 @@ use clap::Args;
 use crate::comm::Comm;
 use crate::console::{self, Verbosity, Watcher};
 use crate::cores;
-use crate::engine::Simulation;
+use crate::engine::{Observer, Simulation};
 use crate::error::{Error, Result};
+use crate::file_network::{self, FileNetwork};
 use crate::memory::{self, resident, show_size};
 use crate::outcome::{Interruption, Outcome, Provenance, Status};
 use crate::params::{Params, Stimulus};
@@ -78,7 +79,7 @@ pub(super) fn run(comm: Comm, arguments: &Run) -> Result<()> {
         comm.agree(refuse_what_does_not_fit(&comm, &params, given, before))?;
     }
 
-    let mut simulation = Simulation::build(comm, params)?;
+    let mut simulation = Simulation::build(comm, FileNetwork::new(params))?;
     let comm = simulation.comm();
     comm.agree(output.clear(comm))?;
     if verbosity > Verbosity::Quiet
@@ -139,7 +140,7 @@ fn unused_input(simulation: &Simulation) -> Vec<String> {
     let params = simulation.params();
     let mut doubts = Vec::new();
     if let (Stimulus::Spikes(path), Some(given)) = (&params.stimulus, simulation.given_spikes()) {
-        doubts.extend(given.doubt(path, &params.simulation));
+        doubts.extend(file_network::doubt(given, path, &params.simulation));
         doubts.extend(read::unread(path, "spikes", &["X"]));
     }
     if let Some(path) = &params.network.edges {
@@ -228,23 +229,14 @@ fn record(
     verbosity: Verbosity,
     before: u64,
 ) -> Result<Outcome> {
-    let (comm, params) = (simulation.comm(), simulation.params());
-    let recorder = Recorder::new(
-        comm,
-        params,
-        Some(directory),
-        id,
-        simulation.delays().plastic(),
-    );
-    let mut recorder = comm.agree(recorder)?;
-    let mut watcher = Watcher::new(comm, params, verbosity);
-    let run = simulation.run(&mut recorder, &mut |progress| watcher.show(progress));
-    let timers = match run {
+    let comm = simulation.comm();
+    let mut recorder = comm.agree(Recorder::new(simulation, directory, id))?;
+    let mut watcher = Watcher::new(comm, simulation.params(), verbosity);
+    let timers = match simulation.run(&mut [&mut recorder, &mut watcher]) {
         Ok(timers) => timers,
         Err(Error::Interrupted(why)) => {
             let comm = simulation.comm();
-            recorder.flush(comm);
-            recorder.check(comm)?;
+            comm.agree(recorder.flush(comm))?;
             let directory = directory.display();
             let left = format!("{why}; {directory} holds what was recorded until then");
             return Err(Error::Interrupted(left));
@@ -252,9 +244,10 @@ fn record(
         Err(error) => return Err(error),
     };
     watcher.close();
+    let comm = simulation.comm();
     // What the last spikes take on their way to the file belongs to the run.
-    recorder.flush(simulation.comm());
-    let outcome = Outcome::new(simulation, &recorder, &timers, before);
-    recorder.close(simulation.comm())?;
+    comm.agree(recorder.flush(comm))?;
+    let outcome = Outcome::new(simulation, &timers, before, recorder.held());
+    recorder.close(comm)?;
     Ok(outcome)
 }

@@ -2,30 +2,33 @@
 
 mod build;
 mod census;
-mod given;
 mod memory;
+mod observer;
 mod range;
 mod team;
 mod timers;
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::comm::Comm;
+use crate::digest::Digest;
 use crate::error::Result;
 use crate::network::Placement;
+use crate::neuron::Emission;
 use crate::params::{Delays, Params};
 use crate::per_thread::PerThread;
-use crate::recording::Recorder;
+use crate::recipe::GivenSpikes;
 use crate::signals;
 use crate::spikes::{Exchange, Flags, row_and_stamp};
 use crate::synapse::{Arrival, Law, Sources};
-use crate::units::{Grid, Interval, Ms, Steps};
+use crate::units::{Gid, Grid, Interval, Ms, Steps};
 use crate::vp::VirtualProcess;
 
-pub use build::read_rates;
-pub use census::{Census, Moments, WeightMoments};
-pub use given::GivenSpikes;
+pub use census::Census;
+use observer::Observers;
+pub use observer::{Observer, Spike};
 use team::Team;
 pub use timers::{Laps, Phase, Timers};
 
@@ -48,6 +51,48 @@ pub struct Simulation {
     /// Entries of the last exchange, (lag, row), and what they mean to the rows here.
     entries: Vec<u64>,
     arrivals: Vec<Arrival>,
+    /// Those of the current interval, after the warm-up.
+    spikes: Vec<Spike>,
+    emitted: Emitted,
+}
+
+/// Spikes of the neurons of one rank after the warm-up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Emitted {
+    /// Digest of (neuron, stamp).
+    pub digest: Digest,
+    /// How many of excitatory and of inhibitory neurons.
+    pub counts: [u64; 2],
+}
+
+impl Emitted {
+    fn add(&mut self, spike: &Spike, n_e: u32) {
+        self.digest.add_spike(spike.gid, spike.stamp);
+        self.counts[usize::from(spike.gid.0 >= n_e)] += 1;
+    }
+}
+
+/// What one thread of a rank holds of the network.
+pub struct Part<'a> {
+    /// The thread.
+    pub thread: u32,
+    /// Where the neurons of the rank live.
+    pub place: &'a Placement,
+    /// The sources that the rank has synapses from.
+    pub sources: &'a Sources,
+    /// Neurons of the thread and the synapses onto them.
+    pub vp: &'a VirtualProcess,
+}
+
+impl Part<'_> {
+    /// Calls `each` with source, target and weight (pA) of every plastic synapse of the thread
+    /// whose source is one of `sources`: by source, by target.
+    pub fn for_each_weight(&self, sources: Range<u32>, mut each: impl FnMut(Gid, Gid, f64)) {
+        let gids = self.sources.excitatory();
+        self.vp.ee.for_each(gids, sources, |source, lid, weight| {
+            each(Gid(source), self.place.gid(self.thread, lid), weight);
+        });
+    }
 }
 
 /// Where the run stands in model time.
@@ -56,7 +101,7 @@ struct Clock {
     now: Steps,
     min_delay: Steps,
     end: Steps,
-    /// Made once: whoever watches is told the time after every interval.
+    /// Made once: observers ask for the time after every interval.
     grid: Grid,
 }
 
@@ -83,17 +128,6 @@ pub struct Construction {
     pub communicate_prepare: f64,
 }
 
-/// Where a run is, for whoever watches.
-#[derive(Clone, Copy, Debug)]
-pub struct Progress {
-    /// Model time reached, warm-up included.
-    pub now: Ms,
-    /// Model time at the end.
-    pub end: Ms,
-    /// Spikes of this rank's neurons after the warm-up.
-    pub spikes: u64,
-}
-
 /// Intervals between two prunings of the spike history, and between two looks at the neurons.
 pub const PRUNE_EVERY: u32 = 1024;
 /// Intervals between two that tell waiting for other ranks from transfer: a barrier takes as
@@ -106,49 +140,44 @@ impl Simulation {
     /// Advances the network to the end of the run. Collective.
     ///
     /// One interval: deliver (received entries → STDP → ring buffers) and update (ring buffers
-    /// → neurons → emitted spikes), collocate (one entry per spike and listening rank), record,
-    /// exchange (MPI_Alltoall; carries every rank's flags), receive (entries into the order of
-    /// delivery). The spikes of the last interval are emitted and recorded, not delivered.
-    /// `progress` is called after every interval.
+    /// → neurons → emitted spikes), collocate (one entry per spike and listening rank), record
+    /// (spikes → `observers`), exchange (MPI_Alltoall; carries every rank's flags), receive
+    /// (entries into the order of delivery). The spikes of the last interval are emitted and
+    /// recorded, not delivered.
     ///
-    /// Errors: what the recorder could not write; a weight or potential that is no longer finite;
-    /// a signal that asked a rank to end ([`signals::watch`]), after which what was recorded waits
-    /// to be flushed. The same on all ranks.
-    pub fn run(
-        &mut self,
-        recorder: &mut Recorder,
-        progress: &mut dyn FnMut(Progress),
-    ) -> Result<Timers> {
+    /// # Errors
+    /// Fails with what fails in an observer; where a weight or potential is no longer finite; at a
+    /// signal that asked a rank to end ([`signals::watch`]), after which observers may hold what
+    /// they have not flushed. The same on all ranks.
+    pub fn run(&mut self, observers: &mut [&mut dyn Observer]) -> Result<Timers> {
+        let mut observers = Observers::new(observers);
         let mut timers = Timers::start();
-        self.record_initial_weights(recorder, &mut timers)?;
+        observers.begin(self)?;
         while let Some(interval) = self.next_interval() {
             // The last of these is the interval in which the warm-up ends.
             if interval.start <= self.params.simulation.presim {
                 timers = Timers::start_at(self.params.simulation.presim);
             }
             self.deliver_and_update(interval, &mut timers);
-            self.check_neurons_if_due(recorder, interval);
-            self.snapshot_if_due(recorder, interval)?;
-            self.sample_if_due(recorder, interval, &mut timers);
             timers.time(Phase::Collocate, || self.collocate());
-            timers.time(Phase::Record, || self.record(recorder, interval));
-            let flags = self.exchange(recorder, interval, &mut timers)?;
+            timers.time(Phase::Record, || self.record(&mut observers, interval));
+            let flags = self.exchange(&observers, interval, &mut timers)?;
             timers.time(Phase::Receive, || self.receive(interval));
             if flags.flush || flags.failed {
-                timers.time(Phase::Record, || recorder.flush(&self.comm));
+                timers.time(Phase::Record, || observers.flush(&self.comm));
             }
             if flags.failed {
-                self.check_failure(recorder, interval)?;
+                self.check_range(interval.end())?;
+                observers.check(&self.comm)?;
             }
             self.clock.now = interval.end();
-            progress(self.progress(recorder));
             if flags.interrupted {
                 self.end_if_asked()?;
             }
         }
         timers.stop(self.clock.now, self.params.simulation.dt);
         self.check_range(self.clock.end)?;
-        self.snapshot_at_end(recorder)?;
+        observers.end(self)?;
         self.end_if_asked()?;
         Ok(timers)
     }
@@ -190,21 +219,6 @@ impl Simulation {
         }
     }
 
-    /// Has the run end with this interval where a neuron here holds what is not finite.
-    fn check_neurons_if_due(&self, recorder: &mut Recorder, interval: Interval) {
-        if self.clock.is_upkeep_due(interval) && !self.neurons_are_finite() {
-            recorder.note_out_of_range();
-        }
-    }
-
-    /// Fails on every rank with what has a rank end the run with `interval`. Collective.
-    fn check_failure(&self, recorder: &mut Recorder, interval: Interval) -> Result<()> {
-        if self.comm.max(u64::from(recorder.is_out_of_range())) > 0 {
-            self.check_range(interval.end())?;
-        }
-        recorder.check(&self.comm)
-    }
-
     /// Forgets postsynaptic spikes that no synapse will ask for. Depression at a spike of
     /// this interval or a later one asks for the time a delay before it, at the earliest.
     fn prune(&mut self, interval: Interval) {
@@ -224,23 +238,37 @@ impl Simulation {
             .collocate(vps.iter().map(|vp| (&vp.emissions[..], &vp.table)));
     }
 
-    fn record(&mut self, recorder: &mut Recorder, interval: Interval) {
+    /// Adds up the spikes after the warm-up and tells the observers of the interval.
+    fn record(&mut self, observers: &mut Observers, interval: Interval) {
+        let mut spikes = std::mem::take(&mut self.spikes);
+        spikes.clear();
         for (vp, thread) in self.vps.iter_mut().zip(0..) {
-            recorder.record(&self.place, thread, interval, &vp.emissions);
+            let spike = |emission: &Emission| Spike {
+                gid: self.place.gid(thread, emission.lid),
+                stamp: interval.stamp(emission.lag),
+            };
+            spikes.extend(vp.emissions.iter().map(spike));
         }
+        spikes.retain(|spike| spike.stamp > self.params.simulation.presim);
+        for spike in &spikes {
+            self.emitted.add(spike, self.params.network.N_E);
+        }
+        observers.interval(self, &spikes, interval);
+        self.spikes = spikes;
     }
 
     /// Exchanges, growing and repeating until all fits. In one interval of [`SAMPLE_EVERY`]
     /// the ranks meet first, which tells waiting from transfer.
     fn exchange(
         &mut self,
-        recorder: &Recorder,
+        observers: &Observers,
         interval: Interval,
         timers: &mut Timers,
     ) -> Result<Flags> {
+        let is_due = self.clock.is_upkeep_due(interval);
         let flags = Flags {
-            failed: recorder.failed(),
-            flush: recorder.wants_flush(),
+            failed: observers.have_failed() || is_due && !self.neurons_are_finite(),
+            flush: observers.wants_flush(),
             interrupted: signals::received().is_some(),
         };
         let begun = Instant::now();
@@ -279,75 +307,6 @@ impl Simulation {
         }
     }
 
-    /// What is recorded of the weights at time 0.
-    fn record_initial_weights(
-        &mut self,
-        recorder: &mut Recorder,
-        timers: &mut Timers,
-    ) -> Result<()> {
-        let before = Interval {
-            start: Steps(-1),
-            steps: 1,
-        };
-        recorder.begin_samples(
-            &self.comm,
-            &self.place,
-            &self.params,
-            &self.sources,
-            &self.vps,
-        )?;
-        self.snapshot_if_due(recorder, before)?;
-        self.sample_if_due(recorder, before, timers);
-        Ok(())
-    }
-
-    /// Samples the weights where it is time, on every thread.
-    fn sample_if_due(&mut self, recorder: &mut Recorder, interval: Interval, timers: &mut Timers) {
-        let Some(sampler) = recorder.sampler() else {
-            return;
-        };
-        let times = sampler.due(interval);
-        if times.is_empty() {
-            return;
-        }
-        let begun = Instant::now();
-        let parts = self
-            .team
-            .map(|thread| sampler.sample(thread, &self.vps.lock(thread)));
-        recorder.add_sample(&self.comm, &times, parts);
-        timers.book(Phase::Record, begun.elapsed());
-    }
-
-    fn snapshot_if_due(&mut self, recorder: &mut Recorder, interval: Interval) -> Result<()> {
-        for at in recorder.snapshots_within(interval) {
-            self.check_range(at)?;
-            recorder.snapshot(&self.comm, &self.place, &self.sources, &mut self.vps, at)?;
-        }
-        Ok(())
-    }
-
-    /// The weights at the end, unless the last interval has already taken them.
-    fn snapshot_at_end(&mut self, recorder: &mut Recorder) -> Result<()> {
-        let end = self.clock.end;
-        let last = Interval {
-            start: end - Steps(1),
-            steps: 1,
-        };
-        if !recorder.snapshots_within(last).is_empty() {
-            return Ok(());
-        }
-        recorder.snapshot(&self.comm, &self.place, &self.sources, &mut self.vps, end)
-    }
-
-    fn progress(&self, recorder: &Recorder) -> Progress {
-        let spikes = recorder.spikes().1.iter().sum();
-        Progress {
-            now: self.now(),
-            end: self.clock.end.to_ms(self.clock.grid),
-            spikes,
-        }
-    }
-
     /// The ranks.
     pub fn comm(&self) -> &Comm {
         &self.comm
@@ -356,6 +315,58 @@ impl Simulation {
     /// Model time reached, warm-up included.
     pub fn now(&self) -> Ms {
         self.clock.now.to_ms(self.clock.grid)
+    }
+
+    /// Returns model time at the end of the run, warm-up included.
+    pub fn end(&self) -> Ms {
+        self.clock.end.to_ms(self.clock.grid)
+    }
+
+    /// Returns what the neurons of this rank have emitted after the warm-up.
+    pub fn emitted(&self) -> Emitted {
+        self.emitted
+    }
+
+    /// Returns where the neurons of this rank live.
+    pub fn place(&self) -> &Placement {
+        &self.place
+    }
+
+    /// Returns the sources that this rank has synapses from.
+    pub fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    /// Returns the virtual processes of this rank.
+    pub fn vps(&self) -> &PerThread<VirtualProcess> {
+        &self.vps
+    }
+
+    /// Collects `work(part)` of all threads of this rank, which work at once.
+    pub fn map_threads<T: Send>(&self, work: impl Fn(&Part) -> T + Sync) -> Vec<T> {
+        let (vps, sources, place) = (&self.vps, &self.sources, &self.place);
+        self.team.map(|thread| {
+            work(&Part {
+                thread: thread as u32,
+                place,
+                sources,
+                vp: &vps.lock(thread),
+            })
+        })
+    }
+
+    /// Calls `each` with source, target and weight (pA) of every plastic synapse of this rank whose
+    /// source is one of `sources`: thread by thread, by source, by target.
+    pub fn for_each_weight(&self, sources: Range<u32>, mut each: impl FnMut(Gid, Gid, f64)) {
+        for (vp, thread) in self.vps.iter().zip(0..) {
+            let part = Part {
+                thread,
+                place: &self.place,
+                sources: &self.sources,
+                vp: &vp,
+            };
+            part.for_each_weight(sources.clone(), &mut each);
+        }
     }
 
     /// The parameters it was built from.

@@ -7,7 +7,6 @@
 
 use crate::error::{Error, Result};
 use crate::params::{NeuronModel, WeightPrecision};
-use crate::recording::for_each_weight;
 use crate::units::Steps;
 
 use super::Simulation;
@@ -23,11 +22,12 @@ impl Simulation {
     }
 
     /// Fails if a plastic weight, or something that a neuron holds, is not finite at time `at`.
-    /// Collective; the same error for every split: it names the first synapse by source and
-    /// target, else the first neuron.
+    /// Collective. Reads all plastic weights once.
     ///
-    /// Reads all plastic weights once.
-    pub(super) fn check_range(&self, at: Steps) -> Result<()> {
+    /// # Errors
+    /// The same for every split: names the first synapse by source and target, else the first
+    /// neuron.
+    pub fn check_range(&self, at: Steps) -> Result<()> {
         let ms = at.to_ms(self.params.simulation.dt).0;
         self.agree_on_first(self.first_weight(), |what| self.weight_fault(what, ms))?;
         self.agree_on_first(self.first_neuron(), |what| self.neuron_fault(what, ms))
@@ -47,27 +47,19 @@ impl Simulation {
 
     /// The first plastic weight of this rank that is not finite.
     fn first_weight(&self) -> Found {
-        let (vps, place, sources) = (&self.vps, &self.place, &self.sources);
-        let found = self.team.map(|thread| {
-            let vp = vps.lock(thread);
-            if vp.ee.weights.are_finite() {
+        let n_e = self.place.n_e;
+        let found = self.map_threads(|part| {
+            if part.vp.ee.weights.are_finite() {
                 return None;
             }
             let mut first: Found = None;
-            let all = 0..place.n_e;
-            for_each_weight(
-                place,
-                sources,
-                thread as u32,
-                &vp,
-                all,
-                |source, target, w| {
-                    let key = u64::from(source) << 32 | u64::from(target);
-                    if !w.is_finite() && first.as_ref().is_none_or(|(known, _)| key < *known) {
-                        first = Some((key, format!("synapse {source} -> {target} is {w} pA")));
-                    }
-                },
-            );
+            part.for_each_weight(0..n_e, |source, target, weight| {
+                let key = u64::from(source.0) << 32 | u64::from(target.0);
+                if !weight.is_finite() && first.as_ref().is_none_or(|(known, _)| key < *known) {
+                    let synapse = format!("synapse {} -> {}", source.0, target.0);
+                    first = Some((key, format!("{synapse} is {weight} pA")));
+                }
+            });
             first
         });
         found.into_iter().flatten().min()

@@ -20,7 +20,6 @@ use crate::files;
 use crate::memory::{ByStructure, Structure, resident};
 use crate::params::recorded::{FORMAT, Recorded};
 use crate::params::{Delays, Params};
-use crate::recording::Recorder;
 use crate::sizes::total;
 use crate::spikes::ExchangeStatistics;
 use crate::units::{Grid, Ms};
@@ -223,23 +222,18 @@ pub struct Memory {
 }
 
 impl Outcome {
-    /// Of the run that `timers` timed; `before` is this rank's resident memory before
-    /// construction. Collective.
-    pub fn new(
-        simulation: &mut Simulation,
-        recorder: &Recorder,
-        timers: &Timers,
-        before: u64,
-    ) -> Self {
+    /// Sums up the run that `timers` timed; `before` is this rank's resident memory before
+    /// construction, `recording` the most that recording took (bytes). Collective.
+    pub fn new(simulation: &Simulation, timers: &Timers, before: u64, recording: u64) -> Self {
         let peak = resident().peak;
         let mut held = simulation.held();
-        held[Structure::Recording] = recorder.held();
+        held[Structure::Recording] = recording;
         let census = simulation.census();
         let given = simulation.given_spikes();
         let comm = simulation.comm();
         let network = &simulation.params().network;
-        let (spike_digest, spikes) = recorder.spikes();
-        let spikes = spikes.map(|count| comm.sum(count));
+        let emitted = simulation.emitted();
+        let spikes = emitted.counts.map(|count| comm.sum(count));
         let grid = Grid::new(simulation.params().simulation.dt);
         let simulated = simulation.params().simulation.T.to_ms(grid);
         let rate = |spikes: u64, neurons: u32| {
@@ -254,7 +248,7 @@ impl Outcome {
         let simulate = comm.spread(timers.simulate);
         Outcome {
             digest: Digests {
-                spikes: Digest(comm.sum(spike_digest.0)),
+                spikes: Digest(comm.sum(emitted.digest.0)),
                 weights: Digest(comm.sum(census.weights.digest.0)),
             },
             counts: Counts {
@@ -280,7 +274,7 @@ impl Outcome {
             delay: simulation.delays().map(|delay| delay.to_ms(grid)),
             wall_time: WallTime::new(simulation, timers),
             balance: Balance::new(comm, timers, simulation.params().simulation.threads),
-            ranks: RankRecord::gather(comm, timers, [spike_digest, census.weights.digest], peak),
+            ranks: RankRecord::gather(comm, timers, [emitted.digest, census.weights.digest], peak),
             model_time_ms: timers.model,
             real_time_factor: simulate.max * 1000.0 / timers.model,
             memory: Memory {

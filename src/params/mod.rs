@@ -90,6 +90,32 @@ impl Params {
     }
 }
 
+/// Files that a run reads besides its config.
+impl Params {
+    /// Returns key and path of each.
+    pub fn files(&self) -> Vec<(&'static str, &Path)> {
+        let spikes = match &self.stimulus {
+            Stimulus::Spikes(path) => Some(path),
+            Stimulus::Poisson { .. } => None,
+        };
+        let named = [
+            ("network.edges", self.network.edges.as_ref()),
+            ("neuron.initial", self.neuron.initial.as_ref()),
+            ("stimulus.spikes", spikes),
+        ];
+        let files = named.into_iter();
+        files
+            .filter_map(|(key, path)| Some((key, &**path?)))
+            .collect()
+    }
+}
+
+/// Longest period of `ignore_and_fire` (steps).
+pub const MAX_PERIOD: u32 = 1 << 30;
+
+/// Largest mean number of Poisson events per neuron and step: a count fits 16 bits.
+pub const MAX_EVENTS_PER_STEP: f64 = 30_000.0;
+
 /// `[network]`
 #[derive(Clone, Debug, Serialize)]
 #[allow(non_snake_case)]

@@ -13,9 +13,9 @@ use super::range;
 use super::reading::Bound::{Finite, Fraction, NotNegative, Positive};
 use super::reading::{Document, Section};
 use super::{
-    Algorithm, Delays, InterconnectParams, NetworkParams, NeuronModel, NeuronParams, Params,
-    RecordParams, SimulationParams, StdpParams, Stimulus, SynapseParams, UnitPsp, VInit,
-    WeightPrecision, WeightRecord, WeightSampling,
+    Algorithm, Delays, InterconnectParams, MAX_EVENTS_PER_STEP, MAX_PERIOD, NetworkParams,
+    NeuronModel, NeuronParams, Params, RecordParams, SimulationParams, StdpParams, Stimulus,
+    SynapseParams, UnitPsp, VInit, WeightPrecision, WeightRecord, WeightSampling,
 };
 
 /// The longest delay and refractory time (steps).
@@ -24,14 +24,8 @@ const MOST_DELAY: i32 = 1 << 20;
 /// The longest run, warm-up included (steps): a stamp and a delay added to it fit an `i32`.
 const MOST_STEPS: i32 = i32::MAX - MOST_DELAY;
 
-/// The longest period of `ignore_and_fire` (steps).
-const MOST_PERIOD: f64 = (1u32 << 30) as f64;
-
 /// The most tics a step has: the longest period is then 2⁵⁰ of them, which a double holds.
 const MOST_TICS: i64 = 1 << 20;
-
-/// The largest mean number of Poisson events a step: a count has to fit 16 bits.
-const MOST_EVENTS: f64 = 30_000.0;
 
 /// The most threads a rank may have.
 const MOST_THREADS: i64 = 1024;
@@ -287,8 +281,8 @@ fn rates(table: &Section, counts: bool, dt: Ms) -> Result<[f64; 2]> {
         "must be > 0 (spikes/s)".to_owned()
     } else if high > one_a_step {
         format!("must be at most one spike per step, {one_a_step} spikes/s")
-    } else if one_a_step / low > MOST_PERIOD {
-        let least = one_a_step / MOST_PERIOD;
+    } else if one_a_step / low > f64::from(MAX_PERIOD) {
+        let least = one_a_step / f64::from(MAX_PERIOD);
         format!("must be at least one spike in 2^30 steps, {least:e} spikes/s")
     } else {
         return Ok([low, high]);
@@ -448,9 +442,9 @@ fn stimulus(table: &Section, neuron: &NeuronParams, I_X: f64, dt: Ms) -> Result<
         (Some(eta), Some(nu_theta), eta * nu_theta)
     };
     let mean_per_step = rate * dt.0 / 1000.0;
-    if mean_per_step > MOST_EVENTS || !mean_per_step.is_finite() {
+    if mean_per_step > MAX_EVENTS_PER_STEP || !mean_per_step.is_finite() {
         let what = format!(
-            "gives {mean_per_step} events per neuron and step, must be at most {MOST_EVENTS}"
+            "gives {mean_per_step} events per neuron and step, must be at most {MAX_EVENTS_PER_STEP}"
         );
         return Err(table.fault(key, "1.2", what));
     }

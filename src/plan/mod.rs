@@ -19,7 +19,7 @@ use serde::Serialize;
 
 use crate::memory::{ByStructure, Structure};
 use crate::outcome;
-use crate::params::{Params, Stimulus};
+use crate::params::Params;
 use crate::recording::Recorder;
 use crate::sizes::total;
 use crate::sonata;
@@ -241,11 +241,7 @@ fn libraries(expected: &Expected) -> u64 {
     let peers = (expected.ranks as u64 - 1).min(PEERS);
     let threads = expected.params.simulation.threads as u64 - 1;
     let mut bytes = CODE + MPI_PER_PEER * peers + THREAD * threads;
-    let params = expected.params;
-    let reads = params.network.edges.is_some()
-        || params.neuron.initial.is_some()
-        || matches!(params.stimulus, Stimulus::Spikes(_));
-    if reads {
+    if !expected.params.files().is_empty() {
         bytes += sonata::LIBRARY;
     }
     bytes

@@ -2,6 +2,7 @@
 
 use crate::buffers::{RingBuffer, SpikeHistory};
 use crate::engine::PRUNE_EVERY;
+use crate::file_network::FileNetwork;
 use crate::memory::{ByStructure, Structure};
 use crate::network::Placement;
 use crate::neuron::{self, Neurons};
@@ -11,7 +12,7 @@ use crate::sizes::{product, total};
 use crate::sonata::weights;
 use crate::spikes::{Exchange, TargetTable};
 use crate::stimulus::Input;
-use crate::synapse::{Draft, PlasticProjection, RowIndex, Rows, Sources, StaticProjection};
+use crate::synapse::{PlasticProjection, RowBuilder, RowIndex, Rows, Sources, StaticProjection};
 use crate::units::Steps;
 
 use super::Volume;
@@ -395,11 +396,19 @@ impl Share {
         bytes
     }
 
-    /// Bytes of drafts and targets while rows are built, without the index.
+    /// Bytes of drafts, and of targets and weights of synapses that have their own, while rows are
+    /// built, without the index.
     pub fn while_connecting(&self, expected: &Expected) -> u64 {
+        let weight = if expected.inputs.edges.is_some() {
+            8
+        } else {
+            0
+        };
         self.sum(|thread| {
             let placed = [(E, E), (E, I), (I, E), (I, I)].map(|(from, onto)| {
-                Rows::target_bytes(synapses(expected, thread, from, onto), thread[onto])
+                let synapses = synapses(expected, thread, from, onto);
+                let targets = Rows::target_bytes(synapses, thread[onto]);
+                total([targets, product([weight, synapses])])
             });
             total(placed.into_iter().chain([drafts(expected, thread)]))
         })
@@ -432,7 +441,13 @@ fn drafts(expected: &Expected, thread: &[u64; 2]) -> u64 {
     let read = expected.inputs.edges.is_some();
     let of = |from: usize| {
         let onto = [E, I].map(|onto| synapses(expected, thread, from, onto));
-        Draft::bytes(onto, expected.sizes()[from] as u64, read)
+        let edges = if read {
+            FileNetwork::bytes(total(onto))
+        } else {
+            0
+        };
+        let builder = RowBuilder::bytes(onto, expected.sizes()[from] as u64, read);
+        total([edges, builder])
     };
     total([of(E), of(I)])
 }

@@ -13,19 +13,14 @@ use std::time::{Duration, Instant};
 
 use crate::allocator::working_on;
 use crate::comm::Comm;
-use crate::digest::Digest;
+use crate::engine::{Observer, Simulation, Spike};
 use crate::error::{Error, Result};
 use crate::memory::Structure;
-use crate::network::Placement;
-use crate::neuron::Emission;
-use crate::params::{Params, WeightRecord};
-use crate::per_thread::PerThread;
+use crate::params::WeightRecord;
 use crate::sizes::{product, total};
 use crate::sonata::spikes::{HELD_BACK, SpikeWriter};
 use crate::sonata::weights::{Layout, Sampling, Synapse, WeightWriter};
-use crate::synapse::Sources;
-use crate::units::{Gid, Interval, Lid, Ms, Steps};
-use crate::vp::VirtualProcess;
+use crate::units::{Gid, Interval, Ms, Steps};
 
 pub use over_time::Sampler;
 pub use watched_directory::WatchedDirectory;
@@ -42,45 +37,35 @@ const BLOCK: u64 = 1 << 20;
 
 /// Collects spikes and writes spikes and weights.
 pub struct Recorder {
-    /// Spikes later than this are recorded.
-    after: Steps,
     /// Spikes of the first so many gids are written.
     n_rec: u32,
-    n_e: u32,
     dt: Ms,
     /// stamp << 32 | gid
     waiting: Vec<u64>,
     flushed: Instant,
-    /// On rank 0, unless nothing is recorded.
+    /// On rank 0, if spikes are recorded.
     spikes: Option<SpikeWriter>,
+    /// On rank 0, if weights are recorded.
     weights: Option<WeightWriter>,
-    /// On rank 0, where there are files.
+    /// On rank 0.
     directory: Option<WatchedDirectory>,
     selection: Option<WeightRecord>,
-    /// On all ranks, where weights are sampled.
+    /// On all ranks, from the beginning of a run on whose weights are sampled.
     sampler: Option<Sampler>,
-    failure: Option<Error>,
-    /// Whether this rank has met a number that is not finite.
-    out_of_range: bool,
-    digest: Digest,
-    counts: [u64; 2],
     /// The most bytes that spikes or a block of a snapshot took.
     most_held: u64,
 }
 
 impl Recorder {
-    /// Opens the files in `directory` on rank 0; without a directory only counts and digests
-    /// are kept. `id` is that of the result, `delay` that of the E→E synapses.
-    pub fn new(
-        comm: &Comm,
-        params: &Params,
-        directory: Option<&Path>,
-        id: &str,
-        delay: Steps,
-    ) -> Result<Self> {
+    /// Opens the files of the result `id` in `directory`, on rank 0.
+    ///
+    /// # Errors
+    /// Fails on rank 0 where the directory is gone or a file cannot be created there.
+    pub fn new(simulation: &Simulation, directory: &Path, id: &str) -> Result<Self> {
+        let params = simulation.params();
         let dt = params.simulation.dt;
         let record = &params.record;
-        let directory = directory.filter(|_| comm.rank() == 0);
+        let directory = (simulation.comm().rank() == 0).then_some(directory);
         // Before its files, so that they are known to be in the directory that is watched.
         let watched = directory.map(WatchedDirectory::new).transpose()?;
         let spikes = match directory.filter(|_| record.spikes) {
@@ -96,7 +81,7 @@ impl Recorder {
         let weights = match directory.zip(record.weights.as_ref()) {
             Some((directory, weights)) => {
                 let layout = Layout {
-                    delay: delay.to_ms(dt),
+                    delay: simulation.delays().plastic().to_ms(dt),
                     compression: record.compression,
                     target_to_source: weights.target_to_source,
                 };
@@ -107,9 +92,7 @@ impl Recorder {
         };
         Ok(Recorder {
             directory: watched,
-            after: params.simulation.presim,
             n_rec: if record.spikes { record.n_rec } else { 0 },
-            n_e: params.network.N_E,
             dt,
             waiting: Vec::new(),
             flushed: Instant::now(),
@@ -117,81 +100,8 @@ impl Recorder {
             weights,
             selection: record.weights.clone(),
             sampler: None,
-            failure: None,
-            out_of_range: false,
-            digest: Digest::default(),
-            counts: [0; 2],
             most_held: 0,
         })
-    }
-
-    /// Notes the spikes of thread `thread` in `interval`.
-    pub fn record(
-        &mut self,
-        place: &Placement,
-        thread: u32,
-        interval: Interval,
-        emissions: &[Emission],
-    ) {
-        for emission in emissions {
-            let stamp = interval.stamp(emission.lag);
-            if stamp <= self.after {
-                continue;
-            }
-            let gid = place.gid(thread, emission.lid);
-            self.digest.add_spike(gid, stamp);
-            self.counts[usize::from(gid.0 >= self.n_e)] += 1;
-            if gid.0 < self.n_rec {
-                self.waiting.push((stamp.0 as u64) << 32 | u64::from(gid.0));
-            }
-        }
-    }
-
-    /// Whether this rank wants the ranks to gather now.
-    pub fn wants_flush(&self) -> bool {
-        let overdue = self.directory.is_some() && self.flushed.elapsed() > FLUSH_PERIOD;
-        self.waiting.len() > MAX_WAITING_SPIKES || overdue
-    }
-
-    /// Returns whether this rank has a reason to end the run.
-    pub fn failed(&self) -> bool {
-        self.failure.is_some() || self.out_of_range
-    }
-
-    /// Has the run end: a number of this rank is not finite.
-    pub fn note_out_of_range(&mut self) {
-        self.out_of_range = true;
-    }
-
-    /// Returns whether a number of this rank was found not to be finite.
-    pub fn is_out_of_range(&self) -> bool {
-        self.out_of_range
-    }
-
-    /// Fails on every rank with what failed on one of them. Collective.
-    ///
-    /// # Errors
-    /// Fails if writing has failed on some rank.
-    pub fn check(&mut self, comm: &Comm) -> Result<()> {
-        comm.agree(self.failure.take().map_or(Ok(()), Err))
-    }
-
-    /// Brings all waiting spikes to rank 0, and with the samples there to disk. Collective; a
-    /// failure is kept until [`Recorder::close`].
-    pub fn flush(&mut self, comm: &Comm) {
-        let mut spikes = comm.gather(&self.waiting);
-        let gathered = self.spikes.as_ref().map_or(0, |_| spikes.len() as u64);
-        self.hold(Self::flush_bytes(self.waiting.len() as u64, gathered));
-        self.waiting.clear();
-        self.flushed = Instant::now();
-        let spikes = self.write_spikes(&mut spikes);
-        let samples = self.weights.as_mut().map_or(Ok(()), WeightWriter::flush);
-        let directory = self.directory.as_mut();
-        let directory = directory.map_or(Ok(()), WatchedDirectory::check);
-        // First the directory: without it, nothing can be written either.
-        if let Err(error) = directory.and(spikes).and(samples) {
-            self.failure.get_or_insert(error);
-        }
     }
 
     fn write_spikes(&mut self, keys: &mut [u64]) -> Result<()> {
@@ -207,19 +117,12 @@ impl Recorder {
         writer.flush()
     }
 
-    /// Makes ready to sample the weights as the run goes, where that is asked for. Collective.
-    pub fn begin_samples(
-        &mut self,
-        comm: &Comm,
-        place: &Placement,
-        params: &Params,
-        sources: &Sources,
-        vps: &PerThread<VirtualProcess>,
-    ) -> Result<()> {
-        let Some(sampling) = &params.record.weights_over_time else {
+    /// Readies the samples of the weights, if any are to be taken. Collective.
+    fn begin_samples(&mut self, simulation: &Simulation) -> Result<()> {
+        let Some(sampling) = &simulation.params().record.weights_over_time else {
             return Ok(());
         };
-        let (sampler, followed) = Sampler::new(comm, place, params, sampling, sources, vps);
+        let (sampler, followed) = Sampler::new(simulation, sampling);
         self.sampler = Some(sampler);
         let sampling = Sampling {
             every: sampling.every.to_ms(self.dt),
@@ -230,45 +133,37 @@ impl Recorder {
             followed,
         };
         let writer = self.weights.as_mut();
-        comm.agree(writer.map_or(Ok(()), |writer| writer.begin_samples(&sampling)))
+        let begun = writer.map_or(Ok(()), |writer| writer.begin_samples(&sampling));
+        simulation.comm().agree(begun)
     }
 
-    /// Who samples the weights, if they are sampled.
-    pub fn sampler(&self) -> Option<&Sampler> {
-        self.sampler.as_ref()
-    }
-
-    /// Takes the sample that the threads of this rank bring `parts` of, as that of each of the
-    /// times `at`. Collective; a failure is kept until [`Recorder::close`].
-    pub fn add_sample(&mut self, comm: &Comm, at: &[Steps], parts: Vec<Vec<u64>>) {
-        let mine = parts.into_iter().reduce(|mut sum, part| {
-            sum.iter_mut()
-                .zip(part)
-                .for_each(|(sum, part)| *sum += part);
-            sum
-        });
-        let mine = mine.expect("a thread");
-        let out_of_range = |sample: &[u64]| {
-            let sampler = self.sampler.as_ref();
-            sampler.is_some_and(|sampler| sampler.is_out_of_range(sample))
+    /// Takes the samples due in `interval`, all of which are the weights as they stand.
+    /// Collective.
+    fn sample_if_due(&mut self, simulation: &Simulation, interval: Interval) -> Result<()> {
+        let Some(sampler) = &self.sampler else {
+            return Ok(());
         };
-        self.out_of_range |= out_of_range(&mine);
-        let all = comm.sum_each(&mine);
-        if comm.rank() == 0 && out_of_range(&all) {
-            return;
+        let times = sampler.due(interval);
+        if times.is_empty() {
+            return Ok(());
         }
-        let (Some(sampler), Some(writer)) = (&self.sampler, &mut self.weights) else {
-            return;
+        let mine = sampler.sample(simulation);
+        let all = simulation.comm().sum_each(&mine);
+        // The engine names the weight: this rank may not hold it.
+        let is_out_of_range = |sample: &Vec<u64>| sampler.is_out_of_range(sample);
+        if is_out_of_range(&mine) || self.weights.is_some() && is_out_of_range(&all) {
+            return Err(Error::run("a sampled weight is not finite"));
+        }
+        let Some(writer) = &mut self.weights else {
+            return Ok(());
         };
-        for &at in at {
-            if let Err(error) = writer.add_sample(sampler.complete(&all, at.to_ms(self.dt))) {
-                self.failure.get_or_insert(error);
-            }
-        }
+        times
+            .iter()
+            .try_for_each(|at| writer.add_sample(sampler.complete(&all, at.to_ms(self.dt))))
     }
 
-    /// Whether a snapshot is due in `interval`, and of which times.
-    pub fn snapshots_within(&self, interval: Interval) -> Vec<Steps> {
+    /// Returns the times in `interval` that a snapshot is due at.
+    fn snapshots_within(&self, interval: Interval) -> Vec<Steps> {
         let due = |at: &Steps| interval.start < *at && *at <= interval.end();
         self.selection
             .iter()
@@ -280,20 +175,15 @@ impl Recorder {
     ///
     /// Block by block of sources, so that no rank ever holds more than its own synapses and a
     /// block; rank 0 sorts by (source, target), the order of the file for every split.
-    pub fn snapshot(
-        &mut self,
-        comm: &Comm,
-        place: &Placement,
-        sources: &Sources,
-        vps: &mut PerThread<VirtualProcess>,
-        at: Steps,
-    ) -> Result<()> {
+    fn snapshot(&mut self, simulation: &Simulation, at: Steps) -> Result<()> {
         let Some(selection) = self.selection.clone() else {
             return Ok(());
         };
-        let mine: u64 = vps.iter_mut().map(|vp| vp.ee.rows.len() as u64).sum();
+        let comm = simulation.comm();
+        let vps = simulation.vps().iter();
+        let mine: u64 = vps.map(|vp| vp.ee.rows.len() as u64).sum();
         let all = comm.sum(mine);
-        let step = Self::sources_at_once(self.n_e, all) as usize;
+        let step = Self::sources_at_once(simulation.params().network.N_E, all) as usize;
         let at = at.to_ms(self.dt);
         let mut result = self
             .weights
@@ -303,7 +193,7 @@ impl Recorder {
         let mut block = Block::with_room_for(mine.min(BLOCK + BLOCK / 8) as usize);
         for first in (0..selection.sources).step_by(step) {
             let of = first..selection.sources.min(first.saturating_add(step as u32));
-            block.fill(place, sources, vps, of, selection.targets);
+            block.fill(simulation, of, selection.targets);
             let (keys, weights) = (comm.gather(&block.keys), comm.gather(&block.weights));
             let [local, gathered] = [&block.keys, &keys].map(|keys| keys.len() as u64);
             self.hold(Self::snapshot_bytes(local, gathered));
@@ -318,15 +208,12 @@ impl Recorder {
         comm.agree(result)
     }
 
-    /// Digest of all spikes recorded here, and how many E and I neurons fired.
-    pub fn spikes(&self) -> (Digest, [u64; 2]) {
-        (self.digest, self.counts)
-    }
-
     /// Writes what is left and closes the files. Collective.
+    ///
+    /// # Errors
+    /// Fails on all ranks where something could not be written.
     pub fn close(mut self, comm: &Comm) -> Result<()> {
-        self.flush(comm);
-        let mut result = self.failure.map_or(Ok(()), Err);
+        let mut result = self.flush(comm);
         if let Some(writer) = self.spikes {
             result = result.and(writer.close());
         }
@@ -334,6 +221,63 @@ impl Recorder {
             result = result.and(writer.close());
         }
         comm.agree(result)
+    }
+}
+
+impl Observer for Recorder {
+    /// Takes the weights at time 0.
+    fn begin(&mut self, simulation: &Simulation) -> Result<()> {
+        self.begin_samples(simulation)?;
+        let before = Interval {
+            start: Steps(-1),
+            steps: 1,
+        };
+        self.interval(simulation, before)
+    }
+
+    fn spikes(&mut self, spikes: &[Spike]) {
+        let written = spikes.iter().filter(|spike| spike.gid.0 < self.n_rec);
+        let key = |spike: &Spike| (spike.stamp.0 as u64) << 32 | u64::from(spike.gid.0);
+        self.waiting.extend(written.map(key));
+    }
+
+    /// Takes the weights that are due.
+    fn interval(&mut self, simulation: &Simulation, interval: Interval) -> Result<()> {
+        for at in self.snapshots_within(interval) {
+            simulation.check_range(at)?;
+            self.snapshot(simulation, at)?;
+        }
+        self.sample_if_due(simulation, interval)
+    }
+
+    fn wants_flush(&self) -> bool {
+        let overdue = self.directory.is_some() && self.flushed.elapsed() > FLUSH_PERIOD;
+        self.waiting.len() > MAX_WAITING_SPIKES || overdue
+    }
+
+    /// Brings all waiting spikes to rank 0, and with the samples there to disk.
+    fn flush(&mut self, comm: &Comm) -> Result<()> {
+        let mut spikes = comm.gather(&self.waiting);
+        let gathered = self.spikes.as_ref().map_or(0, |_| spikes.len() as u64);
+        self.hold(Self::flush_bytes(self.waiting.len() as u64, gathered));
+        self.waiting.clear();
+        self.flushed = Instant::now();
+        let spikes = self.write_spikes(&mut spikes);
+        let samples = self.weights.as_mut().map_or(Ok(()), WeightWriter::flush);
+        let directory = self.directory.as_mut();
+        let directory = directory.map_or(Ok(()), WatchedDirectory::check);
+        // First the directory: without it, nothing can be written either.
+        directory.and(spikes).and(samples)
+    }
+
+    /// Takes the weights at the end, unless the last interval has done so.
+    fn end(&mut self, simulation: &Simulation) -> Result<()> {
+        let end = simulation.params().simulation.end();
+        let is_taken = self.selection.as_ref().is_none_or(|s| s.at.contains(&end));
+        if is_taken {
+            return Ok(());
+        }
+        self.snapshot(simulation, end)
     }
 }
 
@@ -357,26 +301,17 @@ impl Block {
         block
     }
 
-    /// Takes the synapses from `block` onto the first `targets` targets in place of those before.
-    fn fill(
-        &mut self,
-        place: &Placement,
-        sources: &Sources,
-        vps: &mut PerThread<VirtualProcess>,
-        block: Range<u32>,
-        targets: u32,
-    ) {
+    /// Takes the synapses from `sources` onto the first `targets` targets in place of those before.
+    fn fill(&mut self, simulation: &Simulation, sources: Range<u32>, targets: u32) {
         self.keys.clear();
         self.weights.clear();
-        let mut add = |source: u32, target: u32, weight: f64| {
-            if target < targets {
-                self.keys.push(u64::from(source) << 32 | u64::from(target));
+        simulation.for_each_weight(sources, |source, target, weight| {
+            if target.0 < targets {
+                self.keys
+                    .push(u64::from(source.0) << 32 | u64::from(target.0));
                 self.weights.push(weight);
             }
-        };
-        for (vp, thread) in vps.iter_mut().zip(0..) {
-            for_each_weight(place, sources, thread, vp, block.clone(), &mut add);
-        }
+        });
     }
 }
 
@@ -438,25 +373,5 @@ impl Recorder {
 
     fn hold(&mut self, bytes: u64) {
         self.most_held = self.most_held.max(bytes);
-    }
-}
-
-/// Calls `each` with source, target (indices in E) and weight (pA) of every plastic synapse
-/// of thread `thread` whose source is in `block`.
-pub fn for_each_weight(
-    place: &Placement,
-    sources: &Sources,
-    thread: u32,
-    vp: &VirtualProcess,
-    block: Range<u32>,
-    mut each: impl FnMut(u32, u32, f64),
-) {
-    let gids = sources.excitatory();
-    for row in gids.below(block.start)..gids.below(block.end) {
-        let source = gids.get(row);
-        for index in vp.ee.rows.range(row as u32) {
-            let lid = Lid(vp.ee.rows.targets.get(index) as u32);
-            each(source, place.gid(thread, lid).0, vp.ee.weights.get(index));
-        }
     }
 }

@@ -4,11 +4,10 @@
 
 use std::ops::Range;
 
-use crate::comm::Comm;
+use crate::engine::Simulation;
 use crate::memory::allocated_bytes;
 use crate::network::Placement;
-use crate::params::{Params, WeightSampling};
-use crate::per_thread::PerThread;
+use crate::params::WeightSampling;
 use crate::rng::{Purpose, below, stream};
 use crate::simd::{self, Kernel};
 use crate::sizes::{product, total};
@@ -39,24 +38,23 @@ struct Followed {
 }
 
 impl Sampler {
-    /// For the network that `sources` and `vps` are this rank's part of; and which synapses are
-    /// followed, as (source, target) in E. Collective.
+    /// Returns the sampler of this rank's part of a network, and the synapses that are followed
+    /// as (source, target) in E. Collective.
     ///
     /// Those are one synapse of each of so many evenly spaced excitatory neurons, as far as
     /// they have any: that onto the first target from a random neuron on.
-    pub fn new(
-        comm: &Comm,
-        place: &Placement,
-        params: &Params,
-        sampling: &WeightSampling,
-        sources: &Sources,
-        vps: &PerThread<VirtualProcess>,
-    ) -> (Self, Vec<(u32, u32)>) {
-        let pick = Pick::new(sampling.one_in, place.n_e);
-        let counted = vps
-            .iter()
-            .zip(0..)
-            .map(|(vp, thread)| pick.synapses(place, thread, sources, &vp.ee.rows));
+    pub fn new(simulation: &Simulation, sampling: &WeightSampling) -> (Self, Vec<(u32, u32)>) {
+        let n_e = simulation.place().n_e;
+        let pick = Pick::new(sampling.one_in, n_e);
+        let vps = simulation.vps().iter().zip(0..);
+        let counted = vps.map(|(vp, thread)| {
+            pick.synapses(
+                simulation.place(),
+                thread,
+                simulation.sources(),
+                &vp.ee.rows,
+            )
+        });
         let mut sampler = Sampler {
             every: sampling.every,
             bins: Bins::new(sampling.bins, sampling.max),
@@ -64,18 +62,17 @@ impl Sampler {
             columns: 0,
             followed: Vec::new(),
         };
-        let [n_e, n] = [place.n_e, sampling.trajectories].map(u64::from);
+        let [n_e, n] = [n_e, sampling.trajectories].map(u64::from);
+        let seed = simulation.params().simulation.seed;
         let from = (0..n).map(|i| (i * n_e / n) as u32);
-        let searches: Vec<Search> = from
-            .map(|source| Search::new(source, n_e, params.simulation.seed))
-            .collect();
+        let searches: Vec<Search> = from.map(|source| Search::new(source, n_e, seed)).collect();
         let mine: Vec<_> = searches
             .iter()
-            .map(|search| search.nearest(place, sources, vps))
+            .map(|search| search.nearest(simulation))
             .collect();
         let nearness: Vec<u64> = mine.iter().map(|found| found.nearness).collect();
         let mut synapses = Vec::new();
-        let best = comm.max_each(&nearness);
+        let best = simulation.comm().max_each(&nearness);
         for ((search, mine), best) in searches.iter().zip(mine).zip(best) {
             if best == 0 {
                 continue;
@@ -103,12 +100,24 @@ impl Sampler {
         times.map(|time| Steps(time as i32)).collect()
     }
 
-    /// What thread `thread` brings to a sample: how many weights fall into each place of the
+    /// Returns what this rank brings to a sample: how many weights fall into each place of the
     /// histogram (exactly 0, the bins, above, not finite), then the bits of the weights
-    /// followed, 0 for those that do not live there. Samples of threads and ranks add up.
+    /// followed, 0 for those that do not live here. Samples of threads and ranks add up.
     ///
-    /// About 1 ns a synapse counted.
-    pub fn sample(&self, thread: usize, vp: &VirtualProcess) -> Vec<u64> {
+    /// About 1 ns per synapse counted.
+    pub fn sample(&self, simulation: &Simulation) -> Vec<u64> {
+        let parts = simulation.map_threads(|part| self.sample_of(part.thread as usize, part.vp));
+        let add = |mut sum: Vec<u64>, part: Vec<u64>| {
+            sum.iter_mut()
+                .zip(part)
+                .for_each(|(sum, part)| *sum += part);
+            sum
+        };
+        parts.into_iter().reduce(add).expect("a thread")
+    }
+
+    /// The part of one thread.
+    fn sample_of(&self, thread: usize, vp: &VirtualProcess) -> Vec<u64> {
         let (bins, counted) = (self.bins, &self.counted[thread]);
         let mut sample = match &vp.ee.weights {
             PlasticWeights::F64(weights) => simd::run(Count {
@@ -276,12 +285,7 @@ impl Search {
     }
 
     /// The nearest synapse of this rank, of several onto one target the first.
-    fn nearest(
-        &self,
-        place: &Placement,
-        sources: &Sources,
-        vps: &PerThread<VirtualProcess>,
-    ) -> Found {
+    fn nearest(&self, simulation: &Simulation) -> Found {
         let mut found = Found {
             nearness: 0,
             synapse: Followed {
@@ -290,15 +294,15 @@ impl Search {
                 column: 0,
             },
         };
-        let gids = sources.excitatory();
+        let gids = simulation.sources().excitatory();
         let row = gids.below(self.source);
         if row == gids.len() || gids.get(row) != self.source {
             return found;
         }
-        for (thread, vp) in vps.iter().enumerate() {
+        for (thread, vp) in simulation.vps().iter().enumerate() {
             for synapse in vp.ee.rows.range(row as u32) {
                 let lid = Lid(vp.ee.rows.targets.get(synapse) as u32);
-                let nearness = self.nearness(place.gid(thread as u32, lid).0);
+                let nearness = self.nearness(simulation.place().gid(thread as u32, lid).0);
                 if nearness > found.nearness {
                     found.nearness = nearness;
                     (found.synapse.thread, found.synapse.synapse) = (thread, synapse);

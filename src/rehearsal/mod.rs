@@ -15,14 +15,14 @@ use std::rc::Rc;
 use serde::Serialize;
 
 use crate::comm::Comm;
-use crate::engine::Simulation;
+use crate::engine::{Observer, Simulation};
 use crate::error::{Error, Result};
+use crate::file_network::FileNetwork;
 use crate::interconnect::Interconnect;
 use crate::memory::{ByStructure, Structure, resident};
 use crate::network::Placement;
 use crate::outcome::{COMMIT, Digests, Phases};
 use crate::params::{NeuronModel, Params};
-use crate::recording::Recorder;
 use crate::spikes::Exchange;
 
 use listeners::Listeners;
@@ -132,15 +132,15 @@ pub struct RealTimeFactor {
     pub with_modelled_network: f64,
 }
 
-/// Rehearses rank `rank` of `ranks` on `params.simulation.threads` threads; `progress` is
-/// called after every interval.
+/// Rehearses rank `rank` of `ranks` on `params.simulation.threads` threads, with
+/// `observers` of the run.
 ///
 /// Errors: a network whose spikes depend on input; what [`Simulation::build`] may find.
 pub fn rehearse(
     params: Params,
     rank: usize,
     ranks: usize,
-    progress: &mut dyn FnMut(crate::engine::Progress),
+    observers: &mut [&mut dyn Observer],
 ) -> Result<Rehearsal> {
     check(&params)?;
     let place = Placement {
@@ -158,14 +158,12 @@ pub fn rehearse(
     let interconnect = Interconnect::from_params(&params.interconnect);
     let before = resident().now;
     let comm = Comm::among(Box::new(others), rank, ranks);
-    let mut simulation = Simulation::build(comm, params)?;
-    let delay = simulation.delays().plastic();
-    let mut recorder = Recorder::new(simulation.comm(), simulation.params(), None, "", delay)?;
-    let timers = simulation.run(&mut recorder, progress)?;
+    let mut simulation = Simulation::build(comm, FileNetwork::new(params))?;
+    let timers = simulation.run(observers)?;
 
     let grown = resident().peak.saturating_sub(before + played.get());
     let census = simulation.census();
-    let (spikes, [spikes_e, spikes_i]) = recorder.spikes();
+    let emitted = simulation.emitted();
     let phases = Phases::of(&timers);
     let simulate = timers.simulate - phases.communicate;
     let built = simulation.construction();
@@ -182,7 +180,7 @@ pub fn rehearse(
         ranks,
         threads: place.threads as usize,
         digest: Digests {
-            spikes,
+            spikes: emitted.digest,
             weights: census.weights.digest,
         },
         counts: Counts {
@@ -194,7 +192,7 @@ pub fn rehearse(
             rows: census.rows,
             target_table: census.listeners,
             target_table_is_exact: listeners_are_exact,
-            spikes: spikes_e + spikes_i,
+            spikes: emitted.counts.iter().sum(),
             received: census.exchange.received_entries,
             synaptic_events: census.events,
         },

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::rc::Rc;
 
 use crate::comm;
-use crate::engine::read_rates;
 use crate::error::Result;
+use crate::file_network::read_rates;
 use crate::network::Placement;
 use crate::neuron::Tics;
 use crate::params::Params;

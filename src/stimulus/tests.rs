@@ -190,7 +190,7 @@ fn counts_are_those_of_their_64_bits_on_every_instruction_set() {
         let law = &PoissonLaw::new(mean);
         for set in InstructionSet::ALL.into_iter().filter(set_here) {
             let (mut lower, mut upper) = (Tile([[0; GROUP]; BLOCK]), Tile([[0; GROUP]; BLOCK]));
-            let draw = Draw {
+            let draw = DrawCounts {
                 law,
                 seed: 4,
                 gids: &gids,

@@ -1,228 +1,278 @@
-//! Building the rows of a virtual process: drawn twice instead of stored once.
+//! Building the rows of a virtual process: its synapses are listed twice instead of stored once.
 //!
-//! A first pass over the draws counts the synapses of each source; once the rank knows its
-//! rows, a second pass over the same draws puts every target straight into place. Targets
-//! come in ascending order, so rows end up sorted. Where a pool is larger than the local
-//! synapses drawn from it (many ranks), counts would grow with N: there, and for
-//! connections read from a file, (source, target) pairs are sorted instead.
+//! A first pass over the synapses of a [`Recipe`] counts those of each source; once the rank
+//! knows its rows, a second pass puts every target straight into place. Targets come in
+//! ascending order, so rows end up sorted. Where a pool is larger than the local synapses from it
+//! (many ranks), counts would grow with N: there (source, target) pairs are sorted instead.
+
+use std::ops::Range;
 
 use crate::error::{Error, Result};
 use crate::memory::allocated_bytes;
-use crate::network::{Draw, Placement, Pool};
+use crate::network::{Placement, Pool};
+use crate::recipe::{Incoming, Recipe};
 use crate::sizes::{product, total};
-use crate::units::{Gid, Lid};
+use crate::units::Lid;
 
-use super::{RowIndex, Rows, Targets};
+use super::{RowIndex, Rows, Target, Targets};
 
-/// The connections from one pool of sources onto the neurons of one virtual process,
-/// excitatory and inhibitory targets apart.
-pub struct Draft {
+/// The synapses from one pool of sources onto the neurons of one virtual process, excitatory and
+/// inhibitory targets apart.
+pub struct RowBuilder<'a> {
+    recipe: &'a dyn Recipe,
     pool: Pool,
-    /// local targets: excitatory, inhibitory
-    neurons: [u32; 2],
-    onto: [Connections; 2],
+    place: &'a Placement,
+    thread: u32,
+    onto: [Synapses; 2],
 }
 
-enum Connections {
-    /// Drawn; synapses by source index, to be drawn again.
-    Counted(Vec<u32>),
-    /// Sorted by (source << 32 | target); equal keys in the order they came.
-    Listed {
-        keys: Vec<u64>,
-        weights: Option<Vec<f64>>,
-    },
+enum Synapses {
+    /// Number of synapses by index of the source, and whether they have weights of their own; to
+    /// be listed again.
+    Counted(Vec<u32>, bool),
+    /// source << 32 | target, ascending.
+    Listed(Vec<u64>),
+    /// The same with weights (pA); equal keys in the order of the recipe.
+    Weighted(Vec<(u64, f64)>),
 }
 
-/// One connection read from a file.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Link {
-    /// Index of the source within its population.
-    pub source: u32,
-    /// Index of the target among the virtual process's neurons of its population.
-    pub target: u32,
-    /// Weight (pA).
-    pub weight: f64,
-}
-
-/// Rows ready for use, with the weights of connections that brought their own.
+/// Rows ready for use, with the weights of synapses that have their own.
 pub type Built = (Rows, Option<Vec<f64>>);
 
-impl Draft {
-    /// First pass over the draws of thread `thread`. O(local synapses), 4 bytes each at most.
-    pub fn drawn(draw: &mut Draw, pool: Pool, place: &Placement, thread: u32) -> Self {
-        let neurons = split(place, thread);
-        let (k, size) = draw.in_degree(pool);
-        let local = u64::from(neurons[0] + neurons[1]) * u64::from(k);
-        let counted = counts(u64::from(size), local);
-        let onto = [0, 1].map(|side| {
-            let targets = targets(neurons, side);
-            if counted {
-                let mut counts = vec![0u32; size as usize];
-                for lid in targets {
-                    let gid = place.gid(thread, Lid(lid));
-                    draw.sources(pool, gid, |source| counts[source as usize] += 1);
+impl<'a> RowBuilder<'a> {
+    /// First pass over the synapses from `pool` onto the neurons of thread `thread`. O(local
+    /// synapses), 16 bytes each at most.
+    ///
+    /// Panics where the recipe names a source outside the pool, or gives weights to some of the
+    /// synapses only.
+    pub fn new(recipe: &'a dyn Recipe, pool: Pool, place: &'a Placement, thread: u32) -> Self {
+        let local =
+            u64::from(place.count_below(thread, place.n)) * u64::from(recipe.in_degree(pool));
+        let mut builder = RowBuilder {
+            recipe,
+            pool,
+            place,
+            thread,
+            onto: [0, 1].map(|_| Synapses::Listed(Vec::new())),
+        };
+        let counted = counts(builder.pool_size() as u64, local);
+        builder.onto = [0, 1].map(|side| match counted {
+            true => builder.count(side),
+            false => builder.list(side),
+        });
+        builder
+    }
+
+    fn pool_size(&self) -> u32 {
+        match self.pool {
+            Pool::E => self.place.n_e,
+            Pool::I => self.place.n - self.place.n_e,
+        }
+    }
+
+    /// Returns the lids of one side's targets: excitatory (0) or inhibitory (1).
+    fn targets(&self, side: usize) -> Range<u32> {
+        let excitatory = self.place.count_below(self.thread, self.place.n_e);
+        match side {
+            0 => 0..excitatory,
+            _ => excitatory..self.place.count_below(self.thread, self.place.n),
+        }
+    }
+
+    /// Calls `each` with the index of every target of a side, and the synapses onto it. Returns
+    /// whether they have weights.
+    fn for_each_target(&self, side: usize, mut each: impl FnMut(u32, &Incoming)) -> bool {
+        let mut incoming = Incoming::default();
+        let (mut with, mut without) = (false, false);
+        let size = self.pool_size();
+        for (target, lid) in (0..).zip(self.targets(side)) {
+            incoming.clear();
+            let gid = self.place.gid(self.thread, Lid(lid));
+            self.recipe.synapses(self.pool, gid, &mut incoming);
+            let Incoming { sources, weights } = &incoming;
+            let is_inside = sources
+                .iter()
+                .fold(true, |all, &source| all & (source < size));
+            assert!(is_inside, "a source of neuron {gid:?} is outside its pool");
+            if weights.is_empty() {
+                without |= !sources.is_empty();
+            } else {
+                assert_eq!(sources.len(), weights.len(), "synapses of neuron {gid:?}");
+                with = true;
+            }
+            each(target, &incoming);
+        }
+        assert!(
+            !(with && without),
+            "all synapses of a projection have weights, or none"
+        );
+        with
+    }
+
+    fn count(&self, side: usize) -> Synapses {
+        let mut counts = vec![0u32; self.pool_size() as usize];
+        let weighted = self.for_each_target(side, |_, incoming| {
+            for &source in &incoming.sources {
+                counts[source as usize] += 1;
+            }
+        });
+        Synapses::Counted(counts, weighted)
+    }
+
+    fn list(&self, side: usize) -> Synapses {
+        let targets = self.targets(side).len();
+        let key = |source: u32, target: u32| u64::from(source) << 32 | u64::from(target);
+        let (mut keys, mut weighted) = (Vec::new(), Vec::new());
+        self.for_each_target(side, |target, incoming| {
+            let Incoming { sources, weights } = incoming;
+            if weights.is_empty() {
+                if keys.is_empty() {
+                    keys.reserve_exact(targets * sources.len());
                 }
-                return Connections::Counted(counts);
+                keys.extend(sources.iter().map(|&source| key(source, target)));
+            } else {
+                let pairs = sources.iter().zip(weights);
+                weighted.extend(pairs.map(|(&source, &weight)| (key(source, target), weight)));
             }
-            let mut keys = Vec::with_capacity(targets.len() * k as usize);
-            let first = targets.start;
-            for lid in targets {
-                let gid = place.gid(thread, Lid(lid));
-                let target = u64::from(lid - first);
-                draw.sources(pool, gid, |source| {
-                    keys.push(u64::from(source) << 32 | target)
-                });
-            }
+        });
+        if weighted.is_empty() {
             keys.sort_unstable();
-            Connections::Listed {
-                keys,
-                weights: None,
-            }
-        });
-        Draft {
-            pool,
-            neurons,
-            onto,
+            return Synapses::Listed(keys);
         }
+        weighted.shrink_to_fit();
+        weighted.sort_by_key(|&(key, _)| key);
+        Synapses::Weighted(weighted)
     }
 
-    /// Connections read from a file, onto excitatory and inhibitory targets.
-    pub fn listed(pool: Pool, place: &Placement, thread: u32, links: [Vec<Link>; 2]) -> Self {
-        let onto = links.map(|mut links| {
-            let key = |link: &Link| u64::from(link.source) << 32 | u64::from(link.target);
-            links.sort_by_key(key);
-            Connections::Listed {
-                keys: links.iter().map(key).collect(),
-                weights: Some(links.iter().map(|link| link.weight).collect()),
-            }
-        });
-        Draft {
-            pool,
-            neurons: split(place, thread),
-            onto,
-        }
-    }
-
-    /// The sources with synapses here, ascending, each once.
+    /// Returns the sources with synapses here, ascending, each once.
     pub fn sources(&self) -> Vec<u32> {
-        match &self.onto {
-            [Connections::Counted(to_e), Connections::Counted(to_i)] => (0..to_e.len())
-                .filter(|&source| to_e[source] > 0 || to_i[source] > 0)
-                .map(|source| source as u32)
-                .collect(),
-            listed => {
-                let mut sources = Vec::new();
-                for connections in listed {
-                    if let Connections::Listed { keys, .. } = connections {
-                        sources.extend(keys.iter().map(|key| (key >> 32) as u32));
-                        sources.dedup();
-                    }
+        let source = |key: u64| (key >> 32) as u32;
+        let mut sources = Vec::new();
+        for synapses in &self.onto {
+            match synapses {
+                Synapses::Counted(counts, _) => {
+                    let counted = (0u32..).zip(counts).filter(|(_, count)| **count > 0);
+                    sources.extend(counted.map(|(source, _)| source));
                 }
-                sources.sort_unstable();
-                sources.dedup();
-                sources
+                Synapses::Listed(keys) => sources.extend(keys.iter().map(|&key| source(key))),
+                Synapses::Weighted(pairs) => {
+                    sources.extend(pairs.iter().map(|&(key, _)| source(key)));
+                }
             }
+            sources.dedup();
         }
+        sources.sort_unstable();
+        sources.dedup();
+        sources
     }
 
-    /// Second pass: the rows of `sources` (ascending; all of [`Draft::sources`] and maybe
+    /// Second pass: the rows of `sources` (ascending; all of [`RowBuilder::sources`] and maybe
     /// more), onto excitatory and onto inhibitory targets.
     ///
-    /// Errors: 2³² synapses or more of one projection on a virtual process.
-    pub fn build(
-        self,
-        draw: &mut Draw,
-        place: &Placement,
-        thread: u32,
-        sources: &[u32],
-    ) -> Result<[Built; 2]> {
-        let [to_e, to_i] = self.onto;
-        let mut build = |connections, side| {
-            let targets = targets(self.neurons, side);
-            let wide = targets.len() > 1 << 16;
-            match connections {
-                Connections::Counted(counts) => {
-                    let starts = starts(sources.iter().map(|&s| counts[s as usize]))?;
-                    let redraw = Redraw {
-                        pool: self.pool,
-                        place,
-                        thread,
-                        targets,
-                    };
-                    let targets = if wide {
-                        Targets::Wide(redraw.place(draw, counts, sources, &starts))
-                    } else {
-                        Targets::Narrow(redraw.place(draw, counts, sources, &starts))
-                    };
-                    Ok((rows(starts, targets), None))
-                }
-                Connections::Listed { keys, weights } => {
-                    let starts = starts(lengths(&keys, sources))?;
-                    let low = keys.iter().map(|&key| key as u32);
-                    let targets = if wide {
-                        Targets::Wide(low.collect())
-                    } else {
-                        Targets::Narrow(low.map(|target| target as u16).collect())
-                    };
-                    Ok((rows(starts, targets), weights))
-                }
+    /// # Errors
+    /// Fails at 2³² synapses or more of one projection on a virtual process.
+    pub fn build(mut self, sources: &[u32]) -> Result<[Built; 2]> {
+        let mut build = |side| {
+            let synapses = std::mem::replace(&mut self.onto[side], Synapses::Listed(Vec::new()));
+            if self.targets(side).len() > 1 << 16 {
+                self.place::<u32>(side, synapses, sources, Targets::Wide)
+            } else {
+                self.place::<u16>(side, synapses, sources, Targets::Narrow)
             }
         };
-        Ok([build(to_e, 0)?, build(to_i, 1)?])
+        Ok([build(0)?, build(1)?])
+    }
+
+    /// Puts each target, and its weight, where it belongs.
+    fn place<T: Target>(
+        &self,
+        side: usize,
+        synapses: Synapses,
+        sources: &[u32],
+        stored: fn(Vec<T>) -> Targets,
+    ) -> Result<Built> {
+        let target = |key: u64| T::new(key as u32 as usize);
+        let (starts, targets, weights) = match synapses {
+            Synapses::Counted(counts, weighted) => {
+                let starts = starts(sources.iter().map(|&source| counts[source as usize]))?;
+                let (targets, weights) = self.list_again(side, counts, weighted, sources, &starts);
+                (starts, targets, weights)
+            }
+            Synapses::Listed(keys) => {
+                let starts = starts(lengths(keys.iter().copied(), sources))?;
+                (starts, keys.iter().map(|&key| target(key)).collect(), None)
+            }
+            Synapses::Weighted(pairs) => {
+                let starts = starts(lengths(pairs.iter().map(|&(key, _)| key), sources))?;
+                let targets = pairs.iter().map(|&(key, _)| target(key)).collect();
+                let weights = pairs.iter().map(|&(_, weight)| weight).collect();
+                (starts, targets, Some(weights))
+            }
+        };
+        let index = RowIndex::new(starts);
+        let targets = stored(targets);
+        Ok((Rows { index, targets }, weights))
+    }
+
+    /// Lists the synapses again and puts each at the next free place of its source's row.
+    /// `cursors`, indexed by source, is room for those places.
+    fn list_again<T: Target>(
+        &self,
+        side: usize,
+        mut cursors: Vec<u32>,
+        weighted: bool,
+        sources: &[u32],
+        starts: &[u32],
+    ) -> (Vec<T>, Option<Vec<f64>>) {
+        for (&source, &start) in sources.iter().zip(starts) {
+            cursors[source as usize] = start;
+        }
+        let synapses = starts[starts.len() - 1] as usize;
+        let mut targets = vec![T::new(0); synapses];
+        let mut weights = weighted.then(|| vec![0.0; synapses]);
+        self.for_each_target(side, |target, incoming| {
+            let target = T::new(target as usize);
+            for (nth, &source) in incoming.sources.iter().enumerate() {
+                let cursor = &mut cursors[source as usize];
+                targets[*cursor as usize] = target;
+                if let Some(weights) = &mut weights {
+                    weights[*cursor as usize] = incoming.weights[nth];
+                }
+                *cursor += 1;
+            }
+        });
+        (targets, weights)
     }
 }
 
 /// Memory, in bytes.
-impl Draft {
+impl RowBuilder<'_> {
     /// Of the synapses of one thread, `synapses` onto its excitatory and its inhibitory
-    /// neurons, drawn from a pool of `size`; or `read` from a file, with weights.
-    pub fn bytes(synapses: [u64; 2], size: u64, read: bool) -> u64 {
+    /// neurons, from a pool of `size`; `weighted` if they have weights of their own.
+    pub fn bytes(synapses: [u64; 2], size: u64, weighted: bool) -> u64 {
         let all = total(synapses);
-        if read {
-            product([8 + 8, all])
-        } else if counts(size, all) {
-            product([2 * 4, size])
-        } else {
-            product([8, all])
+        match (counts(size, all), weighted) {
+            (true, _) => product([2 * 4, size]),
+            (false, true) => product([16, all]),
+            (false, false) => product([8, all]),
         }
     }
 
-    /// As it is.
+    /// Of what is there now.
     pub fn held(&self) -> u64 {
-        let held = self.onto.iter().map(|connections| match connections {
-            Connections::Counted(counts) => allocated_bytes(counts),
-            Connections::Listed { keys, weights } => {
-                allocated_bytes(keys) + weights.as_ref().map_or(0, allocated_bytes)
-            }
+        let held = self.onto.iter().map(|synapses| match synapses {
+            Synapses::Counted(counts, _) => allocated_bytes(counts),
+            Synapses::Listed(keys) => allocated_bytes(keys),
+            Synapses::Weighted(pairs) => allocated_bytes(pairs),
         });
         held.sum()
     }
 }
 
-/// Whether counting the synapses of every source of a pool of `size` takes less than listing
-/// the `local` ones.
+/// Returns whether counting the synapses of every source of a pool of `size` takes less than
+/// listing the `local` ones.
 fn counts(size: u64, local: u64) -> bool {
     size.saturating_mul(2) <= local
-}
-
-fn rows(starts: Vec<u32>, targets: Targets) -> Rows {
-    let index = RowIndex::new(starts);
-    Rows { index, targets }
-}
-
-/// Local excitatory and inhibitory neurons.
-fn split(place: &Placement, thread: u32) -> [u32; 2] {
-    let excitatory = place.count_below(thread, place.n_e);
-    [excitatory, place.count_below(thread, place.n) - excitatory]
-}
-
-/// The lids of one side's targets: excitatory (0) or inhibitory (1).
-fn targets(neurons: [u32; 2], side: usize) -> std::ops::Range<u32> {
-    if side == 0 {
-        0..neurons[0]
-    } else {
-        neurons[0]..neurons[0] + neurons[1]
-    }
 }
 
 /// Running sums of the row lengths, from 0.
@@ -242,72 +292,55 @@ fn starts(lengths: impl Iterator<Item = u32>) -> Result<Vec<u32>> {
     Ok(starts)
 }
 
-/// How many of the sorted `keys` belong to each of `sources`.
-fn lengths(keys: &[u64], sources: &[u32]) -> impl Iterator<Item = u32> {
-    let mut rest = keys;
+/// Returns how many of the sorted `keys` belong to each of `sources`.
+fn lengths(keys: impl Iterator<Item = u64>, sources: &[u32]) -> impl Iterator<Item = u32> {
+    let mut rest = keys.peekable();
     sources.iter().map(move |&source| {
-        let length = rest
-            .iter()
-            .take_while(|&&key| (key >> 32) as u32 == source)
-            .count();
-        rest = &rest[length..];
-        length as u32
+        let mut length = 0;
+        while rest.next_if(|key| (key >> 32) as u32 == source).is_some() {
+            length += 1;
+        }
+        length
     })
-}
-
-struct Redraw<'a> {
-    pool: Pool,
-    place: &'a Placement,
-    thread: u32,
-    targets: std::ops::Range<u32>,
-}
-
-impl Redraw<'_> {
-    /// Draws again and puts each target at the next free place of its source's row.
-    /// `cursors`, indexed by source, is room for those places.
-    fn place<T: super::Target>(
-        self,
-        draw: &mut Draw,
-        mut cursors: Vec<u32>,
-        sources: &[u32],
-        starts: &[u32],
-    ) -> Vec<T> {
-        for (&source, &start) in sources.iter().zip(starts) {
-            cursors[source as usize] = start;
-        }
-        let mut placed = vec![T::new(0); starts[starts.len() - 1] as usize];
-        let first = self.targets.start;
-        for lid in self.targets {
-            let gid: Gid = self.place.gid(self.thread, Lid(lid));
-            let target = T::new((lid - first) as usize);
-            draw.sources(self.pool, gid, |source| {
-                let cursor = &mut cursors[source as usize];
-                placed[*cursor as usize] = target;
-                *cursor += 1;
-            });
-        }
-        placed
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::params::NetworkParams;
+    use crate::error::Error;
+    use crate::params::Params;
+    use crate::recipe::Initial;
+    use crate::units::Gid;
 
-    fn network(n: u32, k_e: u32) -> NetworkParams {
-        NetworkParams {
-            N: n,
-            N_per_rank: None,
-            N_E: n,
-            N_I: 0,
-            K: k_e,
-            K_E: k_e,
-            K_I: 0,
-            beta: 1.0,
-            allow_autapses: true,
-            allow_multapses: true,
-            edges: None,
+    /// A network of listed synapses.
+    struct Listed {
+        in_degree: u32,
+        /// Pool, index of the source, target, weight.
+        synapses: Vec<(Pool, u32, Gid, Option<f64>)>,
+    }
+
+    impl Recipe for Listed {
+        fn params(&self) -> &Params {
+            unreachable!("rows are built without")
+        }
+
+        fn initial(&self, _: &[Gid]) -> Result<Initial> {
+            Err(Error::run("no states"))
+        }
+
+        fn synapses(&self, pool: Pool, target: Gid, incoming: &mut Incoming) {
+            let here = self
+                .synapses
+                .iter()
+                .filter(|s| s.0 == pool && s.2 == target);
+            for &(_, source, _, weight) in here {
+                incoming.sources.push(source);
+                incoming.weights.extend(weight);
+            }
+        }
+
+        fn in_degree(&self, _: Pool) -> u32 {
+            self.in_degree
         }
     }
 
@@ -322,35 +355,18 @@ mod tests {
             .collect()
     }
 
-    /// Counting and sorting, the dense and the sparse way, build what was drawn.
+    /// Counting and sorting, the dense and the sparse way, build what is listed.
     #[test]
-    fn rows_hold_the_draws() {
-        // dense: 60 sources for 30 · 10 synapses; sparse: 20,000 sources for 40
-        for (n, k, ranks, dense) in [(60, 10, 2, true), (20_000, 2, 1000, false)] {
-            let network = network(n, k);
-            let place = Placement {
-                n,
-                n_e: n,
-                ranks,
-                threads: 1,
-                rank: 1,
-            };
-            let mut draw = Draw::new(&network, 9);
-            let draft = Draft::drawn(&mut draw, Pool::E, &place, 0);
-            assert_eq!(matches!(draft.onto[0], Connections::Counted(_)), dense);
-            let sources = draft.sources();
-            let [(rows, _), _] = draft.build(&mut draw, &place, 0, &sources).unwrap();
-            let mut expected = Vec::new();
-            for (lid, gid) in place.gids(0).enumerate() {
-                draw.sources(Pool::E, gid, |source| expected.push((source, lid)));
-            }
-            expected.sort_unstable();
-            assert_eq!(pairs(&sources, &rows), expected);
-        }
-    }
-
-    #[test]
-    fn listed_connections_keep_their_weights_and_order() {
+    fn rows_hold_what_is_listed() {
+        let link = |pool, source, target, weight| (pool, source, Gid(target), Some(weight));
+        let synapses = vec![
+            link(Pool::E, 2, 1, 1.0),
+            link(Pool::E, 0, 2, 2.0),
+            link(Pool::E, 2, 1, 3.0),
+            link(Pool::E, 2, 0, 4.0),
+            link(Pool::I, 0, 3, 6.0),
+            link(Pool::E, 1, 3, 5.0),
+        ];
         let place = Placement {
             n: 4,
             n_e: 3,
@@ -358,26 +374,50 @@ mod tests {
             threads: 1,
             rank: 0,
         };
-        let link = |source, target, weight| Link {
-            source,
-            target,
-            weight,
+        for in_degree in [0, 2] {
+            for weighted in [true, false] {
+                let mut recipe = Listed {
+                    in_degree,
+                    synapses: synapses.clone(),
+                };
+                if !weighted {
+                    recipe
+                        .synapses
+                        .iter_mut()
+                        .for_each(|synapse| synapse.3 = None);
+                }
+                let builder = RowBuilder::new(&recipe, Pool::E, &place, 0);
+                let is_counted = matches!(builder.onto[0], Synapses::Counted(..));
+                assert_eq!(is_counted, in_degree > 0);
+                assert_eq!(builder.sources(), [0, 1, 2]);
+                let [onto_e, onto_i] = builder.build(&[0, 1, 2]).expect("few synapses");
+                assert_eq!(
+                    pairs(&[0, 1, 2], &onto_e.0),
+                    [(0, 2), (2, 0), (2, 1), (2, 1)]
+                );
+                assert_eq!(pairs(&[0, 1, 2], &onto_i.0), [(1, 0)]);
+                assert_eq!(onto_e.1, weighted.then(|| vec![2.0, 4.0, 1.0, 3.0]));
+                assert_eq!(onto_i.1, weighted.then(|| vec![5.0]));
+                let from_i = RowBuilder::new(&recipe, Pool::I, &place, 0);
+                assert_eq!(from_i.sources(), [0]);
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "outside its pool")]
+    fn sources_outside_the_pool_are_refused() {
+        let recipe = Listed {
+            in_degree: 1,
+            synapses: vec![(Pool::I, 1, Gid(0), None)],
         };
-        let onto_e = vec![
-            link(2, 1, 1.0),
-            link(0, 2, 2.0),
-            link(2, 1, 3.0),
-            link(2, 0, 4.0),
-        ];
-        let draft = Draft::listed(Pool::E, &place, 0, [onto_e, vec![link(1, 0, 5.0)]]);
-        assert_eq!(draft.sources(), [0, 1, 2]);
-        let network = network(3, 0);
-        let mut draw = Draw::new(&network, 0);
-        let [(rows_e, weights_e), (rows_i, weights_i)] =
-            draft.build(&mut draw, &place, 0, &[0, 1, 2]).unwrap();
-        assert_eq!(pairs(&[0, 1, 2], &rows_e), [(0, 2), (2, 0), (2, 1), (2, 1)]);
-        assert_eq!(weights_e.unwrap(), [2.0, 4.0, 1.0, 3.0]);
-        assert_eq!(pairs(&[0, 1, 2], &rows_i), [(1, 0)]);
-        assert_eq!(weights_i.unwrap(), [5.0]);
+        let place = Placement {
+            n: 4,
+            n_e: 3,
+            ranks: 1,
+            threads: 1,
+            rank: 0,
+        };
+        RowBuilder::new(&recipe, Pool::I, &place, 0);
     }
 }

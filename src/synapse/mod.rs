@@ -3,12 +3,14 @@
 mod construction;
 mod ids;
 mod index;
+mod moments;
 mod sources;
 mod stdp;
 
-pub use construction::{Built, Draft, Link};
+pub use construction::{Built, RowBuilder};
 pub use ids::Ids;
 pub use index::RowIndex;
+pub use moments::{Moments, WeightAdder, WeightMoments};
 pub use sources::{Arrival, Sources};
 pub use stdp::{Batch, Law, Visit};
 
@@ -19,7 +21,7 @@ use crate::memory::allocated_bytes;
 use crate::params::WeightPrecision;
 use crate::simd;
 use crate::sizes::{product, total};
-use crate::units::Steps;
+use crate::units::{Lid, Steps};
 
 /// Index of a target within its population on this virtual process, as stored.
 pub trait Target: Copy + Send + Sync {
@@ -174,6 +176,20 @@ pub struct PlasticProjection {
     pub rows: Rows,
     /// Their weights (pA), as of the last delivered presynaptic spike.
     pub weights: PlasticWeights,
+}
+
+impl PlasticProjection {
+    /// Calls `each` with source, target and weight (pA) of every synapse whose source is one of
+    /// `sources`, by source and by target. `gids` are the sources of the rows.
+    pub fn for_each(&self, gids: &Ids, sources: Range<u32>, mut each: impl FnMut(u32, Lid, f64)) {
+        for row in gids.below(sources.start)..gids.below(sources.end) {
+            let source = gids.get(row);
+            for synapse in self.rows.range(row as u32) {
+                let target = Lid(self.rows.targets.get(synapse) as u32);
+                each(source, target, self.weights.get(synapse));
+            }
+        }
+    }
 }
 
 /// Plastic weights in the precision asked for.

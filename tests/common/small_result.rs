@@ -22,20 +22,13 @@ pub fn small_result() -> stdp_hpc::error::Result<(tempfile::TempDir, [u64; 2])> 
     let params = stdp_hpc::params::Params::load(path, config, &[], None, 1)?;
     let provenance = Provenance::new(&comm, &params, "portable");
     let id = outcome::new_id()?;
-    let mut simulation = stdp_hpc::engine::Simulation::build(comm, params)?;
-    let mut recorder = stdp_hpc::recording::Recorder::new(
-        simulation.comm(),
-        simulation.params(),
-        Some(directory.path()),
-        &id,
-        simulation.delays().plastic(),
-    )?;
-    let timers = simulation.run(&mut recorder, &mut |_| {})?;
-    recorder.flush(simulation.comm());
-    let (_, spikes) = recorder.spikes();
-    let outcome = Outcome::new(&mut simulation, &recorder, &timers, 0);
+    let network = stdp_hpc::recipe::DrawnNetwork::new(params)?;
+    let mut simulation = stdp_hpc::engine::Simulation::build(comm, network)?;
+    let mut recorder = stdp_hpc::recording::Recorder::new(&simulation, directory.path(), &id)?;
+    let timers = simulation.run(&mut [&mut recorder])?;
+    let outcome = Outcome::new(&simulation, &timers, 0, recorder.held());
     recorder.close(simulation.comm())?;
     let status = Status::Done(&outcome);
     outcome::write(directory.path(), &id, &provenance, simulation.params(), status)?;
-    Ok((directory, spikes))
+    Ok((directory, simulation.emitted().counts))
 }

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use stdp_hpc::comm::{Comm, abort_job_on_panic};
-use stdp_hpc::engine::Simulation;
+use stdp_hpc::engine::{Observer, Simulation};
+use stdp_hpc::error::Result;
 use stdp_hpc::params::Params;
-use stdp_hpc::recording::Recorder;
+use stdp_hpc::recipe::DrawnNetwork;
+use stdp_hpc::units::Interval;
 
 use crate::common::{
     self, Desk, Ended, LIMIT, RunResult, command_alone, command_mpirun, mpirun, program, signal,
@@ -275,6 +277,26 @@ fn a_rank_panics(name: &str, thread: &str) {
     assert!(ended.stderr.contains("a fault of the"), "{ended:#?}");
 }
 
+/// Panics on `thread`, after so many intervals.
+struct Fault {
+    thread: String,
+    intervals_left: u32,
+}
+
+impl Observer for Fault {
+    fn interval(&mut self, _: &Simulation, _: Interval) -> Result<()> {
+        self.intervals_left -= 1;
+        if self.intervals_left == 0 {
+            match &self.thread[..] {
+                "main" => panic!("a fault of the main thread"),
+                // Joined, and the panic dropped, as a pool of threads may do.
+                _ => drop(std::thread::spawn(|| panic!("a fault of the worker")).join()),
+            }
+        }
+        Ok(())
+    }
+}
+
 /// A rank of an endless run; rank 1 panics.
 fn be_a_rank(thread: &str) {
     abort_job_on_panic();
@@ -283,20 +305,13 @@ fn be_a_rank(thread: &str) {
     let config = "[network]\nN = 100\nK = 10\n[simulation]\nT = 1e7\n[record]\n\
                   spikes = false\nweights = false\n";
     let params = Params::load(Path::new("here"), config, &[], None, comm.size());
-    let mut simulation = Simulation::build(comm, params.expect("good")).expect("built");
-    let delay = simulation.delays().plastic();
-    let recorder = Recorder::new(simulation.comm(), simulation.params(), None, "", delay);
-    let mut intervals = 0;
-    let run = simulation.run(&mut recorder.expect("nothing to write"), &mut |_| {
-        intervals += 1;
-        if fails && intervals == 20 {
-            match thread {
-                "main" => panic!("a fault of the main thread"),
-                // Joined, and the panic dropped, as a pool of threads may do.
-                _ => drop(std::thread::spawn(|| panic!("a fault of the worker")).join()),
-            }
-        }
-    });
+    let network = DrawnNetwork::new(params.expect("good")).expect("no files");
+    let mut simulation = Simulation::build(comm, network).expect("built");
+    let mut fault = Fault {
+        thread: thread.to_owned(),
+        intervals_left: if fails { 20 } else { u32::MAX },
+    };
+    let run = simulation.run(&mut [&mut fault]);
     drop(run);
 }
 

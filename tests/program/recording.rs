@@ -361,7 +361,7 @@ fn run_json_says_what_the_files_hold() {
 
     let mut digest = Digest::default();
     for &(source, target, weight) in &weights {
-        digest.add_weight(source as u32, target as u32, weight);
+        digest.add_weight(Gid(source as u32), Gid(target as u32), weight);
     }
     let digests = [digest_of_spikes(&spikes), digest.to_string()];
     assert_eq!(

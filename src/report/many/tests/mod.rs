@@ -17,6 +17,7 @@ use crate::engine::Simulation;
 use crate::figure::{Colour, Figure, Panel, Scale, Shape};
 use crate::outcome::{self, Outcome, Provenance, RunRecord, Status};
 use crate::params::Params;
+use crate::recipe::DrawnNetwork;
 use crate::recording::Recorder;
 
 /// The program's run of a small network, as its run.json is read again.
@@ -36,15 +37,11 @@ fn simulated(sets: &[&str], threads: usize) -> RunRecord {
     let path = Path::new("small.toml");
     let params = Params::load(path, CONFIG, &sets, Some(threads), 1).expect("a good config");
     let provenance = Provenance::new(&comm, &params, "portable");
-    let mut simulation = Simulation::build(comm, params).expect("built");
-    let out = Some(directory.path());
+    let mut simulation = Simulation::build(comm, DrawnNetwork { params }).expect("built");
     let id = outcome::new_id().expect("random");
-    let delay = simulation.delays().plastic();
-    let mut recorder =
-        Recorder::new(simulation.comm(), simulation.params(), out, &id, delay).expect("files");
-    let timers = simulation.run(&mut recorder, &mut |_| {}).expect("run");
-    recorder.flush(simulation.comm());
-    let outcome = Outcome::new(&mut simulation, &recorder, &timers, 1 << 20);
+    let mut recorder = Recorder::new(&simulation, directory.path(), &id).expect("files");
+    let timers = simulation.run(&mut [&mut recorder]).expect("run");
+    let outcome = Outcome::new(&simulation, &timers, 1 << 20, recorder.held());
     recorder.close(simulation.comm()).expect("closed");
     let done = Status::Done(&outcome);
     outcome::write(
