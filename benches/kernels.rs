@@ -10,20 +10,21 @@ use criterion::BenchmarkGroup;
 use criterion::measurement::WallTime;
 
 use report::{Report, Round, Traffic, timed};
+use stdp_hpc::base::math::Power;
+use stdp_hpc::base::rng::{Purpose, stream, unit};
+use stdp_hpc::base::simd::{self, Kernel};
+use stdp_hpc::base::units::{GROUP, Gid, Interval, Lid, Steps};
 use stdp_hpc::comm::Comm;
 use stdp_hpc::engine::Simulation;
-use stdp_hpc::math::Power;
-use stdp_hpc::network::{Placement, Pool};
-use stdp_hpc::neuron::Emission;
-use stdp_hpc::params::Params;
-use stdp_hpc::recipe::DrawnNetwork;
-use stdp_hpc::rng::{Purpose, stream, unit};
-use stdp_hpc::simd::{self, Kernel};
-use stdp_hpc::spikes::{Exchange, Flags, TargetTable};
-use stdp_hpc::stimulus::{BLOCK, Input};
-use stdp_hpc::synapse::{RowBuilder, RowIndex, Rows, Sources, Targets};
-use stdp_hpc::units::{GROUP, Gid, Interval, Lid, Steps};
-use stdp_hpc::vp::VirtualProcess;
+use stdp_hpc::engine::spikes::{Exchange, Flags, TargetTable};
+use stdp_hpc::engine::vp::VirtualProcess;
+use stdp_hpc::io::config;
+use stdp_hpc::model::network::{Placement, Pool};
+use stdp_hpc::model::neuron::Emission;
+use stdp_hpc::model::params::Params;
+use stdp_hpc::model::recipe::DrawnNetwork;
+use stdp_hpc::model::stimulus::{BLOCK, Input};
+use stdp_hpc::model::synapse::{RowBuilder, RowIndex, Rows, Sources, Targets};
 
 /// Steps of an interval of the default network.
 const INTERVAL: i32 = 12;
@@ -58,7 +59,7 @@ fn params(quick: bool, changes: &[&str]) -> Params {
     if quick {
         changes.extend(["network.N=1000", "network.K=100"].map(str::to_owned));
     }
-    Params::load(path, &text, &changes, Some(THREADS as usize), 1).expect("good parameters")
+    config::load(path, &text, &changes, Some(THREADS as usize), 1).expect("good parameters")
 }
 
 /// What the first of the threads holds, and all sources.
@@ -295,8 +296,8 @@ impl Kernel for Sums<'_> {
 
 fn poisson(report: &Report, group: &mut Group) {
     let mean = match params(true, &[]).stimulus {
-        stdp_hpc::params::Stimulus::Poisson { mean_per_step, .. } => mean_per_step,
-        stdp_hpc::params::Stimulus::Spikes(_) => unreachable!("default.toml has a rate"),
+        stdp_hpc::model::params::Stimulus::Poisson { mean_per_step, .. } => mean_per_step,
+        stdp_hpc::model::params::Stimulus::Spikes(_) => unreachable!("default.toml has a rate"),
     };
     let neurons = if report.quick { 100 } else { 6250 };
     report.measure(

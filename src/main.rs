@@ -2,16 +2,18 @@
 
 use std::process::ExitCode;
 
-use stdp_hpc::allocator::{self, Allocator};
+use stdp_hpc::base::allocator::{self, Allocator};
+use stdp_hpc::base::memory;
+use stdp_hpc::comm::job;
 
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator;
 
 fn main() -> ExitCode {
     // SAFETY: the first thing that the program does; no other thread has been started.
-    unsafe { stdp_hpc::memory::return_what_is_freed() };
-    stdp_hpc::memory::grow_stack();
-    allocator::end_with(stdp_hpc::comm::end_job);
-    stdp_hpc::comm::abort_job_on_panic();
+    unsafe { memory::return_what_is_freed() };
+    memory::grow_stack();
+    allocator::end_with(job::end_job);
+    job::abort_job_on_panic();
     ExitCode::from(stdp_hpc::cli::main())
 }

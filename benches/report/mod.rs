@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use criterion::measurement::WallTime;
 use criterion::{Bencher, BenchmarkGroup, Criterion, SamplingMode};
-use stdp_hpc::simd::{self, Kernel};
+use stdp_hpc::base::simd::{self, Kernel};
 
 /// Samples of a kernel; the table shows their median.
 const SAMPLES: usize = 20;

@@ -2,10 +2,10 @@
 
 use clap::Args;
 
+use crate::base::error::Result;
 use crate::comm::Comm;
-use crate::comm_bench::Report;
-use crate::error::Result;
-use crate::params::Algorithm;
+use crate::comm::bench::Report;
+use crate::comm::interconnect::Algorithm;
 
 use super::print_result;
 

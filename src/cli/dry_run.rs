@@ -2,11 +2,11 @@
 
 use clap::Args;
 
-use crate::comm::{self, Comm};
-use crate::console::{Verbosity, Watcher};
-use crate::error::{Error, Result};
-use crate::rehearsal::rehearse;
-use crate::simd;
+use crate::base::error::{Error, Result};
+use crate::base::simd;
+use crate::cli::console::{Verbosity, Watcher};
+use crate::comm::{Comm, launcher};
+use crate::tools::dry_run::rehearse;
 
 use super::{Config, print_result};
 
@@ -43,7 +43,7 @@ pub(super) struct DryRun {
 pub(super) fn run(comm: &Comm, arguments: &DryRun) -> Result<()> {
     comm.agree(simd::choose())?;
     let (ranks, rank) = (arguments.ranks, arguments.rank);
-    if let Some(size @ 2..) = comm::size_told_by_mpirun() {
+    if let Some(size @ 2..) = launcher::size_told_by_mpirun() {
         return Err(Error::input(format!(
             "dry-run rehearses one rank in one process: must be started without mpirun, not on \
              {size} ranks"

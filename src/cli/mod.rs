@@ -1,6 +1,7 @@
 //! The command line: the run and the verbs beside it, their arguments, exit codes.
 
 mod comm_bench;
+mod console;
 mod dry_run;
 mod export;
 mod plan;
@@ -18,12 +19,13 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use serde::Serialize;
 
-use crate::comm::{self, Comm};
-use crate::error::{Error, Result, printable};
-use crate::files;
-use crate::params::Params;
-use crate::signals;
-use crate::sonata::check::{self, Contents};
+use crate::base::error::{Error, Result, printable};
+use crate::base::files;
+use crate::comm::signals;
+use crate::comm::{Comm, launcher};
+use crate::io::config;
+use crate::io::sonata::check::{self, Contents};
+use crate::model::params::Params;
 
 use comm_bench::CommBench;
 use dry_run::DryRun;
@@ -74,7 +76,7 @@ struct Config {
     overrides: Vec<String>,
 }
 
-const KEYS: &str = include_str!("../keys.txt");
+const KEYS: &str = include_str!("../io/config/keys.txt");
 
 /// Runs the program; returns its exit code: 0 done, 1 the run failed, 2 bad input, 75 a signal
 /// ended it in good order.
@@ -92,7 +94,7 @@ pub fn main() -> u8 {
     // What needs no other rank asks no MPI, which may refuse to start where this process is not
     // one of several (a shell inside a step of Slurm): the launcher's word has to do. The others
     // end well, for a launcher kills all where one does not; who sits at a terminal is served.
-    let leads = comm::rank_told() == 0 || stderr().is_terminal();
+    let leads = launcher::rank_told() == 0 || stderr().is_terminal();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(_) if !leads => return 0,
@@ -183,7 +185,7 @@ impl Config {
     fn load(&self, comm: &Comm, ranks: usize, threads: Option<usize>) -> Result<Params> {
         let path = self.path();
         let text = read_config(comm, path)?;
-        comm.agree(Params::load(path, &text, &self.overrides, threads, ranks))
+        comm.agree(config::load(path, &text, &self.overrides, threads, ranks))
     }
 }
 

@@ -3,10 +3,10 @@
 use clap::Args;
 use serde::Serialize;
 
+use crate::base::error::{Error, Result};
+use crate::base::memory::{self, left_to_process, parse_size, resident, show_size};
 use crate::comm::Comm;
-use crate::error::{Error, Result};
-use crate::memory::{self, left_to_process, parse_size, resident, show_size};
-use crate::plan::{self, Inputs, Rate};
+use crate::tools::plan::{self, Inputs, Rate};
 
 use super::{Config, print_text};
 

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::base::error::Result;
+use crate::cli::console;
 use crate::comm::Comm;
-use crate::console;
-use crate::error::Result;
-use crate::report as pages;
+use crate::tools::report as pages;
 
 /// Shows results as one page of figures and numbers, for a browser.
 ///

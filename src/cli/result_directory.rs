@@ -4,12 +4,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::base::error::{Error, Result};
+use crate::base::files::{self, Reserve};
+use crate::base::lock::{self, DirectoryLock, Refusal};
 use crate::comm::Comm;
-use crate::error::{Error, Result};
-use crate::files::{self, Reserve};
-use crate::lock::{self, DirectoryLock, Refusal};
-use crate::outcome::{self, FILES, Provenance, Status};
-use crate::params::Params;
+use crate::io::outcome::{self, FILES, Provenance, Status};
+use crate::model::params::Params;
 
 /// The result directory, taken before any work is done and given back if nothing came of it.
 ///

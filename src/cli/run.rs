@@ -4,21 +4,21 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use crate::base::error::{Error, Result};
+use crate::base::memory::{self, resident, show_size};
+use crate::base::simd;
+use crate::base::units::Projection;
+use crate::cli::console::{self, Verbosity, Watcher};
 use crate::comm::Comm;
-use crate::console::{self, Verbosity, Watcher};
-use crate::cores;
+use crate::comm::cores;
+use crate::comm::signals;
 use crate::engine::{Observer, Simulation};
-use crate::error::{Error, Result};
-use crate::file_network::{self, FileNetwork};
-use crate::memory::{self, resident, show_size};
-use crate::outcome::{Interruption, Outcome, Provenance, Status};
-use crate::params::{Params, Stimulus};
-use crate::plan::{Inputs, Plan, Rate};
-use crate::recording::{Recorder, WatchedDirectory};
-use crate::signals;
-use crate::simd;
-use crate::sonata::read;
-use crate::units::Projection;
+use crate::io::file_network::{self, FileNetwork};
+use crate::io::outcome::{Interruption, Outcome, Provenance, Status};
+use crate::io::recording::{Recorder, WatchedDirectory};
+use crate::io::sonata::read;
+use crate::model::params::{Params, Stimulus};
+use crate::tools::plan::{Inputs, Plan, Rate};
 
 use super::result_directory::ResultDirectory;
 use super::{Config, plan::given_memory};

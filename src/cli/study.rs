@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::comm;
-use crate::error::{Error, Result, printable};
-use crate::study::{Place, Study};
+use crate::base::error::{Error, Result, printable};
+use crate::comm::launcher;
+use crate::tools::study::{Place, Study};
 
 use super::print_text;
 
@@ -46,7 +46,7 @@ pub(super) struct StudyArguments {
 /// # Errors
 /// Bad input; a launcher; runs that failed, after all is done.
 pub(super) fn run(arguments: &StudyArguments) -> Result<()> {
-    if comm::size_told_by_mpirun().is_some() {
+    if launcher::size_told_by_mpirun().is_some() {
         return Err(Error::input(
             "study starts its runs itself: must be started without mpirun",
         ));

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use crate::error::{Error, Result};
-use crate::memory::{left_to_process, show_size};
-use crate::per_thread::PerThread;
+use crate::base::error::{Error, Result};
+use crate::base::memory::{left_to_process, show_size};
+use crate::base::per_thread::PerThread;
 
 /// Bytes of a thread's stack: Rust's default.
 const STACK: usize = 2 << 20;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::units::{Ms, Steps};
+use crate::base::units::{Ms, Steps};
 
 /// The phases of an interval, by NEST's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

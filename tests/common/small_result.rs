@@ -2,8 +2,8 @@
 
 /// A directory with the result of a network of 200 neurons after 100 ms, and how many spikes
 /// those of E and of I had.
-pub fn small_result() -> stdp_hpc::error::Result<(tempfile::TempDir, [u64; 2])> {
-    use stdp_hpc::outcome::{self, Outcome, Provenance, Status};
+pub fn small_result() -> stdp_hpc::base::error::Result<(tempfile::TempDir, [u64; 2])> {
+    use stdp_hpc::io::outcome::{self, Outcome, Provenance, Status};
 
     let config = r#"
         [network]
@@ -19,12 +19,12 @@ pub fn small_result() -> stdp_hpc::error::Result<(tempfile::TempDir, [u64; 2])> 
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = std::path::Path::new("example.toml");
     let comm = stdp_hpc::comm::Comm::alone();
-    let params = stdp_hpc::params::Params::load(path, config, &[], None, 1)?;
+    let params = stdp_hpc::io::config::load(path, config, &[], None, 1)?;
     let provenance = Provenance::new(&comm, &params, "portable");
     let id = outcome::new_id()?;
-    let network = stdp_hpc::recipe::DrawnNetwork::new(params)?;
+    let network = stdp_hpc::model::recipe::DrawnNetwork::new(params)?;
     let mut simulation = stdp_hpc::engine::Simulation::build(comm, network)?;
-    let mut recorder = stdp_hpc::recording::Recorder::new(&simulation, directory.path(), &id)?;
+    let mut recorder = stdp_hpc::io::recording::Recorder::new(&simulation, directory.path(), &id)?;
     let timers = simulation.run(&mut [&mut recorder])?;
     let outcome = Outcome::new(&simulation, &timers, 0, recorder.held());
     recorder.close(simulation.comm())?;

@@ -6,8 +6,9 @@
 
 use std::path::Path;
 
-use stdp_hpc::error::{Error, Result};
-use stdp_hpc::params::Params;
+use stdp_hpc::base::error::{Error, Result};
+use stdp_hpc::io::config;
+use stdp_hpc::model::params::Params;
 
 const FILES: [(&str, &str, usize); 11] = [
     ("syntax", include_str!("bad_config/syntax.txt"), 5),
@@ -28,7 +29,7 @@ const FILES: [(&str, &str, usize); 11] = [
 ];
 
 fn load(text: &str, overrides: &[String], threads: Option<usize>) -> Result<Params> {
-    Params::load(Path::new("configs/x.toml"), text, overrides, threads, 3)
+    config::load(Path::new("configs/x.toml"), text, overrides, threads, 3)
 }
 
 /// One case of a file.

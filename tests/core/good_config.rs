@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use stdp_hpc::params::{
+use stdp_hpc::base::units::{Ms, Steps};
+use stdp_hpc::io::config;
+use stdp_hpc::model::params::{
     Delays, NeuronModel, Params, Stimulus, UnitPsp, VInit, WeightPrecision, WeightSampling,
 };
-use stdp_hpc::units::{Ms, Steps};
 
 /// The least a config must say.
 const LEAST: &str = "[network]\nN = 12500\n[simulation]\nT = 1000\n";
@@ -14,7 +15,7 @@ const LEAST: &str = "[network]\nN = 12500\n[simulation]\nT = 1000\n";
 /// `text` as configs/x.toml on four ranks, with these `--set`.
 fn load(text: &str, overrides: &[&str]) -> Params {
     let overrides: Vec<String> = overrides.iter().map(|set| (*set).to_owned()).collect();
-    Params::load(Path::new("configs/x.toml"), text, &overrides, None, 4).unwrap()
+    config::load(Path::new("configs/x.toml"), text, &overrides, None, 4).unwrap()
 }
 
 /// A file of configs/ and its text.
@@ -129,7 +130,7 @@ fn default_toml_is_the_reference_of_all_defaults() {
         "simulation.T=1000".to_owned(),
         "record.weights=true".to_owned(),
     ];
-    let spelt_out = Params::load(&path, &text, &sets, None, 1).unwrap();
+    let spelt_out = config::load(&path, &text, &sets, None, 1).unwrap();
     assert_eq!(as_json(&spelt_out), as_json(&load(LEAST, &[])));
 }
 
@@ -146,14 +147,14 @@ fn shipped_configs_load() {
     assert_eq!(names, expected.map(|name| format!("{name}.toml")));
     for name in names {
         let (path, text) = shipped(&name);
-        Params::load(&path, &text, &[], None, 3).unwrap();
+        config::load(&path, &text, &[], None, 3).unwrap();
     }
 }
 
 #[test]
 fn hpc_benchmark_is_that_of_nest() {
     let (path, text) = shipped("hpc_benchmark.toml");
-    let p = Params::load(&path, &text, &[], None, 1).unwrap();
+    let p = config::load(&path, &text, &[], None, 1).unwrap();
     assert_eq!((p.network.N_E, p.network.N_I), (9000, 2250));
     assert_eq!((p.network.K_E, p.network.K_I), (9000, 2250));
     assert_eq!(p.neuron.V_init, VInit::Normal(5.7, 7.2));
@@ -168,7 +169,7 @@ fn hpc_benchmark_is_that_of_nest() {
 #[test]
 fn scale_grows_with_the_ranks() {
     let (path, text) = shipped("scale.toml");
-    let p = Params::load(&path, &text, &[], None, 8).unwrap();
+    let p = config::load(&path, &text, &[], None, 8).unwrap();
     assert_eq!((p.network.N, p.network.N_per_rank), (100_000, Some(12500)));
 }
 
@@ -223,7 +224,7 @@ fn threads_of_the_command_line_win() {
     let config = format!("{LEAST}threads = 2\n");
     let path = Path::new("x.toml");
     let threads = |given| {
-        Params::load(path, &config, &[], given, 1)
+        config::load(path, &config, &[], given, 1)
             .unwrap()
             .simulation
             .threads

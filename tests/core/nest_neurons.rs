@@ -8,14 +8,15 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 
-use stdp_hpc::buffers::{RingBuffer, SpikeHistory};
-use stdp_hpc::neuron::{Emission, IafPscAlpha, IgnoreAndFire, Tics, channels};
-use stdp_hpc::params::{NeuronParams, Params, StdpParams};
-use stdp_hpc::rng::{below, unit};
-use stdp_hpc::simd::{self, Kernel};
-use stdp_hpc::stimulus::Input;
-use stdp_hpc::synapse::{Batch, Law, Sources, Target, Visit, Weight};
-use stdp_hpc::units::{Interval, Lid, Ms, Steps};
+use stdp_hpc::base::rng::{below, unit};
+use stdp_hpc::base::simd::{self, Kernel};
+use stdp_hpc::base::units::{Interval, Lid, Ms, Steps};
+use stdp_hpc::io::config;
+use stdp_hpc::model::buffers::{RingBuffer, SpikeHistory};
+use stdp_hpc::model::neuron::{Emission, IafPscAlpha, IgnoreAndFire, Tics, channels};
+use stdp_hpc::model::params::{NeuronParams, StdpParams};
+use stdp_hpc::model::stimulus::Input;
+use stdp_hpc::model::synapse::{Batch, Law, Sources, Target, Visit, Weight};
 
 /// The cases of a file in reference/.
 fn cases(name: &str) -> Vec<Value> {
@@ -72,7 +73,7 @@ fn neuron_params(case: &Value) -> NeuronParams {
          [synapse]\nweight = 1.0\ndelay = {dt}\n[stimulus]\nrate = 0.0\n\
          [simulation]\nT = {dt}\ndt = {dt}\n"
     );
-    let params = Params::load(Path::new("case.toml"), &toml, &[], None, 1);
+    let params = config::load(Path::new("case.toml"), &toml, &[], None, 1);
     params.expect("good parameters").neuron
 }
 
@@ -437,7 +438,7 @@ fn assert_close(got: &Delivered, expected: &Delivered, relative: f64, what: &str
 /// `[stdp]` of a config with these entries.
 fn stdp_params(lines: &str) -> StdpParams {
     let toml = format!("[network]\nN = 10\nK = 1\n[stdp]\n{lines}[simulation]\nT = 1.0\n");
-    let params = Params::load(Path::new("case.toml"), &toml, &[], None, 1);
+    let params = config::load(Path::new("case.toml"), &toml, &[], None, 1);
     params.expect("good parameters").stdp
 }
 

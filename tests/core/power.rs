@@ -5,8 +5,8 @@
 
 use serde_json::Value;
 
-use stdp_hpc::math::Power;
-use stdp_hpc::simd::{InstructionSet, Kernel, run_on};
+use stdp_hpc::base::math::Power;
+use stdp_hpc::base::simd::{InstructionSet, Kernel, run_on};
 
 /// x^mu is `high` + `low`.
 struct Point {

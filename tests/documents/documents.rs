@@ -19,12 +19,12 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use stdp_hpc::params::Params;
+use stdp_hpc::io::config;
 use tempfile::TempDir;
 use toml::{Table, Value};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_stdp-hpc");
-const KEYS: &str = include_str!("../../src/keys.txt");
+const KEYS: &str = include_str!("../../src/io/config/keys.txt");
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -399,7 +399,7 @@ fn help_has_every_key_of_the_default_config() {
         }
         count += 1;
         let stands = known.iter().any(|(t, k, _)| *t == table && k == key);
-        assert!(stands, "src/keys.txt: [{table}] {key} is missing");
+        assert!(stands, "src/io/config/keys.txt: [{table}] {key} is missing");
     }
     assert!(count > 40, "{count} keys");
 }
@@ -408,7 +408,7 @@ fn help_has_every_key_of_the_default_config() {
 #[test]
 fn help_has_the_defaults_of_the_program() {
     let load = |text: &str| {
-        let params = Params::load(Path::new("x.toml"), text, &[], None, 1);
+        let params = config::load(Path::new("x.toml"), text, &[], None, 1);
         serde_json::to_value(params.unwrap_or_else(|error| panic!("{error}"))).expect("JSON")
     };
     let mut root: Table = "network.N = 5000\nsimulation.T = 100.0"

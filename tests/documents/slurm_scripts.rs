@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
-use stdp_hpc::outcome::Phases;
+use stdp_hpc::io::outcome::Phases;
 use tempfile::TempDir;
 
 fn root() -> &'static Path {

@@ -5,13 +5,14 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::common::{Desk, Ended, mpirun, run};
-use stdp_hpc::interconnect::Interconnect;
-use stdp_hpc::params::{Algorithm, InterconnectParams, Params};
+use stdp_hpc::comm::interconnect::Interconnect;
+use stdp_hpc::comm::interconnect::{Algorithm, InterconnectParams};
+use stdp_hpc::io::config;
 
 /// The parameters of a config with these lines.
 fn parameters(lines: &str) -> InterconnectParams {
     let config = format!("[network]\nN = 1000\n[simulation]\nT = 1.0\n{lines}\n");
-    let params = Params::load(Path::new("x.toml"), &config, &[], None, 1);
+    let params = config::load(Path::new("x.toml"), &config, &[], None, 1);
     params
         .unwrap_or_else(|error| panic!("{error}"))
         .interconnect

@@ -4,12 +4,13 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use stdp_hpc::comm::{Comm, abort_job_on_panic};
+use stdp_hpc::base::error::Result;
+use stdp_hpc::base::units::Interval;
+use stdp_hpc::comm::Comm;
+use stdp_hpc::comm::job::abort_job_on_panic;
 use stdp_hpc::engine::{Observer, Simulation};
-use stdp_hpc::error::Result;
-use stdp_hpc::params::Params;
-use stdp_hpc::recipe::DrawnNetwork;
-use stdp_hpc::units::Interval;
+use stdp_hpc::io::config;
+use stdp_hpc::model::recipe::DrawnNetwork;
 
 use crate::common::{
     self, Desk, Ended, LIMIT, RunResult, command_alone, command_mpirun, mpirun, program, signal,
@@ -304,7 +305,7 @@ fn be_a_rank(thread: &str) {
     let fails = comm.rank() == 1;
     let config = "[network]\nN = 100\nK = 10\n[simulation]\nT = 1e7\n[record]\n\
                   spikes = false\nweights = false\n";
-    let params = Params::load(Path::new("here"), config, &[], None, comm.size());
+    let params = config::load(Path::new("here"), config, &[], None, comm.size());
     let network = DrawnNetwork::new(params.expect("good")).expect("no files");
     let mut simulation = Simulation::build(comm, network).expect("built");
     let mut fault = Fault {

@@ -9,10 +9,10 @@ use std::process::Stdio;
 
 use flate2::read::GzDecoder;
 use hdf5::File;
-use stdp_hpc::analysis::{Population, Results};
-use stdp_hpc::lock::DirectoryLock;
-use stdp_hpc::sonata::spikes::SpikeWriter;
-use stdp_hpc::units::{Gid, Ms, Steps};
+use stdp_hpc::base::lock::DirectoryLock;
+use stdp_hpc::base::units::{Gid, Ms, Steps};
+use stdp_hpc::io::analysis::{Population, Results};
+use stdp_hpc::io::sonata::spikes::SpikeWriter;
 
 use crate::bench::{assert_refused, put};
 use crate::common::{Desk, RunResult, command_alone, program, read_spikes, run, text};

@@ -1,7 +1,7 @@
 //! The instruction set never shows: the same spikes and weights, bit for bit, on every one
 //! that this machine has, and a clear word about those that it has not.
 
-use stdp_hpc::simd::{FORCE, InstructionSet};
+use stdp_hpc::base::simd::{FORCE, InstructionSet};
 
 use crate::common::{
     self, Desk, Ended, LIMIT, assert_same_content, command_alone, program, read_run, start, text,

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use stdp_hpc::rng::{below, unit};
+use stdp_hpc::base::rng::{below, unit};
 
 use crate::common::{Desk, RunResult, assert_same_content, mpirun, read_run, text};
 

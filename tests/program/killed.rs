@@ -14,7 +14,7 @@ use std::thread;
 
 use hdf5::Group;
 use serde_json::Value;
-use stdp_hpc::sonata::read::{WeightsOverTime, read_weights_over_time};
+use stdp_hpc::io::sonata::read::{WeightsOverTime, read_weights_over_time};
 
 use crate::common::{
     Desk, Ended, LIMIT, command_alone, command_mpirun, open, program, read_run, read_spikes, start,

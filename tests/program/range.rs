@@ -6,9 +6,9 @@ use std::path::Path;
 
 use hdf5::File;
 use serde_json::Value;
-use stdp_hpc::outcome::RunRecord;
-use stdp_hpc::params::Params;
-use stdp_hpc::plan::{Inputs, Plan, Rate};
+use stdp_hpc::io::config;
+use stdp_hpc::io::outcome::RunRecord;
+use stdp_hpc::tools::plan::{Inputs, Plan, Rate};
 
 use crate::bench::{Bench, network, put, write};
 use crate::common::{Desk, Ended, run, text};
@@ -294,7 +294,7 @@ fn plans_of_absurd_inputs_are_too_large_and_not_small() {
         } else {
             config
         };
-        let params = Params::load(Path::new("here"), &config, &[], None, 1).expect("good");
+        let params = config::load(Path::new("here"), &config, &[], None, 1).expect("good");
         let drawn = Inputs::default();
         let read = Inputs {
             edges: Some([most; 4]),

@@ -12,9 +12,9 @@ use crate::common::{
     self, Desk, Ended, LIMIT, RunResult, command_alone, command_mpirun, open, program, read_run,
     read_spikes, run, signal, start, text,
 };
-use stdp_hpc::digest::Digest;
-use stdp_hpc::sonata::read::{WeightsOverTime, read_weights_over_time};
-use stdp_hpc::units::{Gid, Steps};
+use stdp_hpc::base::digest::Digest;
+use stdp_hpc::base::units::{Gid, Steps};
+use stdp_hpc::io::sonata::read::{WeightsOverTime, read_weights_over_time};
 
 /// 800 excitatory and 200 inhibitory neurons, some thousand spikes.
 const CONFIG: &str = r#"

@@ -5,9 +5,9 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
-use stdp_hpc::analysis::Results;
-use stdp_hpc::figure::{Colour, Figure, Panel, Shape};
-use stdp_hpc::report::figures_of_run;
+use stdp_hpc::io::analysis::Results;
+use stdp_hpc::tools::figure::{Colour, Figure, Panel, Shape};
+use stdp_hpc::tools::report::figures_of_run;
 
 use crate::common::{Desk, RunResult, open};
 

@@ -5,10 +5,10 @@
 use std::path::Path;
 use std::process::Command;
 
-use stdp_hpc::error::{Error, Result};
-use stdp_hpc::sonata::spikes::SpikeWriter;
-use stdp_hpc::sonata::weights::{Layout, Synapse, WeightWriter};
-use stdp_hpc::units::{Gid, Ms, Steps};
+use stdp_hpc::base::error::{Error, Result};
+use stdp_hpc::base::units::{Gid, Ms, Steps};
+use stdp_hpc::io::sonata::spikes::SpikeWriter;
+use stdp_hpc::io::sonata::weights::{Layout, Synapse, WeightWriter};
 
 /// A file system of 300 kB, gone with the value.
 struct SmallDisk(tempfile::TempDir);

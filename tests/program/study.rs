@@ -9,8 +9,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
-use stdp_hpc::lock::DirectoryLock;
-use stdp_hpc::outcome::Phases;
+use stdp_hpc::base::lock::DirectoryLock;
+use stdp_hpc::io::outcome::Phases;
 
 use crate::common::{
     Desk, Ended, LIMIT, as_format_1, command_alone, command_mpirun, launcher, program, read_run,
@@ -736,7 +736,7 @@ fn results_of_other_builds_are_named() {
     });
     let before = room.times();
     let program = concat!("stdp-hpc ", env!("CARGO_PKG_VERSION"));
-    let this = format!("this is {program} ({})", stdp_hpc::outcome::COMMIT);
+    let this = format!("this is {program} ({})", stdp_hpc::io::outcome::COMMIT);
     let told = room.conduct(&[]).expect(2).stderr;
     assert_eq!(
         told,

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use crate::common::{
     Desk, LIMIT, RunResult, as_format_1, command_alone, open, program, run, start, text,
 };
-use stdp_hpc::analysis::Results;
-use stdp_hpc::outcome::RunRecord;
-use stdp_hpc::report::figures_of_run;
-use stdp_hpc::units::Ms;
+use stdp_hpc::base::units::Ms;
+use stdp_hpc::io::analysis::Results;
+use stdp_hpc::io::outcome::RunRecord;
+use stdp_hpc::tools::report::figures_of_run;
 
 /// Every neuron fires at every step, the last one included, on a grid of decimal steps.
 const CONFIG: &str = r#"

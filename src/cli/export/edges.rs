@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::analysis::Results;
-use crate::error::{Error, Result};
-use crate::files;
-use crate::sonata::weights::{Layout, Synapse, WeightWriter};
-use crate::units::Ms;
+use crate::base::error::{Error, Result};
+use crate::base::files;
+use crate::base::units::Ms;
+use crate::io::analysis::Results;
+use crate::io::sonata::weights::{Layout, Synapse, WeightWriter};
 
 use super::Synapses;
 

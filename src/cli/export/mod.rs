@@ -10,10 +10,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use crate::analysis::{Population, Results};
+use crate::base::error::{Error, Result};
+use crate::base::units::Ms;
 use crate::comm::Comm;
-use crate::error::{Error, Result};
-use crate::units::Ms;
+use crate::io::analysis::{Population, Results};
 
 use csv::{Csv, Destination, Stop};
 

@@ -3,10 +3,10 @@
 use std::fmt::Display;
 use std::ops::Range;
 
-use crate::analysis::{Activity, Population, Results, Weights, Window};
-use crate::console;
-use crate::error::Result;
-use crate::units::{Grid, Ms};
+use crate::base::error::Result;
+use crate::base::units::{Grid, Ms};
+use crate::cli::console;
+use crate::io::analysis::{Activity, Population, Results, Weights, Window};
 
 use super::csv::{Csv, Stop};
 use super::{Period, Synapses};

@@ -1,0 +1,354 @@
+//! From parameters to a network that is ready to run: create, connect, communicate_prepare.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::base::allocator::working_on;
+use crate::base::error::{Error, Result};
+use crate::base::memory::Structure;
+use crate::base::units::{Gid, Grid, Projection, Steps};
+use crate::comm::Comm;
+use crate::comm::signals;
+use crate::engine::spikes::{Exchange, TargetTable};
+use crate::engine::vp::VirtualProcess;
+use crate::model::buffers::{RingBuffer, SpikeHistory};
+use crate::model::network::{Placement, Pool};
+use crate::model::neuron::{self, IafPscAlpha, IgnoreAndFire, Neurons, Tics};
+use crate::model::params::{Delays, NeuronModel, Params, Stimulus, WeightPrecision};
+use crate::model::recipe::{ExternalSpikes, GivenSpikes, Initial, Recipe};
+use crate::model::stimulus::Input;
+use crate::model::synapse::{
+    Built, Law, PlasticProjection, PlasticWeights, RowBuilder, Sources, StaticProjection,
+    StaticWeights,
+};
+
+use super::{Clock, Construction, Emitted, Simulation};
+use crate::engine::team::Team;
+
+impl Simulation {
+    /// Builds the part of the network of `recipe` that this rank holds. Collective.
+    ///
+    /// # Errors
+    /// Fails with what `recipe` finds at fault, where limits of a rank are exceeded or threads are
+    /// refused; the same on all ranks.
+    pub fn build(comm: Comm, mut recipe: impl Recipe) -> Result<Self> {
+        let params = recipe.params().clone();
+        let place = Placement {
+            n: params.network.N,
+            n_e: params.network.N_E,
+            ranks: comm.size() as u32,
+            threads: params.simulation.threads as u32,
+            rank: comm.rank() as u32,
+        };
+        let team = comm.agree(Team::new(params.simulation.threads, place.rank))?;
+        // First, because what is wrong with these files is found sooner than the synapses.
+        let begun = Instant::now();
+        working_on(Structure::ExternalInput.name());
+        let (nodes, given) = comm.agree(Nodes::of(&recipe, &place))?;
+        let given = given.map(|given| given.of_all_ranks(&comm));
+        let read = begun.elapsed().as_secs_f64();
+        end_if_asked(&comm)?;
+
+        let begun = Instant::now();
+        let (delays, wired) = comm.agree(connect(&mut recipe, &place, &team))?;
+        drop(recipe);
+        let connect = begun.elapsed().as_secs_f64();
+        end_if_asked(&comm)?;
+        check_delay(&params, delays)?;
+
+        let begun = Instant::now();
+        let inhibitory = |source| Gid(params.network.N_E + source);
+        working_on(Structure::TargetTable.name());
+        let (e, i) = (wired.sources.excitatory(), wired.sources.inhibitory());
+        let tables = TargetTable::set_up(
+            &comm,
+            &place,
+            e.iter().map(Gid).chain(i.iter().map(inhibitory)),
+        )?;
+        working_on(Structure::Exchange.name());
+        let min_delay = delays.min();
+        let exchange = Exchange::new(&comm, wired.sources.len(), min_delay.0 as u32);
+        let prepare = begun.elapsed().as_secs_f64();
+
+        working_on(Structure::Neurons.name());
+        let begun = Instant::now();
+        let clock = Clock {
+            now: Steps(0),
+            min_delay,
+            end: params.simulation.end(),
+            grid: Grid::new(params.simulation.dt),
+        };
+        let law = Arc::new(Law::new(&params.stdp, params.simulation.dt, clock.end));
+        let parts = wired.projections.into_iter().zip(tables).zip(nodes);
+        // Each thread makes what it will use: the memory then lies near it.
+        let vps = team.map_items(parts.collect(), |thread, ((projections, table), node)| {
+            let context = Context {
+                params: &params,
+                place: &place,
+                delays,
+                law: &law,
+                clock,
+            };
+            context.virtual_process(thread as u32, projections, table, node)
+        });
+        let create = read + begun.elapsed().as_secs_f64();
+        end_if_asked(&comm)?;
+        working_on("");
+        Ok(Simulation {
+            comm,
+            place,
+            team,
+            vps: vps.into_iter().collect(),
+            sources: wired.sources,
+            exchange,
+            law,
+            clock,
+            delays,
+            drafts: wired.drafted,
+            given,
+            entries: Vec::new(),
+            arrivals: Vec::new(),
+            spikes: Vec::new(),
+            emitted: Emitted::default(),
+            construction: Construction {
+                create,
+                connect,
+                communicate_prepare: prepare,
+            },
+            params,
+        })
+    }
+}
+
+/// Fails where a signal has asked some rank to end. Collective.
+fn end_if_asked(comm: &Comm) -> Result<()> {
+    let when = || "while the network was built, before anything was written".to_owned();
+    signals::end_if_asked(comm, when)
+}
+
+/// The rows of this rank, thread by thread.
+struct Wired {
+    sources: Sources,
+    projections: Vec<Projections>,
+    /// Bytes that the drafts of the rows took.
+    drafted: u64,
+}
+
+struct Projections {
+    ee: Built,
+    ei: Built,
+    ie: Built,
+    ii: Built,
+}
+
+/// Asks for the synapses and builds the rows.
+fn connect(recipe: &mut dyn Recipe, place: &Placement, team: &Team) -> Result<(Delays, Wired)> {
+    working_on(Structure::Construction.name());
+    let delays = recipe.prepare(place)?;
+    let recipe = &*recipe;
+    let builders = team.map(|thread| {
+        [Pool::E, Pool::I].map(|pool| RowBuilder::new(recipe, pool, place, thread as u32))
+    });
+    let drafted = recipe.held() + builders.iter().flatten().map(RowBuilder::held).sum::<u64>();
+    working_on(Structure::Sources.name());
+    let rows_of = |pool: usize| union(builders.iter().map(|builder| builder[pool].sources()));
+    let (excitatory, inhibitory) = (rows_of(0), rows_of(1));
+    let projections = team.map_items(builders, |_, [from_e, from_i]| -> Result<Projections> {
+        working_on(Structure::PlasticSynapses.name());
+        let [ee, ei] = from_e.build(&excitatory)?;
+        working_on(Structure::StaticSynapses.name());
+        let [ie, ii] = from_i.build(&inhibitory)?;
+        Ok(Projections { ee, ei, ie, ii })
+    });
+    let projections = projections.into_iter().collect::<Result<_>>()?;
+    Ok((
+        delays,
+        Wired {
+            sources: Sources::new(excitatory, inhibitory),
+            projections,
+            drafted,
+        },
+    ))
+}
+
+/// All that occur in any of the ascending lists, ascending, each once.
+fn union(lists: impl Iterator<Item = Vec<u32>>) -> Vec<u32> {
+    lists
+        .reduce(|mut all, list| {
+            all.extend(list);
+            all.sort_unstable();
+            all.dedup();
+            all
+        })
+        .unwrap_or_default()
+}
+
+/// Refuses a delay of the plastic synapses, which a file may bring, that is too long for τ₋.
+fn check_delay(params: &Params, delays: Delays) -> Result<()> {
+    let delay = delays.ee.map(|delay| delay.to_ms(params.simulation.dt));
+    match delay.and_then(|delay| params.stdp.too_short(delay)) {
+        None => Ok(()),
+        Some(what) => Err(Error::input(format!(
+            "[stdp] tau_minus = {:?}: {what}",
+            params.stdp.tau_minus
+        ))),
+    }
+}
+
+/// What the neurons of one thread start from, and their external spikes where they are given.
+struct Nodes {
+    initial: Initial,
+    spikes: Option<Vec<(Steps, u32)>>,
+}
+
+impl Nodes {
+    /// Asks `recipe` for those of every thread of this rank; returns the counts of the external
+    /// spikes, too.
+    fn of(recipe: &dyn Recipe, place: &Placement) -> Result<(Vec<Nodes>, Option<GivenSpikes>)> {
+        let given = recipe.external_spikes(place)?;
+        let counts = given.as_ref().map(|given| given.counts);
+        let mut spikes = given.map(|given| by_thread(given, place));
+        let nodes = (0..place.threads).map(|thread| {
+            let gids: Vec<Gid> = place.gids(thread).collect();
+            let initial = recipe.initial(&gids)?;
+            check_initial(&initial, recipe.params().neuron.model, gids.len())?;
+            let of_thread = |spikes: &mut Vec<_>| std::mem::take(&mut spikes[thread as usize]);
+            Ok(Nodes {
+                initial,
+                spikes: spikes.as_mut().map(of_thread),
+            })
+        });
+        Ok((nodes.collect::<Result<_>>()?, counts))
+    }
+}
+
+/// Returns stamps and lids of the external spikes of each thread, ascending.
+fn by_thread(given: ExternalSpikes, place: &Placement) -> Vec<Vec<(Steps, u32)>> {
+    let mut spikes = vec![Vec::new(); place.threads as usize];
+    for (stamp, gid) in given.spikes {
+        spikes[place.thread_of(gid) as usize].push((stamp, place.lid_of(gid).0));
+    }
+    spikes
+}
+
+/// Refuses states that are not those of `neurons` neurons of `model`.
+fn check_initial(initial: &Initial, model: NeuronModel, neurons: usize) -> Result<()> {
+    let (of, lengths) = match initial {
+        Initial::Potentials(potentials) => (NeuronModel::IafPscAlpha, [potentials.len(); 2]),
+        Initial::RatesAndPhases(rates, phases) => {
+            (NeuronModel::IgnoreAndFire, [rates.len(), phases.len()])
+        }
+    };
+    if of == model && lengths == [neurons; 2] {
+        return Ok(());
+    }
+    Err(Error::run(format!(
+        "the recipe gives {} and {} initial values of {} for {neurons} neurons of {}",
+        lengths[0],
+        lengths[1],
+        of.name(),
+        model.name()
+    )))
+}
+
+struct Context<'a> {
+    params: &'a Params,
+    place: &'a Placement,
+    delays: Delays,
+    law: &'a Arc<Law>,
+    clock: Clock,
+}
+
+impl Context<'_> {
+    fn virtual_process(
+        &self,
+        thread: u32,
+        projections: Projections,
+        table: TargetTable,
+        node: Nodes,
+    ) -> VirtualProcess {
+        let (params, delays) = (self.params, self.delays);
+        let dt = params.simulation.dt;
+        let gids: Vec<Gid> = self.place.gids(thread).collect();
+        let excitatory = self.place.count_below(thread, self.place.n_e) as usize;
+        let slots = delays.max().0 as usize;
+        let channels = neuron::channels(&params.neuron);
+        working_on(Structure::RingBuffers.name());
+        let ring = RingBuffer::new(gids.len(), channels, slots);
+        let neurons = match node.initial {
+            Initial::Potentials(potentials) => {
+                if channels == 1 {
+                    Neurons::IafPscAlpha(IafPscAlpha::new(&params.neuron, dt, &potentials))
+                } else {
+                    let neurons = IafPscAlpha::new(&params.neuron, dt, &potentials);
+                    Neurons::IafPscAlphaTwoCurrents(neurons)
+                }
+            }
+            Initial::RatesAndPhases(rates, phases) => {
+                let tics = Tics::of(&params.simulation);
+                Neurons::IgnoreAndFire(IgnoreAndFire::new(tics, &rates, &phases))
+            }
+        };
+        working_on(Structure::ExternalInput.name());
+        let input = match (node.spikes, &params.stimulus) {
+            (None, Stimulus::Poisson { mean_per_step, .. }) => {
+                Input::poisson(*mean_per_step, delays.x, params.simulation.seed, gids)
+            }
+            (spikes, _) => Input::given(spikes.unwrap_or_default(), delays.x, gids.len()),
+        };
+        let (i_e, i_i) = (params.synapse.I_E, params.synapse.I_I);
+        working_on(Structure::SpikeHistory.name());
+        VirtualProcess {
+            excitatory,
+            neurons,
+            input,
+            weight_x: params.synapse.I_X,
+            ring,
+            history: SpikeHistory::new(excitatory, dt, params.stdp.tau_minus, self.clock.end),
+            ee: plastic(
+                projections.ee,
+                delays.plastic(),
+                i_e,
+                params.stdp.weight_precision,
+            ),
+            ei: fixed(projections.ei, delays.of(Projection::EI), i_e),
+            ie: fixed(projections.ie, delays.of(Projection::IE), i_i),
+            ii: fixed(projections.ii, delays.of(Projection::II), i_i),
+            law: Arc::clone(self.law),
+            table,
+            emissions: Vec::new(),
+            events: 0,
+            laps: Default::default(),
+        }
+    }
+}
+
+fn plastic(
+    (rows, weights): Built,
+    delay: Steps,
+    weight: f64,
+    precision: WeightPrecision,
+) -> PlasticProjection {
+    let weights = match (precision, weights) {
+        (WeightPrecision::F64, None) => PlasticWeights::F64(vec![weight; rows.len()]),
+        (WeightPrecision::F64, Some(weights)) => PlasticWeights::F64(weights),
+        (WeightPrecision::F32, None) => PlasticWeights::F32(vec![weight as f32; rows.len()]),
+        (WeightPrecision::F32, Some(weights)) => {
+            PlasticWeights::F32(weights.into_iter().map(|w| w as f32).collect())
+        }
+    };
+    PlasticProjection {
+        delay,
+        rows,
+        weights,
+    }
+}
+
+fn fixed((rows, weights): Built, delay: Steps, weight: f64) -> StaticProjection {
+    let weights = weights.map_or(StaticWeights::Same(weight), StaticWeights::Each);
+    StaticProjection {
+        delay,
+        rows,
+        weights,
+    }
+}

@@ -1,0 +1,396 @@
+//! The simulation: built once, then one loop over intervals of min_delay.
+
+mod build;
+mod census;
+mod memory;
+mod observer;
+mod range;
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::base::digest::Digest;
+use crate::base::error::Result;
+use crate::base::per_thread::PerThread;
+use crate::base::units::{Gid, Grid, Interval, Ms, Steps};
+use crate::comm::Comm;
+use crate::comm::signals;
+use crate::engine::spikes::{Exchange, Flags, row_and_stamp};
+use crate::engine::vp::VirtualProcess;
+use crate::model::network::Placement;
+use crate::model::neuron::Emission;
+use crate::model::params::{Delays, Params};
+use crate::model::recipe::GivenSpikes;
+use crate::model::synapse::{Arrival, Law, Sources};
+
+pub use census::Census;
+use observer::Observers;
+pub use observer::{Observer, Spike};
+
+use super::team::Team;
+use super::timers::{Phase, Timers};
+
+/// One rank's part of the network and all it takes to advance it.
+pub struct Simulation {
+    comm: Comm,
+    params: Params,
+    place: Placement,
+    team: Team,
+    vps: PerThread<VirtualProcess>,
+    sources: Sources,
+    exchange: Exchange,
+    law: Arc<Law>,
+    clock: Clock,
+    delays: Delays,
+    construction: Construction,
+    given: Option<GivenSpikes>,
+    /// Bytes that connecting took and gave back.
+    drafts: u64,
+    /// Entries of the last exchange, (lag, row), and what they mean to the rows here.
+    entries: Vec<u64>,
+    arrivals: Vec<Arrival>,
+    /// Those of the current interval, after the warm-up.
+    spikes: Vec<Spike>,
+    emitted: Emitted,
+}
+
+/// Spikes of the neurons of one rank after the warm-up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Emitted {
+    /// Digest of (neuron, stamp).
+    pub digest: Digest,
+    /// How many of excitatory and of inhibitory neurons.
+    pub counts: [u64; 2],
+}
+
+impl Emitted {
+    fn add(&mut self, spike: &Spike, n_e: u32) {
+        self.digest.add_spike(spike.gid, spike.stamp);
+        self.counts[usize::from(spike.gid.0 >= n_e)] += 1;
+    }
+}
+
+/// What one thread of a rank holds of the network.
+pub struct Part<'a> {
+    /// The thread.
+    pub thread: u32,
+    /// Where the neurons of the rank live.
+    pub place: &'a Placement,
+    /// The sources that the rank has synapses from.
+    pub sources: &'a Sources,
+    /// Neurons of the thread and the synapses onto them.
+    pub vp: &'a VirtualProcess,
+}
+
+impl Part<'_> {
+    /// Calls `each` with source, target and weight (pA) of every plastic synapse of the thread
+    /// whose source is one of `sources`: by source, by target.
+    pub fn for_each_weight(&self, sources: Range<u32>, mut each: impl FnMut(Gid, Gid, f64)) {
+        let gids = self.sources.excitatory();
+        self.vp.ee.for_each(gids, sources, |source, lid, weight| {
+            each(Gid(source), self.place.gid(self.thread, lid), weight);
+        });
+    }
+}
+
+/// Where the run stands in model time.
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    now: Steps,
+    min_delay: Steps,
+    end: Steps,
+    /// Made once: observers ask for the time after every interval.
+    grid: Grid,
+}
+
+impl Clock {
+    /// How many intervals lie before `interval`.
+    fn number(&self, interval: Interval) -> u32 {
+        (interval.start.0 / self.min_delay.0) as u32
+    }
+
+    /// Whether `interval` is one of those in which the state is tidied up and checked.
+    fn is_upkeep_due(&self, interval: Interval) -> bool {
+        self.number(interval) % PRUNE_EVERY == PRUNE_EVERY - 1
+    }
+}
+
+/// Wall time of construction on this rank (s), by NEST's names.
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+pub struct Construction {
+    /// Neurons, ring buffers, input.
+    pub create: f64,
+    /// Synapses.
+    pub connect: f64,
+    /// Target table and exchange.
+    pub communicate_prepare: f64,
+}
+
+/// Intervals between two prunings of the spike history, and between two looks at the neurons.
+pub const PRUNE_EVERY: u32 = 1024;
+/// Intervals between two that tell waiting for other ranks from transfer: a barrier takes as
+/// long as an exchange of few spikes, here 1/16 of it.
+const SAMPLE_EVERY: u32 = 16;
+/// Prefetch distance of the state of a source, in received entries.
+const PREFETCH_DISTANCE: usize = 16;
+
+impl Simulation {
+    /// Advances the network to the end of the run. Collective.
+    ///
+    /// One interval: deliver (received entries → STDP → ring buffers) and update (ring buffers
+    /// → neurons → emitted spikes), collocate (one entry per spike and listening rank), record
+    /// (spikes → `observers`), exchange (MPI_Alltoall; carries every rank's flags), receive
+    /// (entries into the order of delivery). The spikes of the last interval are emitted and
+    /// recorded, not delivered.
+    ///
+    /// # Errors
+    /// Fails with what fails in an observer; where a weight or potential is no longer finite; at a
+    /// signal that asked a rank to end ([`signals::watch`]), after which observers may hold what
+    /// they have not flushed. The same on all ranks.
+    pub fn run(&mut self, observers: &mut [&mut dyn Observer]) -> Result<Timers> {
+        let mut observers = Observers::new(observers);
+        let mut timers = Timers::start();
+        observers.begin(self)?;
+        while let Some(interval) = self.next_interval() {
+            // The last of these is the interval in which the warm-up ends.
+            if interval.start <= self.params.simulation.presim {
+                timers = Timers::start_at(self.params.simulation.presim);
+            }
+            self.deliver_and_update(interval, &mut timers);
+            timers.time(Phase::Collocate, || self.collocate());
+            timers.time(Phase::Record, || self.record(&mut observers, interval));
+            let flags = self.exchange(&observers, interval, &mut timers)?;
+            timers.time(Phase::Receive, || self.receive(interval));
+            if flags.flush || flags.failed {
+                timers.time(Phase::Record, || observers.flush(&self.comm));
+            }
+            if flags.failed {
+                self.check_range(interval.end())?;
+                observers.check(&self.comm)?;
+            }
+            self.clock.now = interval.end();
+            if flags.interrupted {
+                self.end_if_asked()?;
+            }
+        }
+        timers.stop(self.clock.now, self.params.simulation.dt);
+        self.check_range(self.clock.end)?;
+        observers.end(self)?;
+        self.end_if_asked()?;
+        Ok(timers)
+    }
+
+    /// Fails where a signal has asked some rank to end. Collective.
+    fn end_if_asked(&self) -> Result<()> {
+        let when = || format!("at {} ms of model time", self.now().0);
+        signals::end_if_asked(&self.comm, when)
+    }
+
+    /// The steps to the next exchange, fewer at the end of the run.
+    fn next_interval(&self) -> Option<Interval> {
+        let Clock {
+            now,
+            min_delay,
+            end,
+            ..
+        } = self.clock;
+        let steps = min_delay.0.min(end.0 - now.0);
+        (steps > 0).then_some(Interval { start: now, steps })
+    }
+
+    /// Both in one go on every thread; times are those of the calling one.
+    fn deliver_and_update(&mut self, interval: Interval, timers: &mut Timers) {
+        let arrivals = &self.arrivals;
+        let begun = Instant::now();
+        self.team
+            .each(&self.vps, |_, vp| vp.advance(arrivals, interval));
+        let all = begun.elapsed();
+        let [deliver, update] = self.vps.lock(0).laps;
+        timers.book(Phase::Deliver, deliver);
+        timers.book(Phase::Update, update);
+        timers.book(
+            Phase::Synchronize,
+            all.saturating_sub(deliver).saturating_sub(update),
+        );
+        if self.clock.is_upkeep_due(interval) {
+            self.prune(interval);
+        }
+    }
+
+    /// Forgets postsynaptic spikes that no synapse will ask for. Depression at a spike of
+    /// this interval or a later one asks for the time a delay before it, at the earliest.
+    fn prune(&mut self, interval: Interval) {
+        let delay = self.delays.plastic();
+        let windows = self
+            .sources
+            .open_windows(delay, self.law.decay_plus().horizon());
+        let oldest_reading = interval.stamp(0) - delay;
+        self.team.each(&self.vps, |_, vp| {
+            windows.prune(&mut vp.history, oldest_reading)
+        });
+    }
+
+    fn collocate(&mut self) {
+        let vps: Vec<_> = self.vps.iter_mut().collect();
+        self.exchange
+            .collocate(vps.iter().map(|vp| (&vp.emissions[..], &vp.table)));
+    }
+
+    /// Adds up the spikes after the warm-up and tells the observers of the interval.
+    fn record(&mut self, observers: &mut Observers, interval: Interval) {
+        let mut spikes = std::mem::take(&mut self.spikes);
+        spikes.clear();
+        for (vp, thread) in self.vps.iter_mut().zip(0..) {
+            let spike = |emission: &Emission| Spike {
+                gid: self.place.gid(thread, emission.lid),
+                stamp: interval.stamp(emission.lag),
+            };
+            spikes.extend(vp.emissions.iter().map(spike));
+        }
+        spikes.retain(|spike| spike.stamp > self.params.simulation.presim);
+        for spike in &spikes {
+            self.emitted.add(spike, self.params.network.N_E);
+        }
+        observers.interval(self, &spikes, interval);
+        self.spikes = spikes;
+    }
+
+    /// Exchanges, growing and repeating until all fits. In one interval of [`SAMPLE_EVERY`]
+    /// the ranks meet first, which tells waiting from transfer.
+    fn exchange(
+        &mut self,
+        observers: &Observers,
+        interval: Interval,
+        timers: &mut Timers,
+    ) -> Result<Flags> {
+        let is_due = self.clock.is_upkeep_due(interval);
+        let flags = Flags {
+            failed: observers.have_failed() || is_due && !self.neurons_are_finite(),
+            flush: observers.wants_flush(),
+            interrupted: signals::received().is_some(),
+        };
+        let begun = Instant::now();
+        let sampled =
+            self.comm.size() > 1 && self.clock.number(interval).is_multiple_of(SAMPLE_EVERY);
+        if sampled {
+            timers.time(Phase::SampledWait, || self.comm.barrier());
+        }
+        let met = Instant::now();
+        let flags = loop {
+            match self.exchange.exchange(&self.comm, flags)? {
+                Some(flags) => break flags,
+                None => self.collocate(),
+            }
+        };
+        if sampled {
+            timers.book(Phase::SampledTransfer, met.elapsed());
+        }
+        timers.book(Phase::Communicate, begun.elapsed());
+        Ok(flags)
+    }
+
+    /// Readies what was received for the next delivery, in the order of (lag, gid).
+    fn receive(&mut self, interval: Interval) {
+        self.exchange.received(&mut self.entries);
+        let decay = self.law.decay_plus();
+        let sources = &mut self.sources;
+        self.arrivals.clear();
+        let stamped = |&entry: &u64| row_and_stamp(entry, interval.start);
+        for (now, entry) in self.entries.iter().enumerate() {
+            if let Some(later) = self.entries.get(now + PREFETCH_DISTANCE) {
+                sources.prefetch(stamped(later).0);
+            }
+            let (row, stamp) = stamped(entry);
+            self.arrivals.push(sources.arrive(row, stamp, decay));
+        }
+    }
+
+    /// The ranks.
+    pub fn comm(&self) -> &Comm {
+        &self.comm
+    }
+
+    /// Model time reached, warm-up included.
+    pub fn now(&self) -> Ms {
+        self.clock.now.to_ms(self.clock.grid)
+    }
+
+    /// Returns model time at the end of the run, warm-up included.
+    pub fn end(&self) -> Ms {
+        self.clock.end.to_ms(self.clock.grid)
+    }
+
+    /// Returns what the neurons of this rank have emitted after the warm-up.
+    pub fn emitted(&self) -> Emitted {
+        self.emitted
+    }
+
+    /// Returns where the neurons of this rank live.
+    pub fn place(&self) -> &Placement {
+        &self.place
+    }
+
+    /// Returns the sources that this rank has synapses from.
+    pub fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    /// Returns the virtual processes of this rank.
+    pub fn vps(&self) -> &PerThread<VirtualProcess> {
+        &self.vps
+    }
+
+    /// Collects `work(part)` of all threads of this rank, which work at once.
+    pub fn map_threads<T: Send>(&self, work: impl Fn(&Part) -> T + Sync) -> Vec<T> {
+        let (vps, sources, place) = (&self.vps, &self.sources, &self.place);
+        self.team.map(|thread| {
+            work(&Part {
+                thread: thread as u32,
+                place,
+                sources,
+                vp: &vps.lock(thread),
+            })
+        })
+    }
+
+    /// Calls `each` with source, target and weight (pA) of every plastic synapse of this rank whose
+    /// source is one of `sources`: thread by thread, by source, by target.
+    pub fn for_each_weight(&self, sources: Range<u32>, mut each: impl FnMut(Gid, Gid, f64)) {
+        for (vp, thread) in self.vps.iter().zip(0..) {
+            let part = Part {
+                thread,
+                place: &self.place,
+                sources: &self.sources,
+                vp: &vp,
+            };
+            part.for_each_weight(sources.clone(), &mut each);
+        }
+    }
+
+    /// The parameters it was built from.
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// Takes the network apart, for measurements of its kernels: the virtual processes of
+    /// this rank, the sources that their rows belong to.
+    pub fn into_parts(self) -> (Vec<VirtualProcess>, Sources) {
+        (self.vps.into_items().collect(), self.sources)
+    }
+
+    /// The delays in force: the parameters' or those of the edges read.
+    pub fn delays(&self) -> Delays {
+        self.delays
+    }
+
+    /// The external spikes of all ranks, where they were read.
+    pub fn given_spikes(&self) -> Option<GivenSpikes> {
+        self.given
+    }
+
+    /// Wall time of construction on this rank.
+    pub fn construction(&self) -> Construction {
+        self.construction
+    }
+}

@@ -1,0 +1,443 @@
+//! Spikes between ranks: the target table, the entry's bits, collocation, exchange, regrowth.
+//!
+//! # The protocol
+//!
+//! Once per interval every rank sends one chunk to every rank, all of the same length, by
+//! MPI_Alltoall. A chunk is `2 + capacity` words of 32 bits:
+//!
+//! | word | bits | meaning |
+//! |---|---|---|
+//! | 0 | 31…28 | flags of the sender, see [`Flags`] |
+//! | 0 | 27…0 | words that the fullest chunk of the sender needs |
+//! | 1 | 31…0 | words that this chunk needs; more than `capacity` means it is cut short |
+//! | 2… | | entries: one per spike that a row here listens to |
+//!
+//! An entry is `lag << row_bits | row` in one word: the row is the receiver's, so nothing has
+//! to be looked up there. Where lag and row do not fit 32 bits together, all ranks use the
+//! wide form, two words: row, then lag.
+//!
+//! Every rank sees word 0 of all ranks, so all know the largest need and whether it was
+//! beyond `capacity`; then all grow alike and repeat the exchange. When for [`WINDOW`]
+//! intervals the need stayed below a quarter of the capacity, all shrink alike.
+//!
+//! A receiver delivers in ascending (lag, row), rows being in ascending order of gid: the
+//! order in which weights are added does not depend on the split.
+
+mod targets;
+
+pub use targets::TargetTable;
+
+use crate::base::error::{Error, Result};
+use crate::base::memory::allocated_bytes;
+use crate::base::sizes::{product, total, whole};
+use crate::base::units::Steps;
+use crate::comm::{Comm, MPI_MOST};
+use crate::model::neuron::Emission;
+
+/// How an entry holds row and lag; the same on all ranks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Entry {
+    /// One word.
+    Narrow { row_bits: u32 },
+    /// Two words.
+    Wide,
+}
+
+impl Entry {
+    /// The form for up to `rows` rows on any rank and `lags` lags.
+    fn fitting(rows: u64, lags: u32) -> Self {
+        let row_bits = bits(rows);
+        if row_bits + bits(u64::from(lags)) <= 32 {
+            Entry::Narrow { row_bits }
+        } else {
+            Entry::Wide
+        }
+    }
+
+    fn words(self) -> usize {
+        match self {
+            Entry::Narrow { .. } => 1,
+            Entry::Wide => 2,
+        }
+    }
+
+    fn write(self, row: u32, lag: u32, words: &mut [u32]) {
+        match self {
+            Entry::Narrow { row_bits } => words[0] = (u64::from(lag) << row_bits) as u32 | row,
+            Entry::Wide => words.copy_from_slice(&[row, lag]),
+        }
+    }
+
+    /// (lag, row) as one number that sorts as deliveries are ordered.
+    fn read(self, words: &[u32]) -> u64 {
+        let (row, lag) = match self {
+            Entry::Narrow { row_bits } => {
+                let word = u64::from(words[0]);
+                (word & ((1 << row_bits) - 1), word >> row_bits)
+            }
+            Entry::Wide => (u64::from(words[0]), u64::from(words[1])),
+        };
+        lag << 32 | row
+    }
+}
+
+/// What ranks tell each other beside spikes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flags {
+    /// Something failed here that ends the run in good order.
+    pub failed: bool,
+    /// What is recorded should be gathered and written now.
+    pub flush: bool,
+    /// A signal asked this rank to end the run.
+    pub interrupted: bool,
+}
+
+const FAILED: u32 = 1 << 31;
+const FLUSH: u32 = 1 << 30;
+const INTERRUPTED: u32 = 1 << 29;
+const NEED: u32 = (1 << 28) - 1;
+const HEADER: usize = 2;
+/// Smallest capacity: with the header a cache line.
+const LEAST: usize = 14;
+/// Intervals that traffic must stay low before the chunks shrink.
+pub const WINDOW: u32 = 256;
+
+/// Writes the chunks that a rank receives, in place of those that send them.
+pub struct ChunkWriter {
+    entry: Entry,
+    needs: Vec<usize>,
+}
+
+impl ChunkWriter {
+    /// For up to `rows` rows on any of `ranks` ranks, and intervals of `lags` steps.
+    pub fn new(ranks: usize, rows: u64, lags: u32) -> Self {
+        ChunkWriter {
+            entry: Entry::fitting(rows, lags),
+            needs: vec![0; ranks],
+        }
+    }
+
+    /// Writes chunks with `spikes` (sender, row, lag), each sender saying that no other chunk
+    /// of its needs more. Returns the words that the fullest needs.
+    pub fn write(&mut self, spikes: &[(u32, u32, u32)], receive: &mut [u32]) -> usize {
+        let chunk = receive.len() / self.needs.len();
+        let words = self.entry.words();
+        self.needs.fill(0);
+        for &(sender, row, lag) in spikes {
+            let need = &mut self.needs[sender as usize];
+            if *need + words <= chunk - HEADER {
+                let start = sender as usize * chunk + HEADER + *need;
+                self.entry
+                    .write(row, lag, &mut receive[start..start + words]);
+            }
+            *need += words;
+        }
+        for (chunk, &need) in receive.chunks_exact_mut(chunk).zip(&self.needs) {
+            chunk[..HEADER].fill(need as u32);
+        }
+        self.needs.iter().copied().max().unwrap_or(0)
+    }
+}
+
+/// The words that the fullest chunk of the sender of `chunk` needs, and those there is room
+/// for.
+pub fn need_and_room(chunk: &[u32]) -> (usize, usize) {
+    ((chunk[0] & NEED) as usize, chunk.len() - HEADER)
+}
+
+/// The buffers of the exchange and their common capacity.
+pub struct Exchange {
+    entry: Entry,
+    ranks: usize,
+    /// Words a chunk has room for.
+    capacity: usize,
+    send: Vec<u32>,
+    receive: Vec<u32>,
+    /// Words each chunk needs.
+    needs: Vec<usize>,
+    /// Largest need of any rank since the window began, and the window's age.
+    peak: usize,
+    age: u32,
+    statistics: ExchangeStatistics,
+}
+
+/// How the exchange fared, for run.json.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ExchangeStatistics {
+    /// Exchanges, repeated ones not counted.
+    pub intervals: u64,
+    /// Times that a chunk did not suffice, all grew and the exchange was repeated.
+    pub grown: u64,
+    /// Times that all shrank.
+    pub shrunk: u64,
+    /// Largest words of entries in a chunk.
+    pub peak_words: usize,
+    /// Capacity at the end (words).
+    pub capacity_words: usize,
+    /// Bytes of an entry.
+    pub entry_bytes: usize,
+    /// Entries that this rank received.
+    pub received_entries: u64,
+}
+
+impl Exchange {
+    /// Buffers for this rank's `rows` and intervals of `lags` steps. Collective.
+    pub fn new(comm: &Comm, rows: usize, lags: u32) -> Self {
+        let entry = Entry::fitting(comm.max(rows as u64), lags);
+        let mut exchange = Exchange {
+            entry,
+            ranks: comm.size(),
+            capacity: 0,
+            send: Vec::new(),
+            receive: Vec::new(),
+            needs: vec![0; comm.size()],
+            peak: 0,
+            age: 0,
+            statistics: ExchangeStatistics {
+                entry_bytes: 4 * entry.words(),
+                ..Default::default()
+            },
+        };
+        exchange.resize(LEAST);
+        exchange
+    }
+
+    fn resize(&mut self, need: usize) {
+        self.capacity = need.max(LEAST).next_multiple_of(2);
+        let words = self.ranks * (HEADER + self.capacity);
+        for buffer in [&mut self.send, &mut self.receive] {
+            buffer.clear();
+            buffer.resize(words, 0);
+            buffer.shrink_to_fit();
+        }
+        self.statistics.capacity_words = self.capacity;
+    }
+
+    /// One entry per spike and rank that listens to it, written to that rank's chunk; what
+    /// does not fit is only counted. `emissions` are each virtual process's own.
+    pub fn collocate<'a>(
+        &mut self,
+        emissions: impl Iterator<Item = (&'a [Emission], &'a TargetTable)>,
+    ) {
+        let words = self.entry.words();
+        self.needs.fill(0);
+        for (emissions, table) in emissions {
+            for emission in emissions {
+                for target in table.of(emission.lid) {
+                    let need = &mut self.needs[target.rank as usize];
+                    if *need + words <= self.capacity {
+                        let chunk = target.rank as usize * (HEADER + self.capacity) + HEADER;
+                        let place = &mut self.send[chunk + *need..][..words];
+                        self.entry.write(target.row, emission.lag, place);
+                    }
+                    *need += words;
+                }
+            }
+        }
+    }
+
+    /// Sends the collocated chunks and receives the others'. Collective.
+    ///
+    /// `None` where some chunk of some rank did not suffice: all ranks have grown and must
+    /// collocate and exchange again. Else the flags of all ranks together.
+    ///
+    /// Errors: a chunk would need more words than its header can tell, or all chunks of a rank
+    /// more than MPI counts; the same on all ranks.
+    pub fn exchange(&mut self, comm: &Comm, flags: Flags) -> Result<Option<Flags>> {
+        // Needs that the header cannot tell are told as the largest it can, which is refused.
+        let told = |need: usize| need.min(NEED as usize);
+        let need = told(self.needs.iter().copied().max().unwrap_or(0));
+        let bits = [
+            (flags.failed, FAILED),
+            (flags.flush, FLUSH),
+            (flags.interrupted, INTERRUPTED),
+        ];
+        let set = bits.iter().filter(|(flag, _)| *flag).map(|(_, bit)| bit);
+        let head = set.fold(need as u32, |head, bit| head | bit);
+        let chunk = HEADER + self.capacity;
+        for (chunk, &need) in self.send.chunks_exact_mut(chunk).zip(&self.needs) {
+            chunk[0] = head;
+            chunk[1] = told(need) as u32;
+        }
+        comm.all_to_all_chunks(&self.send, &mut self.receive);
+        let heads = self.receive.iter().step_by(chunk);
+        let need = heads.clone().map(|&head| head & NEED).max().unwrap_or(0) as usize;
+        if need > self.capacity {
+            self.check_size(need)?;
+            self.statistics.grown += 1;
+            self.resize(need + need / 2);
+            return Ok(None);
+        }
+        let any = |bit| heads.clone().any(|head| head & bit != 0);
+        let flags = Flags {
+            failed: any(FAILED),
+            flush: any(FLUSH),
+            interrupted: any(INTERRUPTED),
+        };
+        self.statistics.intervals += 1;
+        self.statistics.peak_words = self.statistics.peak_words.max(need);
+        self.peak = self.peak.max(need);
+        Ok(Some(flags))
+    }
+
+    /// Refuses chunks of `need` words, and half as much again, that cannot be exchanged.
+    fn check_size(&self, need: usize) -> Result<()> {
+        let words = self.ranks.saturating_mul(HEADER + need + need / 2 + 2);
+        let (what, most) = if need >= NEED as usize {
+            ("words for one rank", NEED as usize - 1)
+        } else if words > MPI_MOST {
+            ("words in the exchange of a rank", MPI_MOST)
+        } else {
+            return Ok(());
+        };
+        Err(Error::run(format!(
+            "the spikes of one interval need more than {most} {what}: use other numbers of ranks \
+             and threads, shorter delays or lower rates"
+        )))
+    }
+
+    /// The entries received, as (lag, row) in ascending order, into `arrivals`.
+    pub fn received(&mut self, arrivals: &mut Vec<u64>) {
+        arrivals.clear();
+        for chunk in self.receive.chunks_exact(HEADER + self.capacity) {
+            let words = &chunk[HEADER..][..chunk[1] as usize];
+            arrivals.extend(
+                words
+                    .chunks_exact(self.entry.words())
+                    .map(|w| self.entry.read(w)),
+            );
+        }
+        arrivals.sort_unstable();
+        self.statistics.received_entries += arrivals.len() as u64;
+        self.age += 1;
+        if self.age == WINDOW {
+            if 4 * self.peak.max(LEAST) < self.capacity {
+                self.statistics.shrunk += 1;
+                self.resize(self.peak + self.peak / 2);
+            }
+            (self.peak, self.age) = (0, 0);
+        }
+    }
+
+    /// How the exchange fared so far.
+    pub fn statistics(&self) -> ExchangeStatistics {
+        self.statistics
+    }
+}
+
+/// Memory, in bytes, and the sizes it depends on.
+impl Exchange {
+    /// Both buffers for `ranks` ranks and chunks that hold `capacity` words.
+    pub fn bytes(ranks: u64, capacity: u64) -> u64 {
+        let needs = product([size_of::<usize>() as u64, ranks]);
+        total([product([2, ranks, Self::chunk_bytes(capacity)]), needs])
+    }
+
+    /// A chunk of `capacity` words as it travels.
+    pub fn chunk_bytes(capacity: u64) -> u64 {
+        product([4, capacity.saturating_add(HEADER as u64)])
+    }
+
+    /// Returns the bytes held now.
+    pub fn held(&self) -> u64 {
+        allocated_bytes(&self.send) + allocated_bytes(&self.receive) + allocated_bytes(&self.needs)
+    }
+
+    /// Capacity (words) after a chunk of `need` words, where `capacity` did not suffice.
+    pub fn grown(capacity: u64, need: u64) -> u64 {
+        if need > capacity.max(LEAST as u64) {
+            whole(need.saturating_add(need / 2), 2)
+        } else {
+            capacity.max(LEAST as u64)
+        }
+    }
+
+    /// Bits of an entry for `rows` rows on a rank and `lags` lags; with more than 32 it takes
+    /// two words, else one.
+    pub fn entry_bits(rows: u64, lags: u32) -> (u32, u64) {
+        let bits = bits(rows) + bits(u64::from(lags));
+        (bits, Entry::fitting(rows, lags).words() as u64)
+    }
+}
+
+/// Bits that tell `values` values apart.
+fn bits(values: u64) -> u32 {
+    u64::BITS - values.saturating_sub(1).leading_zeros()
+}
+
+/// Splits what [`Exchange::received`] yields: the row, and the stamp of an entry of the
+/// interval that started at `start`.
+#[inline(always)]
+pub fn row_and_stamp(entry: u64, start: Steps) -> (u32, Steps) {
+    (entry as u32, Steps(start.0 + 1 + (entry >> 32) as i32))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::targets::TargetRow;
+    use super::*;
+    use crate::base::units::Lid;
+
+    #[test]
+    fn entries_keep_row_and_lag() {
+        for (rows, lags, words) in [
+            (1, 1, 1),
+            (10_000, 12, 1),
+            (1 << 28, 16, 1),
+            ((1 << 28) + 1, 16, 2),
+            (1 << 32, 1, 1),
+        ] {
+            let entry = Entry::fitting(rows, lags);
+            assert_eq!(entry.words(), words, "{rows} rows, {lags} lags");
+            let (row, lag) = ((rows - 1) as u32, lags - 1);
+            let mut buffer = vec![0; words];
+            entry.write(row, lag, &mut buffer);
+            assert_eq!(entry.read(&buffer), u64::from(lag) << 32 | u64::from(row));
+        }
+    }
+
+    fn table(rows: u32) -> TargetTable {
+        let mut table = TargetTable::empty();
+        table.push((0..rows).map(|row| TargetRow { rank: 0, row }));
+        table.finish(1);
+        table
+    }
+
+    fn send(exchange: &mut Exchange, table: &TargetTable, spikes: &[Emission]) -> Vec<u64> {
+        let comm = Comm::alone();
+        loop {
+            exchange.collocate([(spikes, table)].into_iter());
+            let exchanged = exchange.exchange(&comm, Flags::default());
+            if exchanged.expect("few spikes").is_some() {
+                break;
+            }
+        }
+        let mut received = Vec::new();
+        exchange.received(&mut received);
+        received
+    }
+
+    #[test]
+    fn overflow_grows_and_silence_shrinks() {
+        for (rows, wide) in [(1000, false), (1 << 31, true)] {
+            let mut exchange = Exchange::new(&Comm::alone(), rows, 12);
+            assert_eq!(exchange.entry == Entry::Wide, wide);
+            let table = table(300);
+            let spike = |lag| Emission { lag, lid: Lid(0) };
+            let received = send(&mut exchange, &table, &[spike(7), spike(3)]);
+            let expected: Vec<u64> = [3u64, 7]
+                .iter()
+                .flat_map(|lag| (0..300).map(move |row| lag << 32 | row))
+                .collect();
+            assert_eq!(received, expected);
+            let grown = exchange.statistics();
+            assert_eq!((grown.grown, grown.shrunk), (1, 0));
+            for _ in 0..2 * WINDOW {
+                assert!(send(&mut exchange, &table, &[]).is_empty());
+            }
+            assert_eq!(exchange.statistics().shrunk, 1);
+            assert_eq!(exchange.statistics().capacity_words, LEAST);
+            assert_eq!(send(&mut exchange, &table, &[spike(1)]).len(), 300);
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Who listens to the neurons of a virtual process.
+
+use crate::base::error::{Error, Result};
+use crate::base::memory::allocated_bytes;
+use crate::base::sizes::{product, total};
+use crate::base::units::{Gid, Lid};
+use crate::comm::Comm;
+use crate::model::network::Placement;
+
+/// Where the spikes of the neurons of one virtual process go.
+///
+/// Listening ranks ascend, so a byte tells how far each lies beyond the one before.
+pub struct TargetTable {
+    /// Neuron lid sends to the entries `starts[lid]..starts[lid + 1]`.
+    starts: Vec<u32>,
+    /// Ranks between an entry's rank and the one before (for the first: rank 0), or [`FAR`].
+    gaps: Vec<u8>,
+    /// The receiver's row; where the gap is [`FAR`] no receiver, but the ranks to be skipped.
+    rows: Vec<u32>,
+    listeners: u64,
+}
+
+/// A gap that does not fit a byte.
+const FAR: u8 = u8::MAX;
+
+/// One row on one rank.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TargetRow {
+    pub rank: u32,
+    pub row: u32,
+}
+
+/// Neurons of a rank whose listeners are asked for at once: what is on its way then is small
+/// beside the tables.
+const ASKED: u64 = 1024;
+
+impl TargetTable {
+    /// Tells the owner of every source in `sources` (its gid, by row; ascending in each
+    /// population) that this rank listens, and learns who listens to the neurons here: one
+    /// table a thread. Collective.
+    ///
+    /// O(rows here + entries of the tables), and R for every 1024 neurons of a rank. Errors:
+    /// 2³² entries or more on one thread.
+    pub fn set_up(
+        comm: &Comm,
+        place: &Placement,
+        sources: impl Iterator<Item = Gid>,
+    ) -> Result<Vec<TargetTable>> {
+        let mut sources = (0u32..).zip(sources).peekable();
+        let mut tables: Vec<_> = (0..place.threads).map(|_| TargetTable::empty()).collect();
+        let step = ASKED * u64::from(place.ranks);
+        let parts = [(0, place.n_e), (place.n_e, place.n)];
+        for (first, end) in parts.map(|(first, end)| (u64::from(first), u64::from(end))) {
+            for from in (first..end).step_by(step as usize) {
+                let about = from as u32..(from + step).min(end) as u32;
+                let mut requests = vec![Vec::new(); comm.size()];
+                while let Some((row, gid)) = sources.next_if(|(_, gid)| about.contains(&gid.0)) {
+                    let request = u64::from(gid.0) << 32 | u64::from(row);
+                    requests[place.rank_of(gid) as usize].push(request);
+                }
+                let requests = comm.all_to_all_lists(&about, requests);
+                let mut told = tables.iter_mut().zip(0..);
+                let told = told.try_for_each(|(t, thread)| t.extend(place, thread, &requests));
+                comm.agree(told)?;
+            }
+        }
+        for (table, thread) in tables.iter_mut().zip(0..) {
+            table.finish(place.count_below(thread, place.n));
+        }
+        Ok(tables)
+    }
+
+    pub(super) fn empty() -> Self {
+        TargetTable {
+            starts: vec![0],
+            gaps: Vec::new(),
+            rows: Vec::new(),
+            listeners: 0,
+        }
+    }
+
+    /// Adds what ranks ask of thread `thread`, about neurons after all those before.
+    fn extend(&mut self, place: &Placement, thread: u32, requests: &[Vec<u64>]) -> Result<()> {
+        let mut asked = Vec::new();
+        for (rank, list) in (0u32..).zip(requests) {
+            asked.extend(list.iter().filter_map(|&request| {
+                let gid = Gid((request >> 32) as u32);
+                let row = request as u32;
+                let here = place.thread_of(gid) == thread;
+                here.then(|| (place.lid_of(gid), TargetRow { rank, row }))
+            }));
+        }
+        // Stable: ranks stay in order.
+        asked.sort_by_key(|(lid, _)| lid.0);
+        for of_one in asked.chunk_by(|(one, _), (other, _)| one == other) {
+            self.close(of_one[0].0.0 as usize);
+            self.push(of_one.iter().map(|(_, target)| *target));
+        }
+        if self.rows.len() > u32::MAX as usize {
+            return Err(Error::run(
+                "target table of 2³² entries or more on one thread: use more threads",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Nobody more listens to the neurons before `lid`.
+    fn close(&mut self, lid: usize) {
+        let end = self.rows.len() as u32;
+        self.starts.resize(lid + 1, end);
+    }
+
+    pub(super) fn finish(&mut self, neurons: u32) {
+        self.close(neurons as usize);
+        self.starts.shrink_to_fit();
+        self.gaps.shrink_to_fit();
+        self.rows.shrink_to_fit();
+    }
+
+    /// The targets of the next neuron, ranks ascending.
+    pub(super) fn push(&mut self, targets: impl Iterator<Item = TargetRow>) {
+        let mut before = 0;
+        for TargetRow { rank, row } in targets {
+            let gap = rank - before;
+            before = rank;
+            self.listeners += 1;
+            match u8::try_from(gap) {
+                Ok(gap) if gap != FAR => {
+                    self.gaps.push(gap);
+                    self.rows.push(row);
+                }
+                _ => {
+                    self.gaps.extend([FAR, 0]);
+                    self.rows.extend([gap, row]);
+                }
+            }
+        }
+    }
+
+    /// Ranks that listen to the neurons here, summed over the neurons.
+    pub fn listeners(&self) -> u64 {
+        self.listeners
+    }
+
+    /// The targets of neuron `lid`, ranks ascending.
+    pub(super) fn of(&self, lid: Lid) -> impl Iterator<Item = TargetRow> + '_ {
+        let lid = lid.0 as usize;
+        let entries = self.starts[lid] as usize..self.starts[lid + 1] as usize;
+        let gaps = self.gaps[entries.clone()].iter();
+        let mut rank = 0;
+        gaps.zip(&self.rows[entries])
+            .filter_map(move |(&gap, &row)| {
+                let far = gap == FAR;
+                rank += if far { row } else { gap.into() };
+                (!far).then_some(TargetRow { rank, row })
+            })
+    }
+}
+
+/// Memory, in bytes.
+impl TargetTable {
+    /// Of `neurons` neurons, each listened to by each of `ranks` ranks with chance `listened`.
+    pub fn bytes(neurons: u64, ranks: u64, listened: f64) -> u64 {
+        let entries = neurons as f64 * ranks as f64 * listened;
+        let far = libm::pow(1.0 - listened, FAR.into());
+        let starts = product([4, neurons.saturating_add(1)]);
+        total([starts, (5.0 * entries * (1.0 + far)) as u64])
+    }
+
+    /// Returns the bytes held now.
+    pub fn held(&self) -> u64 {
+        allocated_bytes(&self.starts) + allocated_bytes(&self.gaps) + allocated_bytes(&self.rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_keep_who_listens() {
+        let target = |rank, row| TargetRow { rank, row };
+        let neurons = [
+            vec![target(0, 5), target(0, 6), target(3, 0)],
+            vec![],
+            vec![
+                target(254, 1),
+                target(508, 2),
+                target(763, 3),
+                target(763, 4),
+            ],
+            vec![
+                target(255, u32::MAX),
+                target(4_000_000_000, 7),
+                target(u32::MAX, 8),
+            ],
+        ];
+        let mut table = TargetTable::empty();
+        for (lid, targets) in neurons.iter().enumerate() {
+            table.close(lid);
+            table.push(targets.iter().copied());
+        }
+        table.finish(5);
+        for (lid, targets) in (0..).zip(&neurons) {
+            assert_eq!(&table.of(Lid(lid)).collect::<Vec<_>>(), targets);
+        }
+        assert_eq!(table.of(Lid(4)).count(), 0);
+        assert_eq!(table.listeners(), 10);
+    }
+}

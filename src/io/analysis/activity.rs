@@ -1,0 +1,233 @@
+//! Rates and the irregularity of spike trains.
+
+use super::run::{Population, Results, Window};
+use crate::base::error::{Error, Result};
+use crate::base::units::{Ms, Steps};
+
+/// What one neuron did: enough for its rate and the moments of its intervals, exactly.
+#[derive(Clone, Copy, Debug, Default)]
+struct Train {
+    spikes: u64,
+    first: Steps,
+    last: Steps,
+    /// Sum of the squared intervals between spikes, steps².
+    squares: u128,
+}
+
+impl Train {
+    fn add(&mut self, time: Steps) {
+        if self.spikes == 0 {
+            self.first = time;
+        } else {
+            let interval = u128::from(self.last.0.abs_diff(time.0));
+            self.squares += interval * interval;
+        }
+        self.last = time;
+        self.spikes += 1;
+    }
+
+    fn cv(&self) -> Option<f64> {
+        let intervals = u128::from(self.spikes.checked_sub(1)?);
+        let sum = u128::from(self.first.0.abs_diff(self.last.0));
+        if intervals < 2 || sum == 0 {
+            return None;
+        }
+        // In whole numbers up to here, so that a regular train has 0.
+        let variance = intervals * self.squares - sum * sum;
+        Some((variance as f64).sqrt() / sum as f64)
+    }
+}
+
+/// What the recorded neurons of a population did in a stretch of time.
+#[derive(Clone, Debug)]
+pub struct Activity {
+    length: Ms,
+    trains: Vec<Train>,
+}
+
+impl Results {
+    /// Counts the spikes of every recorded neuron of `population` in `window`.
+    ///
+    /// ```
+    /// # use stdp_hpc::io::analysis::{Population, Results};
+    /// # mod small { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/small_result.rs")); }
+    /// # let (directory, [excitatory, _]) = small::small_result()?;
+    /// # let directory = directory.path();
+    /// let results = Results::open(directory)?; // 160 excitatory neurons, 0.1 s
+    /// let activity = results.activity(Population::E, results.window(None, None)?)?;
+    /// assert_eq!(activity.spikes(), excitatory);
+    /// let rate = activity.rate().expect("there are neurons");
+    /// assert!((rate - excitatory as f64 / 160.0 / 0.1).abs() < 1e-9);
+    /// let busy = (0..activity.neurons()).filter(|&neuron| activity.rate_of(neuron) > 20.0);
+    /// for neuron in busy {
+    ///     println!("{neuron}: CV {:?}", activity.cv_of(neuron)); // None below 3 spikes
+    /// }
+    /// # Ok::<(), stdp_hpc::base::error::Error>(())
+    /// ```
+    ///
+    /// Cost: O(spikes in the window); memory 32 bytes a neuron and a block.
+    ///
+    /// # Errors
+    /// If `spikes.h5` cannot be read, is not of stdp-hpc, or holds what it must not.
+    pub fn activity(&self, population: Population, window: Window) -> Result<Activity> {
+        let mut trains = vec![Train::default(); self.recorded(population) as usize];
+        for spike in self.spikes(population, window)? {
+            let spike = spike?;
+            let train = trains.get_mut(spike.neuron as usize).ok_or_else(|| {
+                Error::input(format!(
+                    "{}: neuron {} of {}: only the first {} were recorded (record.n_rec)",
+                    self.file("spikes.h5").display(),
+                    spike.neuron,
+                    population.name(),
+                    self.recorded(population)
+                ))
+            })?;
+            train.add(spike.time);
+        }
+        Ok(Activity {
+            length: window.length(self.dt()),
+            trains,
+        })
+    }
+
+    /// The mean rate of the recorded neurons of `population` in bins of `bin`, from the start of
+    /// `window` on; the last bin may be shorter.
+    ///
+    /// ```
+    /// # use stdp_hpc::{analysis::{Population, Results}, Ms};
+    /// # mod small { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/small_result.rs")); }
+    /// # let (directory, [excitatory, _]) = small::small_result()?;
+    /// # let directory = directory.path();
+    /// let results = Results::open(directory)?; // 100 ms
+    /// let window = results.window(None, None)?;
+    /// let rates = results.population_rate(Population::E, window, Ms(30.0))?;
+    /// assert_eq!(rates.len(), 4); // the last is 10 ms long
+    /// assert_eq!(rates.iter().map(|rate| rate.spikes).sum::<u64>(), excitatory);
+    /// # Ok::<(), stdp_hpc::base::error::Error>(())
+    /// ```
+    ///
+    /// Cost: O(spikes in the window + bins); memory a bin and a block.
+    ///
+    /// # Errors
+    /// If `bin` is no whole number of steps, at least one, and those of
+    /// [`activity`](Self::activity).
+    pub fn population_rate(
+        &self,
+        population: Population,
+        window: Window,
+        bin: Ms,
+    ) -> Result<Vec<Rate>> {
+        let width = match bin.to_steps(self.dt()) {
+            Some(Steps(width @ 1..)) => width,
+            _ => {
+                let (bin, dt) = (bin.0, self.dt().0);
+                let must = format!("must be a whole number of steps of {dt} ms, at least 1");
+                return Err(Error::input(format!("bin {bin}: {must}")));
+            }
+        };
+        let starts = (window.after.0..window.until.0).step_by(width as usize);
+        let mut bins: Vec<Rate> = starts
+            .map(|after| Rate {
+                window: Window {
+                    after: Steps(after),
+                    until: Steps(window.until.0.min(after.saturating_add(width))),
+                },
+                spikes: 0,
+                rate: None,
+            })
+            .collect();
+        for spike in self.spikes(population, window)? {
+            bins[((spike?.time.0 - window.after.0 - 1) / width) as usize].spikes += 1;
+        }
+        let neurons = self.recorded(population);
+        for bin in &mut bins {
+            let length = bin.window.length(self.dt());
+            bin.rate = mean_rate(bin.spikes, neurons as usize, length);
+        }
+        Ok(bins)
+    }
+}
+
+/// The activity of a population in one bin of time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rate {
+    /// The bin.
+    pub window: Window,
+    /// Spikes in it.
+    pub spikes: u64,
+    /// Mean rate of the recorded neurons (spikes/s); `None` without neurons.
+    pub rate: Option<f64>,
+}
+
+fn mean_rate(spikes: u64, neurons: usize, length: Ms) -> Option<f64> {
+    (neurons > 0).then(|| spikes as f64 / neurons as f64 / length.0 * 1000.0)
+}
+
+impl Activity {
+    /// How many neurons were recorded.
+    pub fn neurons(&self) -> usize {
+        self.trains.len()
+    }
+
+    /// Spikes of all of them.
+    pub fn spikes(&self) -> u64 {
+        self.trains.iter().map(|train| train.spikes).sum()
+    }
+
+    /// Their mean rate (spikes/s), over neurons and time; `None` without neurons.
+    pub fn rate(&self) -> Option<f64> {
+        mean_rate(self.spikes(), self.neurons(), self.length)
+    }
+
+    /// Mean CV of the intervals, over the neurons that have one, and how many those are.
+    pub fn mean_cv(&self) -> Option<(f64, usize)> {
+        let all: Vec<f64> = self.trains.iter().filter_map(Train::cv).collect();
+        (!all.is_empty()).then(|| (all.iter().sum::<f64>() / all.len() as f64, all.len()))
+    }
+
+    /// Spikes of neuron `neuron`, 0 … [`neurons`](Self::neurons) − 1.
+    ///
+    /// # Panics
+    /// If there is no such neuron.
+    pub fn spikes_of(&self, neuron: usize) -> u64 {
+        self.trains[neuron].spikes
+    }
+
+    /// Rate of neuron `neuron` (spikes/s).
+    ///
+    /// # Panics
+    /// If there is no such neuron.
+    pub fn rate_of(&self, neuron: usize) -> f64 {
+        self.spikes_of(neuron) as f64 / self.length.0 * 1000.0
+    }
+
+    /// Coefficient of variation of the intervals between the spikes of neuron `neuron`: their
+    /// SD (over their number, not one less) by their mean; `None` below 3 spikes.
+    ///
+    /// # Panics
+    /// If there is no such neuron.
+    pub fn cv_of(&self, neuron: usize) -> Option<f64> {
+        self.trains[neuron].cv()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn train(times: &[i32]) -> Train {
+        let mut train = Train::default();
+        times.iter().for_each(|&time| train.add(Steps(time)));
+        train
+    }
+
+    #[test]
+    fn cv_needs_three_spikes_and_is_exact() {
+        assert_eq!(train(&[]).cv(), None);
+        assert_eq!(train(&[3, 10]).cv(), None);
+        let far = i32::MAX - 1;
+        assert_eq!(train(&[0, far / 2, far]).cv(), Some(0.0));
+        // Intervals 1 and 3: mean 2, SD 1.
+        assert_eq!(train(&[4, 5, 8]).cv(), Some(0.5));
+    }
+}

@@ -1,0 +1,411 @@
+//! The plastic connections: as a list, a matrix, a histogram of their weights; their weights over
+//! time.
+
+use std::iter::StepBy;
+use std::ops::Range;
+
+use super::histogram::Histogram;
+use super::run::Results;
+use super::spikes::next_block;
+use crate::base::error::{Error, Result};
+use crate::base::units::Ms;
+use crate::io::sonata::read::results::{Connection, WeightTable, snapshots};
+use crate::io::sonata::read::{WeightsOverTime, read_weights_over_time};
+
+/// Entries that a matrix may have: 1.5 GiB.
+pub const LARGEST_MATRIX: u64 = 1 << 27;
+
+/// Rows that [`Weights::values`] takes or leaves together, at most: 512 KiB.
+const STRETCH: usize = 1 << 16;
+
+/// The recorded weights of all plastic synapses at the time of one snapshot.
+pub struct Weights {
+    table: WeightTable,
+    at: Ms,
+    sources: u32,
+    targets: u32,
+}
+
+impl Results {
+    /// The times of the snapshots of the weights, ascending; none of a run that has not come to
+    /// the first.
+    ///
+    /// # Errors
+    /// If `weights.h5` cannot be read or is not of stdp-hpc.
+    pub fn snapshots(&self) -> Result<Vec<Ms>> {
+        let times = snapshots(&self.own_file("weights.h5")?)?;
+        // Older builds named them by the product of steps and dt.
+        let on_grid = |time: Ms| time.to_steps(self.dt()).map(|steps| steps.to_ms(self.dt()));
+        let times = times.into_iter();
+        Ok(times.map(|time| on_grid(time).unwrap_or(time)).collect())
+    }
+
+    /// The weights at time `at`, which must be that of a snapshot; at the latest one if `None`.
+    ///
+    /// ```
+    /// # use stdp_hpc::{analysis::Results, Ms};
+    /// # mod small { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/small_result.rs")); }
+    /// # let (directory, _) = small::small_result()?;
+    /// # let directory = directory.path();
+    /// let results = Results::open(directory)?;
+    /// assert_eq!(results.snapshots()?, [Ms(0.0), Ms(50.0), Ms(100.0)]);
+    /// assert_eq!(results.weights(None)?.at(), Ms(100.0));
+    /// assert!(results.weights(Some(Ms(70.0))).is_err());
+    /// # Ok::<(), stdp_hpc::base::error::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`snapshots`](Self::snapshots), and if there is none, or none of this time.
+    pub fn weights(&self, at: Option<Ms>) -> Result<Weights> {
+        let (sources, targets) = self.recorded_weights();
+        let n_e = self.neurons(super::Population::E);
+        let table = WeightTable::open(&self.own_file("weights.h5")?, n_e, self.dt(), at)?;
+        Ok(Weights {
+            at: table.at().to_ms(self.dt()),
+            table,
+            sources,
+            targets,
+        })
+    }
+
+    /// The samples of the weights that the run took on its way, at most `most` of them, evenly
+    /// spaced from the first on; `None` where it took none.
+    ///
+    /// ```
+    /// # use stdp_hpc::{analysis::Results, Ms};
+    /// # mod small { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/small_result.rs")); }
+    /// # let (directory, _) = small::small_result()?;
+    /// # let directory = directory.path();
+    /// let results = Results::open(directory)?;
+    /// let over_time = results.weights_over_time(200)?.expect("it is the default");
+    /// assert_eq!(over_time.edges.len(), 151); // bins of 1 pA
+    /// for sample in &over_time.samples {
+    ///     println!("{} ms: {} at 0", sample.at.0, sample.zeros);
+    ///     assert_eq!(sample.weights.len(), over_time.followed.len());
+    /// }
+    /// # Ok::<(), stdp_hpc::base::error::Error>(())
+    /// ```
+    ///
+    /// Cost: O(samples read), in time and memory.
+    ///
+    /// # Errors
+    /// If `weights.h5` cannot be read, is not of stdp-hpc, or lacks a dataset.
+    ///
+    /// # Panics
+    /// If `most` is 0.
+    pub fn weights_over_time(&self, most: usize) -> Result<Option<WeightsOverTime>> {
+        read_weights_over_time(&self.own_file("weights.h5")?, most)
+    }
+}
+
+impl Weights {
+    /// The time of the snapshot.
+    pub fn at(&self) -> Ms {
+        self.at
+    }
+
+    /// The sources that were recorded, indices in E.
+    pub fn sources(&self) -> Range<u32> {
+        0..self.sources
+    }
+
+    /// The targets that were recorded, indices in E.
+    pub fn targets(&self) -> Range<u32> {
+        0..self.targets
+    }
+
+    /// How many synapses were recorded.
+    pub fn synapses(&self) -> usize {
+        self.table.synapses()
+    }
+
+    /// The weights of all recorded synapses (pA), by source, then target, or of a sample: where
+    /// there are more than `most`, one of so many stretches of at most 65,536, evenly spaced.
+    ///
+    /// ```
+    /// # use stdp_hpc::io::analysis::Results;
+    /// # mod small { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/small_result.rs")); }
+    /// # let (directory, _) = small::small_result()?;
+    /// # let directory = directory.path();
+    /// let weights = Results::open(directory)?.weights(None)?;
+    /// let values = weights.values(100_000_000);
+    /// assert_eq!(values.one_in(), 1); // there are 2,560
+    /// let all: Vec<f64> = values.collect::<Result<_, _>>()?;
+    /// println!("the largest is {} pA", all.iter().copied().fold(0.0, f64::max));
+    /// assert_eq!(all.len(), weights.synapses());
+    /// # Ok::<(), stdp_hpc::base::error::Error>(())
+    /// ```
+    ///
+    /// Cost: reads 8 bytes a synapse taken; memory a stretch.
+    ///
+    /// # Errors
+    /// The stream ends with an error where the file cannot be read or a weight is not finite.
+    ///
+    /// # Panics
+    /// If `most` is 0.
+    pub fn values(&self, most: usize) -> Values<'_> {
+        let (rows, stretch) = (self.table.synapses(), STRETCH.min(most));
+        let one_in = rows.div_ceil(most).max(1);
+        Values {
+            table: &self.table,
+            one_in,
+            length: stretch,
+            starts: (0..rows).step_by(stretch).step_by(one_in),
+            stretch: Vec::new().into_iter(),
+        }
+    }
+
+    /// The synapses from `sources` to `targets`, by source, then target; each multapse by itself.
+    ///
+    /// ```
+    /// # use stdp_hpc::io::analysis::Results;
+    /// # mod small { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/small_result.rs")); }
+    /// # let (directory, _) = small::small_result()?;
+    /// # let directory = directory.path();
+    /// let weights = Results::open(directory)?.weights(None)?;
+    /// for connection in weights.connections(0..10, 0..20)? {
+    ///     let connection = connection?;
+    ///     assert!(connection.source < 10 && connection.target < 20);
+    ///     assert!(connection.weight >= 0.0 && connection.delay.0 == 1.5); // pA, ms
+    /// }
+    /// # Ok::<(), stdp_hpc::base::error::Error>(())
+    /// ```
+    ///
+    /// Cost: O(log synapses) to find the first source; reads the synapses of `sources`, block
+    /// by block.
+    ///
+    /// # Errors
+    /// If a range reaches beyond what was recorded, or the file cannot be read; the stream ends
+    /// with an error where a value is not as it must be.
+    pub fn connections(&self, sources: Range<u32>, targets: Range<u32>) -> Result<Connections<'_>> {
+        check("sources", &sources, self.sources)?;
+        check("targets", &targets, self.targets)?;
+        Ok(Connections {
+            left: self.table.rows(sources)?,
+            table: &self.table,
+            targets,
+            block: Vec::new().into_iter(),
+        })
+    }
+
+    /// The summed weights from every one of `sources` to every one of `targets`.
+    ///
+    /// ```
+    /// # use stdp_hpc::io::analysis::Results;
+    /// # mod small { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/small_result.rs")); }
+    /// # let (directory, _) = small::small_result()?;
+    /// # let directory = directory.path();
+    /// let weights = Results::open(directory)?.weights(None)?;
+    /// let matrix = weights.matrix(0..100, 0..50)?; // the first of E
+    /// assert_eq!(matrix.values().len(), 100 * 50);
+    /// if matrix.synapses(3, 7) > 0 {
+    ///     println!("{} pA from 3 to 7", matrix.get(3, 7));
+    /// }
+    /// # Ok::<(), stdp_hpc::base::error::Error>(())
+    /// ```
+    ///
+    /// Cost: that of [`connections`](Self::connections), and 12 bytes a pair.
+    ///
+    /// # Errors
+    /// Those of [`connections`](Self::connections), and if there were more than
+    /// [`LARGEST_MATRIX`] entries.
+    pub fn matrix(&self, sources: Range<u32>, targets: Range<u32>) -> Result<Matrix> {
+        let (n, m) = (sources.len() as u64, targets.len() as u64);
+        if n * m > LARGEST_MATRIX {
+            return Err(Error::input(format!(
+                "a matrix of {n} sources x {m} targets: must have at most {LARGEST_MATRIX} entries"
+            )));
+        }
+        let connections = self.connections(sources.clone(), targets.clone())?;
+        let mut matrix = Matrix {
+            values: vec![0.0; (n * m) as usize],
+            synapses: vec![0; (n * m) as usize],
+            sources,
+            targets,
+        };
+        for connection in connections {
+            let connection = connection?;
+            let place = matrix.place(connection.source, connection.target);
+            matrix.values[place] += connection.weight;
+            matrix.synapses[place] += 1;
+        }
+        Ok(matrix)
+    }
+
+    /// How the weights from `sources` to `targets` are distributed: `bins` equal bins of
+    /// `range` (pA), those of exactly 0 apart.
+    ///
+    /// ```
+    /// # use stdp_hpc::io::analysis::Results;
+    /// # mod small { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/small_result.rs")); }
+    /// # let (directory, _) = small::small_result()?;
+    /// # let directory = directory.path();
+    /// let weights = Results::open(directory)?.weights(None)?;
+    /// let all = weights.histogram(weights.sources(), weights.targets(), 30, 0.0..150.0)?;
+    /// assert_eq!(all.bin(29), 145.0..150.0);
+    /// let inside: f64 = (0..30).filter_map(|bin| Some(all.density(bin)? * 5.0)).sum();
+    /// let outside = (all.zeros + all.above) as f64 / all.total() as f64;
+    /// assert!((inside + outside - 1.0).abs() < 1e-12);
+    /// # Ok::<(), stdp_hpc::base::error::Error>(())
+    /// ```
+    ///
+    /// Cost: that of [`connections`](Self::connections), of all recorded sources and targets that
+    /// of [`values`](Self::values); memory a bin and a block.
+    ///
+    /// # Errors
+    /// Those of [`connections`](Self::connections), and if there is no bin or `range` is empty
+    /// or not finite.
+    pub fn histogram(
+        &self,
+        sources: Range<u32>,
+        targets: Range<u32>,
+        bins: usize,
+        range: Range<f64>,
+    ) -> Result<Histogram> {
+        let mut histogram = Histogram::new(bins, range)?;
+        if sources == self.sources() && targets == self.targets() {
+            for weight in self.values(usize::MAX) {
+                histogram.add(weight?);
+            }
+            return Ok(histogram);
+        }
+        for connection in self.connections(sources, targets)? {
+            histogram.add(connection?.weight);
+        }
+        Ok(histogram)
+    }
+}
+
+/// A range of indices within those recorded.
+fn check(what: &str, range: &Range<u32>, recorded: u32) -> Result<()> {
+    if range.start <= range.end && range.end <= recorded {
+        return Ok(());
+    }
+    let Range { start, end } = range;
+    Err(Error::input(format!(
+        "{what} {start}..{end}: must lie in 0..{recorded}, those whose weights were recorded"
+    )))
+}
+
+/// Synapses as a stream; see [`Weights::connections`].
+pub struct Connections<'a> {
+    table: &'a WeightTable,
+    targets: Range<u32>,
+    left: Range<usize>,
+    block: std::vec::IntoIter<Connection>,
+}
+
+impl Iterator for Connections<'_> {
+    type Item = Result<Connection>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let targets = &self.targets;
+            if let Some(found) = self.block.find(|synapse| targets.contains(&synapse.target)) {
+                return Some(Ok(found));
+            }
+            match self.table.read(next_block(&mut self.left)?) {
+                Ok(block) => self.block = block.into_iter(),
+                Err(error) => {
+                    self.left.start = self.left.end;
+                    return Some(Err(error));
+                }
+            }
+        }
+    }
+}
+
+/// Weights as a stream; see [`Weights::values`].
+pub struct Values<'a> {
+    table: &'a WeightTable,
+    one_in: usize,
+    length: usize,
+    starts: StepBy<StepBy<Range<usize>>>,
+    stretch: std::vec::IntoIter<f64>,
+}
+
+impl Values<'_> {
+    /// One in so many stretches is read.
+    pub fn one_in(&self) -> usize {
+        self.one_in
+    }
+}
+
+impl Iterator for Values<'_> {
+    type Item = Result<f64>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(weight) = self.stretch.next() {
+                return Some(Ok(weight));
+            }
+            let start = self.starts.next()?;
+            let end = self.table.synapses().min(start + self.length);
+            match self.table.weights(start..end) {
+                Ok(stretch) => self.stretch = stretch.into_iter(),
+                Err(error) => {
+                    self.starts = (0..0).step_by(1).step_by(1);
+                    return Some(Err(error));
+                }
+            }
+        }
+    }
+}
+
+/// Summed weights of pairs of neurons, dense; see [`Weights::matrix`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Matrix {
+    sources: Range<u32>,
+    targets: Range<u32>,
+    values: Vec<f64>,
+    synapses: Vec<u32>,
+}
+
+impl Matrix {
+    /// The sources, one a row.
+    pub fn sources(&self) -> Range<u32> {
+        self.sources.clone()
+    }
+
+    /// The targets, one a column.
+    pub fn targets(&self) -> Range<u32> {
+        self.targets.clone()
+    }
+
+    /// All entries (pA), row by row; 0 also where there is no synapse.
+    pub fn values(&self) -> &[f64] {
+        &self.values
+    }
+
+    /// The row of `source`.
+    ///
+    /// # Panics
+    /// If it is not one of the sources.
+    pub fn row(&self, source: u32) -> &[f64] {
+        let start = self.place(source, self.targets.start);
+        &self.values[start..start + self.targets.len()]
+    }
+
+    /// The entry of a pair (pA).
+    ///
+    /// # Panics
+    /// If it is not in the matrix.
+    pub fn get(&self, source: u32, target: u32) -> f64 {
+        assert!(self.targets.contains(&target), "target {target}");
+        self.values[self.place(source, target)]
+    }
+
+    /// How many synapses a pair has.
+    ///
+    /// # Panics
+    /// If it is not in the matrix.
+    pub fn synapses(&self, source: u32, target: u32) -> u32 {
+        assert!(self.targets.contains(&target), "target {target}");
+        self.synapses[self.place(source, target)]
+    }
+
+    fn place(&self, source: u32, target: u32) -> usize {
+        let (row, column) = (source - self.sources.start, target - self.targets.start);
+        row as usize * self.targets.len() + column as usize
+    }
+}

@@ -1,0 +1,146 @@
+//! How weights are distributed.
+
+use std::ops::Range;
+
+use crate::base::error::{Error, Result};
+
+/// How weights are distributed; see [`Weights::histogram`](super::Weights::histogram).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Histogram {
+    range: Range<f64>,
+    /// Weights in each bin, its lower end included, but for those of exactly 0.
+    pub counts: Vec<u64>,
+    /// Weights of exactly 0: synapses that will never change again.
+    pub zeros: u64,
+    /// Weights below the range, not 0.
+    pub below: u64,
+    /// Weights above it, or at its upper end.
+    pub above: u64,
+}
+
+impl Histogram {
+    /// An empty one of `bins` equal bins of `range` (pA).
+    ///
+    /// ```
+    /// # use stdp_hpc::io::analysis::Histogram;
+    /// let mut histogram = Histogram::new(3, 0.0..150.0)?;
+    /// for weight in [0.0, 50.0, 99.9, 31.8, 200.0] {
+    ///     histogram.add(weight);
+    /// }
+    /// assert_eq!(histogram.counts, [1, 2, 0]);
+    /// assert_eq!((histogram.zeros, histogram.above), (1, 1));
+    /// # Ok::<(), stdp_hpc::base::error::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If there is no bin, or more than 2^24, or `range` is empty or not finite.
+    pub fn new(bins: usize, range: Range<f64>) -> Result<Self> {
+        let Range { start, end } = range;
+        if !(start.is_finite() && end.is_finite() && start < end) {
+            return Err(Error::input(format!(
+                "weights from {start} to {end} pA: must be finite, ascending bounds"
+            )));
+        }
+        if !(1..=1 << 24).contains(&bins) {
+            return Err(Error::input(format!("bins {bins}: must be 1 … 16777216")));
+        }
+        Ok(Self {
+            range,
+            counts: vec![0; bins],
+            zeros: 0,
+            below: 0,
+            above: 0,
+        })
+    }
+
+    /// Counts a weight (pA). O(1).
+    pub fn add(&mut self, weight: f64) {
+        if weight == 0.0 {
+            self.zeros += 1;
+        } else if weight < self.range.start {
+            self.below += 1;
+        } else if weight >= self.range.end {
+            self.above += 1;
+        } else {
+            let share = (weight - self.range.start) / (self.range.end - self.range.start);
+            let last = self.counts.len() - 1;
+            let mut bin = ((share * self.counts.len() as f64) as usize).min(last);
+            // The bounds decide where rounding went beyond one.
+            if weight < self.bin(bin).start {
+                bin -= 1;
+            } else if weight >= self.bin(bin).end {
+                bin += 1;
+            }
+            self.counts[bin] += 1;
+        }
+    }
+
+    /// The bounds of bin `bin` (pA), the upper one exclusive.
+    pub fn bin(&self, bin: usize) -> Range<f64> {
+        let Range { start, end } = self.range;
+        let bins = self.counts.len();
+        let bound = |i: usize| match i {
+            i if i == bins => end,
+            i => start + (end - start) * i as f64 / bins as f64,
+        };
+        bound(bin)..bound(bin + 1)
+    }
+
+    /// All weights, wherever they lie.
+    pub fn total(&self) -> u64 {
+        self.counts.iter().sum::<u64>() + self.zeros + self.below + self.above
+    }
+
+    /// Density in bin `bin` (1/pA): its share of *all* weights by its width; `None` without
+    /// weights. With the shares of zeros, below and above it comes to 1.
+    pub fn density(&self, bin: usize) -> Option<f64> {
+        let Range { start, end } = self.bin(bin);
+        Some(self.fraction(self.counts[bin])? / (end - start))
+    }
+
+    /// The share of weights that are exactly 0; `None` without weights.
+    pub fn zero_fraction(&self) -> Option<f64> {
+        self.fraction(self.zeros)
+    }
+
+    /// `count` as a share of all weights.
+    pub fn fraction(&self, count: u64) -> Option<f64> {
+        let total = self.total();
+        (total > 0).then(|| count as f64 / total as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_weight_falls_into_the_bin_whose_bounds_say_so() {
+        let mut histogram = Histogram::new(7, 0.1..0.8).unwrap();
+        let bounds: Vec<f64> = (0..7).map(|bin| histogram.bin(bin).start).collect();
+        for (bin, &bound) in bounds.iter().enumerate() {
+            let before = histogram.counts.clone();
+            histogram.add(bound);
+            assert_eq!(histogram.counts[bin], before[bin] + 1, "at {bound}");
+            histogram.add(bound.next_down());
+            let below = if bin == 0 {
+                histogram.below
+            } else {
+                histogram.counts[bin - 1]
+            };
+            assert_eq!(below, if bin == 0 { 1 } else { 2 }, "below {bound}");
+        }
+        [0.0, 0.8, 0.9]
+            .into_iter()
+            .for_each(|weight| histogram.add(weight));
+        assert_eq!((histogram.zeros, histogram.above), (1, 2));
+        assert_eq!(histogram.total(), 17);
+    }
+
+    #[test]
+    fn bad_bins_are_refused() {
+        for (bins, range) in [(0, 0.0..1.0), (3, 1.0..1.0), (3, 0.0..f64::INFINITY)] {
+            assert!(Histogram::new(bins, range).is_err());
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! A result, read again: spikes, rates, connections, weights.
+//!
+//! [`Results::open`] takes the directory that a run left. What it offers is what NEST's example
+//! offers in its `model.py`, without Python: [spikes](Results::spikes) of a population and a
+//! stretch of time, [rates and irregularity](Results::activity), the
+//! [rate over time](Results::population_rate), and of the plastic [weights](Results::weights) at
+//! any snapshot the [connections](Weights::connections) of sub-populations, their
+//! [matrix](Weights::matrix) and [histogram](Weights::histogram). The samples that a run took on
+//! its way are its [weights over time](Results::weights_over_time).
+//!
+//! Files are read block by block, 8 MiB a column, so memory grows with what is asked for and
+//! never with the file: a count takes a few words a neuron, a list what it holds.
+//!
+//! A run that was killed, or still goes on, can be read up to its last flush; its recorded time
+//! ends with the last spike then. Every fault is one line that names the file.
+//!
+//! # Example
+//!
+//! ```
+//! use stdp_hpc::io::analysis::{Population, Results};
+//! use stdp_hpc::base::units::Ms;
+//! # mod small { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/small_result.rs")); }
+//! # let (directory, _) = small::small_result()?;
+//! # let directory = directory.path();
+//!
+//! let results = Results::open(directory)?;
+//! let window = results.window(Some(Ms(50.0)), None)?; // from 50 ms to the end
+//! for spike in results.spikes(Population::E, window)? {
+//!     let spike = spike?;
+//!     let ms = spike.time.to_ms(results.dt()).0;
+//!     assert!(ms > 50.0 && spike.neuron < 160);
+//! }
+//! let activity = results.activity(Population::E, window)?;
+//! println!("{:?} spikes/s, CV {:?}", activity.rate(), activity.mean_cv());
+//!
+//! let weights = results.weights(None)?; // the latest snapshot
+//! let histogram = weights.histogram(weights.sources(), weights.targets(), 30, 0.0..150.0)?;
+//! println!("{:?} of the weights are 0", histogram.zero_fraction());
+//! assert_eq!(histogram.total(), 160 * 16);
+//! # Ok::<(), stdp_hpc::base::error::Error>(())
+//! ```
+
+mod activity;
+mod connectivity;
+mod histogram;
+mod run;
+mod spikes;
+
+pub use activity::{Activity, Rate};
+pub use connectivity::{Connections, LARGEST_MATRIX, Matrix, Values, Weights};
+pub use histogram::Histogram;
+pub use run::{Population, Results, Window};
+pub use spikes::Spikes;
+
+pub use crate::io::sonata::read::WeightsOverTime;
+pub use crate::io::sonata::read::results::{Connection, Spike};
+pub use crate::io::sonata::weights::Sample;

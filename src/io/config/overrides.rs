@@ -1,0 +1,129 @@
+//! `--set table.key=value`: the keys it sets and those it takes the place of.
+
+use toml::{Table, Value};
+
+use crate::base::error::{Error, Result};
+
+use super::reading::{TOO_LARGE, join, one_line, quoted};
+
+/// Keys that say the same thing in different ways: the first, given with `--set`, takes the
+/// place of the others in the file.
+const REPLACES: [(&str, &[&str]); 10] = [
+    ("network.N", &["network.N_per_rank"]),
+    ("network.N_per_rank", &["network.N"]),
+    (
+        "network.edges",
+        &[
+            "network.K",
+            "network.allow_autapses",
+            "network.allow_multapses",
+            "synapse.delay.E_to_E",
+            "synapse.delay.E_to_I",
+            "synapse.delay.I_to_E",
+            "synapse.delay.I_to_I",
+        ],
+    ),
+    ("neuron.V_init.uniform", &["neuron.V_init.normal"]),
+    ("neuron.V_init.normal", &["neuron.V_init.uniform"]),
+    ("synapse.J_E", &["synapse.weight"]),
+    ("synapse.weight", &["synapse.J_E"]),
+    ("stimulus.eta", &["stimulus.rate", "stimulus.spikes"]),
+    ("stimulus.rate", &["stimulus.eta", "stimulus.spikes"]),
+    ("stimulus.spikes", &["stimulus.eta", "stimulus.rate"]),
+];
+
+/// Puts `overrides` (`table.key=value`) into `root`, having taken out what they replace;
+/// returns the dotted paths that were set.
+pub(super) fn apply(root: &mut Table, overrides: &[String]) -> Result<Vec<String>> {
+    let parsed = overrides
+        .iter()
+        .map(|text| parse(text))
+        .collect::<Result<Vec<_>>>()?;
+    for (path, _) in &parsed {
+        let replaced = REPLACES.iter().find(|(key, _)| key == path);
+        for other in replaced.map_or(&[][..], |(_, others)| others) {
+            remove(root, other);
+        }
+    }
+    let mut set = Vec::new();
+    for (path, value) in parsed {
+        insert(root, &path, value).map_err(|(at, old)| {
+            let old = quoted(&old);
+            Error::input(format!(
+                "--set: {path}: {at} = {old} is not a table, set the whole of it"
+            ))
+        })?;
+        set.push(path);
+    }
+    Ok(set)
+}
+
+/// `table.key=value` as a dotted path and a value; a bare word is a string.
+fn parse(text: &str) -> Result<(String, Value)> {
+    let malformed = || Error::input(format!("--set {text:?}: must be table.key=value"));
+    let (path, value) = text.split_once('=').ok_or_else(malformed)?;
+    let (path, value) = (path.trim(), value.trim());
+    if !path.contains('.') || path.split('.').any(str::is_empty) {
+        return Err(malformed());
+    }
+    let value = match value.parse::<Value>() {
+        Ok(value) => value,
+        Err(_) if is_integer(value) => {
+            return Err(Error::input(format!("--set {text:?}: {value} {TOO_LARGE}")));
+        }
+        Err(_) if !value.starts_with(['"', '\'', '[', '{']) => Value::String(value.to_owned()),
+        Err(error) => {
+            let what = format!("--set {text:?}: not a TOML value: {}", one_line(&error));
+            return Err(Error::input(what));
+        }
+    };
+    Ok((path.to_owned(), value))
+}
+
+/// Whether `text` is an integer, of whatever size; no file is named so.
+fn is_integer(text: &str) -> bool {
+    let digits = text.trim_start_matches(['+', '-']);
+    let plain = |c: char| c.is_ascii_digit() || c == '_';
+    let hexadecimal = |digits: &str| {
+        let digit = |c: char| c.is_ascii_hexdigit() || c == '_';
+        !digits.is_empty() && digits.chars().all(digit)
+    };
+    !digits.is_empty() && digits.chars().all(plain)
+        || digits.strip_prefix("0x").is_some_and(hexadecimal)
+}
+
+/// Takes the key at dotted `path` out of `root`, where there is one.
+fn remove(root: &mut Table, path: &str) {
+    match path.split_once('.') {
+        None => {
+            root.remove(path);
+        }
+        Some((first, rest)) => {
+            if let Some(Value::Table(inner)) = root.get_mut(first) {
+                remove(inner, rest);
+            }
+        }
+    }
+}
+
+/// Puts `value` at dotted `path` under `root`, making tables on the way; what stands in the
+/// way and is none comes back with its key.
+pub(super) fn insert(
+    root: &mut Table,
+    path: &str,
+    value: Value,
+) -> std::result::Result<(), (String, Value)> {
+    let Some((first, rest)) = path.split_once('.') else {
+        root.insert(path.to_owned(), value);
+        return Ok(());
+    };
+    let inner = root
+        .entry(first)
+        .or_insert_with(|| Value::Table(Table::new()));
+    match inner {
+        Value::Table(table) => {
+            insert(table, rest, value).map_err(|(at, old)| (join(first, &at), old))
+        }
+        other => Err((first.to_owned(), other.clone())),
+    }
+}

@@ -1,0 +1,163 @@
+//! Values that are allowed one by one, but together leave the range of the numbers that a run
+//! computes with or stores: refused before anything is built.
+
+use crate::base::error::{Error, Result};
+
+use crate::model::params::{
+    MAX_EXPONENT, NeuronModel, Params, Propagators, SimulationParams, VInit, WeightPrecision,
+};
+
+use super::reading::Document;
+
+/// The largest standard deviation, in units of itself, that a normal number is drawn at: with 53
+/// random bits it stays below 9.
+const TAIL: f64 = 10.0;
+
+/// Refuses parameters from which a number follows that is not finite, or a weight that the
+/// precision asked for cannot hold.
+pub(super) fn check(document: &Document, params: &Params) -> Result<()> {
+    weight_precision(document, params)?;
+    law(document, params)?;
+    if params.neuron.model == NeuronModel::IafPscAlpha {
+        neuron(document, params)?;
+    }
+    Ok(())
+}
+
+/// Refuses a grid on which times or rates are not finite.
+pub(super) fn check_grid(document: &Document, simulation: &SimulationParams) -> Result<()> {
+    let dt = simulation.dt.0;
+    let steps = f64::from(simulation.end().0);
+    let numbers = [
+        ("1000/dt (steps per s)", 1000.0 / dt),
+        ("presim + T (ms)", steps * dt),
+        (
+            "T in seconds, as the divisor of a rate",
+            1e15 / (f64::from(simulation.T.0) * dt),
+        ),
+    ];
+    match numbers.into_iter().find(|(_, number)| !is_sound(*number)) {
+        None => Ok(()),
+        Some((what, number)) => {
+            let what = format!("gives {what} = {number:e}, must be a finite number > 0");
+            Err(document.section("simulation")?.fault("dt", "0.125", what))
+        }
+    }
+}
+
+/// Whether `number` is finite and not 0 by underflow.
+fn is_sound(number: f64) -> bool {
+    number.is_finite() && number != 0.0
+}
+
+/// Refuses the weight that plastic synapses begin with if 4 bytes cannot hold it; those of a
+/// file are checked where they are read.
+fn weight_precision(document: &Document, params: &Params) -> Result<()> {
+    let weight = params.synapse.I_E;
+    let drawn = params.network.edges.is_none();
+    if !drawn || params.stdp.weight_precision.holds(weight) {
+        return Ok(());
+    }
+    let table = document.section("synapse")?;
+    let key = if table.get("weight").is_some() {
+        "weight"
+    } else {
+        "J_E"
+    };
+    let what = format!(
+        "gives plastic weights of {weight:e} pA, must be {} for stdp.weight_precision = \"f32\"",
+        WeightPrecision::F32_RANGE
+    );
+    Err(table.fault(key, "0.5", what))
+}
+
+/// Refuses a law of plasticity whose factors leave the range.
+fn law(document: &Document, params: &Params) -> Result<()> {
+    let (stdp, simulation) = (&params.stdp, &params.simulation);
+    let table = document.section("stdp")?;
+    let dt = simulation.dt.0;
+    // Edges bring their delays later.
+    let drawn = params.synapse.delay.ee;
+    if let Some(what) = drawn.and_then(|delay| stdp.too_short(delay.to_ms(simulation.dt))) {
+        return Err(table.fault("tau_minus", "30.0", what));
+    }
+    let product = stdp.lambda * stdp.alpha;
+    let most = f64::MAX / libm::exp(MAX_EXPONENT);
+    if product > most {
+        let what = format!("gives lambda * alpha = {product:e}, must be at most {most:e}");
+        return Err(table.fault("alpha", "0.1", what));
+    }
+    // A source that fires at every step has the largest K₊.
+    let steps = f64::from(simulation.end().0);
+    let trace = 1.0 + (stdp.tau_plus / dt).min(steps);
+    let most = f64::MAX / trace;
+    if stdp.lambda >= most {
+        let what = format!("must be at most {most:e}, or potentiation leaves the range of doubles");
+        return Err(table.fault("lambda", "20.0", what));
+    }
+    Ok(())
+}
+
+/// Refuses constants of `iaf_psc_alpha` from which its integration gets what is not finite.
+fn neuron(document: &Document, params: &Params) -> Result<()> {
+    let (neuron, synapse) = (&params.neuron, &params.synapse);
+    let table = document.section("neuron")?;
+    let p = Propagators::new(neuron, params.simulation.dt);
+    for (key, default, channel) in [("tau_syn_ex", "2.0", p.ex), ("tau_syn_in", "2.0", p.inh)] {
+        let numbers = [
+            channel.p11,
+            channel.p21,
+            channel.p31,
+            channel.p32,
+            channel.jump,
+        ];
+        let jumps = [synapse.I_E, synapse.I_I, synapse.I_X].map(|weight| weight * channel.jump);
+        if !numbers.into_iter().chain(jumps).all(f64::is_finite) {
+            let what = format!(
+                "gives a step of the synaptic current that is not finite, with tau_m = {:?} ms, \
+                 C_m = {:?} pF, dt = {:?} ms and weights of {:e} and {:e} pA",
+                neuron.tau_m, neuron.C_m, params.simulation.dt.0, synapse.I_E, synapse.I_I
+            );
+            return Err(table.fault(key, default, what));
+        }
+    }
+    let fault = |key, default, what: &str, value: f64| -> Error {
+        let what = format!("gives {what} = {value:e}, must be finite");
+        table.fault(key, default, what)
+    };
+    for (what, value) in [
+        ("the decay of the potential per step", p.p33),
+        ("the potential per pA (mV/pA)", p.p30),
+    ] {
+        if !value.is_finite() {
+            return Err(fault("tau_m", "20.0", what, value));
+        }
+    }
+    let drive = p.p30 * neuron.I_e;
+    if !drive.is_finite() {
+        return Err(fault("I_e", "0.0", "a step of the potential (mV)", drive));
+    }
+    let initial = match neuron.V_init {
+        VInit::Uniform(low, high) => [high - low, low - neuron.E_L, high - neuron.E_L],
+        VInit::Normal(mean, sd) => [
+            TAIL * sd,
+            mean - TAIL * sd - neuron.E_L,
+            mean + TAIL * sd - neuron.E_L,
+        ],
+    };
+    for (key, default, values) in [
+        ("V_th", "20.0", vec![neuron.V_th - neuron.E_L]),
+        ("V_reset", "0.0", vec![neuron.V_reset - neuron.E_L]),
+        ("V_init", "{ uniform = [0.0, 20.0] }", initial.to_vec()),
+    ] {
+        if let Some(&value) = values.iter().find(|value| !value.is_finite()) {
+            return Err(fault(
+                key,
+                default,
+                "a potential relative to E_L (mV)",
+                value,
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,385 @@
+//! Parameters as run.json has them: in the units of the config, and apart from them in steps.
+//!
+//! `parameters.<table>.<key>` holds the value of the config, defaults filled in, so that a reader
+//! needs no knowledge of the grid; `parameters_in_steps` holds the times on the grid once more,
+//! at the same paths, as the program counts them. [`read`] also takes what older builds wrote.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use crate::base::units::{Grid, Ms, Steps};
+use crate::model::params::Params;
+
+/// The format of run.json that this build writes.
+///
+/// Format 1, which no file names, had the times on the grid in steps.
+pub const FORMAT: u64 = 2;
+
+/// Times on the grid, as JSON pointers; that of a table stands for all in it.
+const ON_GRID: [&str; 6] = [
+    "/neuron/t_ref",
+    "/synapse/delay",
+    "/simulation/T",
+    "/simulation/presim",
+    "/record/weights/at",
+    "/record/weights_over_time/every",
+];
+
+/// Units, and the parameters that have them, as [`ON_GRID`] names them. Others have none.
+const UNITS: [(&str, &[&str]); 8] = [
+    (
+        "ms",
+        &[
+            "/simulation/dt",
+            "/neuron/tau_m",
+            "/neuron/tau_syn_ex",
+            "/neuron/tau_syn_in",
+            "/stdp/tau_plus",
+            "/stdp/tau_minus",
+        ],
+    ),
+    (
+        "mV",
+        &[
+            "/neuron/E_L",
+            "/neuron/V_th",
+            "/neuron/V_reset",
+            "/neuron/V_init",
+            "/synapse/J_E",
+        ],
+    ),
+    ("mV/pA", &["/synapse/J_unit"]),
+    ("pF", &["/neuron/C_m"]),
+    (
+        "pA",
+        &[
+            "/neuron/I_e",
+            "/synapse/I_E",
+            "/synapse/I_I",
+            "/synapse/I_X",
+            "/record/weights_over_time/max",
+        ],
+    ),
+    (
+        "spikes/s",
+        &[
+            "/neuron/rate",
+            "/stimulus/poisson/rate",
+            "/stimulus/poisson/nu_theta",
+        ],
+    ),
+    ("µs", &["/interconnect/latency"]),
+    ("GB/s", &["/interconnect/bandwidth"]),
+];
+
+/// What run.json holds of the parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recorded {
+    /// All of them, in the units of the config.
+    pub parameters: Value,
+    /// Times on the grid, in steps, at the same paths.
+    pub in_steps: Value,
+}
+
+impl Params {
+    /// These parameters as run.json has them.
+    pub fn recorded(&self) -> Recorded {
+        let mut parameters = serde_json::to_value(self).expect("plain data");
+        let in_steps = take_steps(&mut parameters, self.simulation.dt);
+        Recorded {
+            parameters,
+            in_steps,
+        }
+    }
+}
+
+/// Reads `T` from the text of a run.json of any format up to [`FORMAT`], as if it were of that.
+///
+/// # Errors
+/// One line: what a newer format is, or what is wrong and where.
+pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    match format_of(text)? {
+        FORMAT => serde_json::from_str(text),
+        _ => serde_json::from_str(text).and_then(|run| serde_json::from_value(upgraded(run))),
+    }
+    .map_err(|error| format!("is not of a run of stdp-hpc: {error}"))
+}
+
+/// Returns whether `id` has the form of the ids that runs draw: 32 hexadecimal digits.
+pub fn is_id(id: &str) -> bool {
+    id.len() == 32
+        && id
+            .bytes()
+            .all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// The format of the run.json with this text.
+///
+/// # Errors
+/// One line: the text is not JSON, or of a format that this build does not know.
+pub fn format_of(text: &str) -> Result<u64, String> {
+    #[derive(Deserialize)]
+    struct Head {
+        format: Option<Value>,
+    }
+    let foreign = |error| format!("is not of a run of stdp-hpc: {error}");
+    let head: Head = serde_json::from_str(text).map_err(foreign)?;
+    match head.format {
+        None => Ok(1),
+        Some(format) => match format.as_u64() {
+            Some(known @ 1..=FORMAT) => Ok(known),
+            _ => Err(format!(
+                "has format {format}, which this build does not know (1 … {FORMAT}): read it with \
+                 the build that wrote it, or a newer one"
+            )),
+        },
+    }
+}
+
+/// A run.json of format 1 as format 2 has it.
+fn upgraded(mut run: Value) -> Value {
+    let Some(parameters) = run.get_mut("parameters") else {
+        return run;
+    };
+    let Some(dt) = parameters.pointer("/simulation/dt").and_then(Value::as_f64) else {
+        return run;
+    };
+    let mut in_steps = take_steps(parameters, Ms(dt));
+    if let Some(delay) = run.get_mut("delay") {
+        in_steps["delay"] = to_ms(delay, Grid::new(Ms(dt)));
+    }
+    run["format"] = json!(FORMAT);
+    run["parameters_in_steps"] = in_steps;
+    run
+}
+
+/// Replaces the times in steps in `parameters` by those in ms; returns the former.
+fn take_steps(parameters: &mut Value, dt: Ms) -> Value {
+    let grid = Grid::new(dt);
+    let mut all = Value::Object(Map::new());
+    for path in ON_GRID {
+        let Some(value) = parameters.pointer_mut(path) else {
+            continue;
+        };
+        let steps = to_ms(value, grid);
+        if !steps.is_null() {
+            let mut keys = path.split('/').skip(1);
+            let place = keys.try_fold(&mut all, |place, key| {
+                Some(
+                    place
+                        .as_object_mut()?
+                        .entry(key)
+                        .or_insert_with(|| json!({})),
+                )
+            });
+            if let Some(place) = place {
+                *place = steps;
+            }
+        }
+    }
+    all
+}
+
+/// Replaces every whole number in `value` by that many steps of `grid` in ms; returns what was
+/// there, without what has no value.
+fn to_ms(value: &mut Value, grid: Grid) -> Value {
+    let mut before = value.clone();
+    if let Value::Object(table) = &mut before {
+        table.retain(|_, item| !item.is_null());
+    }
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| {
+            to_ms(item, grid);
+        }),
+        Value::Object(table) => table.values_mut().for_each(|item| {
+            to_ms(item, grid);
+        }),
+        Value::Number(number) => {
+            let steps = number.as_i64().and_then(|steps| i32::try_from(steps).ok());
+            if let Some(steps) = steps {
+                *value = json!(Steps(steps).to_ms(grid));
+            }
+        }
+        _ => {}
+    }
+    before
+}
+
+/// The `value` of the parameter at `path`, a JSON pointer, with its unit: `100.3 ms`.
+pub fn shown(path: &str, value: &Value) -> String {
+    let text = bare(value);
+    match unit(path) {
+        Some(unit) if !value.is_null() => format!("{text} {unit}"),
+        _ => text,
+    }
+}
+
+/// The unit of the parameter at `path`, if it has one.
+fn unit(path: &str) -> Option<&'static str> {
+    let within = |outer: &&&str| {
+        let rest = path.strip_prefix(**outer);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    if ON_GRID.iter().find(within).is_some() {
+        return Some("ms");
+    }
+    let mut units = UNITS.iter();
+    let found = units.find(|(_, paths)| paths.iter().find(within).is_some());
+    found.map(|(unit, _)| *unit)
+}
+
+/// A value as a config has it: `100` for a whole number of ms.
+fn bare(value: &Value) -> String {
+    match value {
+        Value::Null => "none".to_owned(),
+        Value::Number(number) => match number.as_f64() {
+            Some(float) if number.is_f64() => float.to_string(),
+            _ => number.to_string(),
+        },
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(bare).collect();
+            format!("[{}]", items.join(", "))
+        }
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    /// Parameters with steps of `dt`, and all that is a time given.
+    fn params(dt: &str) -> Params {
+        let text = "
+            [network]
+            N = 100
+            K = 10
+            [simulation]
+            T = 100.5
+            presim = 3.5
+            [record]
+            weights = { at = [0.5, 1.5] }
+            [neuron]
+            model = \"iaf_psc_alpha\"
+            V_init = { normal = [1.0, 2.0] }
+        ";
+        let set = [format!("simulation.dt={dt}")];
+        super::super::load(Path::new("x.toml"), text, &set, None, 1).expect("a good config")
+    }
+
+    /// A time on the grid that is missing in `ON_GRID` would differ.
+    #[test]
+    fn values_are_those_of_the_config_whatever_the_grid() {
+        let [fine, coarse] = ["0.125", "0.5"].map(|dt| {
+            let mut recorded = params(dt).recorded();
+            recorded.parameters["simulation"]["dt"] = Value::Null;
+            recorded.parameters["stimulus"]["poisson"]["mean_per_step"] = Value::Null;
+            recorded
+        });
+        assert_eq!(fine.parameters, coarse.parameters);
+        let parameters = &fine.parameters;
+        assert_eq!(parameters["simulation"]["T"], 100.5);
+        assert_eq!(parameters["neuron"]["t_ref"], 2.0);
+        assert_eq!(parameters["synapse"]["delay"]["I_to_E"], 1.5);
+        assert_eq!(parameters["record"]["weights"]["at"], json!([0.5, 1.5]));
+        let delays = ["E_to_E", "E_to_I", "I_to_E", "I_to_I", "X_to_all"];
+        let delays: Map<String, Value> = delays
+            .map(|name| (name.to_owned(), json!(3)))
+            .into_iter()
+            .collect();
+        let steps = json!({
+            "neuron": {"t_ref": 4},
+            "synapse": {"delay": delays},
+            "simulation": {"T": 201, "presim": 7},
+            "record": {"weights": {"at": [1, 3]}, "weights_over_time": {"every": 200}},
+        });
+        assert_eq!(coarse.in_steps, steps);
+        let tenths = params("0.1").recorded();
+        assert_eq!(tenths.parameters["simulation"]["T"], 100.5);
+        assert_eq!(tenths.in_steps["simulation"]["T"], 1005);
+    }
+
+    #[test]
+    fn format_1_is_converted() {
+        let params = params("0.1");
+        let old = json!({
+            "parameters": params,
+            "delay": {"E_to_E": 3, "X_to_all": 15},
+        });
+        let new: Value = read(&old.to_string()).expect("readable");
+        let Recorded {
+            parameters,
+            in_steps,
+        } = params.recorded();
+        assert_eq!(new["parameters"], parameters);
+        assert_eq!(new["delay"], json!({"E_to_E": 0.3, "X_to_all": 1.5}));
+        let mut expected = in_steps;
+        expected["delay"] = old["delay"].clone();
+        assert_eq!(new["parameters_in_steps"], expected);
+        let again: Value = read(&new.to_string()).expect("readable");
+        assert_eq!(again, new);
+    }
+
+    #[test]
+    fn formats_that_are_not_known_are_refused() {
+        for format in ["3", "0", "\"2\"", "2.0", "-1"] {
+            let text = format!("{{\"format\": {format}, \"parameters\": 7}}");
+            let error = read::<Value>(&text).expect_err("unknown");
+            let known = "which this build does not know (1 … 2): read it with the build";
+            assert!(
+                error.starts_with(&format!("has format {format}, {known}")),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn values_are_shown_with_their_units() {
+        for (path, value, expected) in [
+            ("/simulation/T", json!(100.0), "100 ms"),
+            ("/simulation/T", json!(100.3), "100.3 ms"),
+            ("/synapse/delay/E_to_E", json!(1.5), "1.5 ms"),
+            ("/record/weights/at", json!([0.0, 0.3]), "[0, 0.3] ms"),
+            ("/neuron/V_init/uniform", json!([0.0, 20.0]), "[0, 20] mV"),
+            (
+                "/neuron/model",
+                json!("ignore_and_fire"),
+                "\"ignore_and_fire\"",
+            ),
+            ("/simulation/seed", json!(u64::MAX), "18446744073709551615"),
+            ("/synapse/J_E", Value::Null, "none"),
+        ] {
+            assert_eq!(shown(path, &value), expected);
+        }
+    }
+
+    /// The keys of a config have the units that the help names.
+    #[test]
+    fn units_are_those_of_the_help() {
+        let parameters = params("0.1").recorded().parameters;
+        let units: Vec<&str> = UNITS.iter().map(|(unit, _)| *unit).collect();
+        let (mut table, mut checked) = (String::new(), 0);
+        for line in include_str!("keys.txt").lines() {
+            if let Some(name) = line.strip_prefix('[') {
+                table = name.trim_end_matches(']').replace('.', "/");
+            }
+            let Some(key) = line.split_whitespace().next() else {
+                continue;
+            };
+            let path = format!("/{table}/{key}");
+            let Some(named) = units
+                .iter()
+                .find(|unit| line.contains(&format!("({unit})")))
+            else {
+                continue;
+            };
+            if parameters.pointer(&path).is_some() {
+                assert_eq!(unit(&path), Some(*named), "{path}");
+                checked += 1;
+            }
+        }
+        assert!(checked > 15, "{checked}");
+    }
+}

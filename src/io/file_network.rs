@@ -1,0 +1,276 @@
+//! The network of SONATA files, and what of it is drawn.
+
+use std::path::Path;
+
+use crate::base::error::{Error, Result};
+use crate::base::memory::allocated_bytes;
+use crate::base::sizes::product;
+use crate::base::units::{Gid, Ms, Projection, Steps};
+use crate::io::sonata::read::{self, Edge};
+use crate::model::network::{Placement, Pool};
+use crate::model::params::WeightPrecision;
+use crate::model::params::{Delays, MAX_PERIOD, NeuronModel, Params, SimulationParams, Stimulus};
+use crate::model::recipe::{DrawnNetwork, ExternalSpikes, GivenSpikes, Incoming, Initial, Recipe};
+
+/// A network of which synapses (`network.edges`), initial states (`neuron.initial`) and external
+/// spikes (`stimulus.spikes`) come from the files that its parameters name; without a file, each of
+/// them is drawn.
+pub struct FileNetwork {
+    drawn: DrawnNetwork,
+    /// From E and from I onto neurons of this rank, in order of target and of the file.
+    edges: Option<[Vec<Link>; 2]>,
+    in_degree: [u32; 2],
+}
+
+/// One synapse.
+struct Link {
+    target: Gid,
+    /// Index of the source within its population.
+    source: u32,
+    /// In pA.
+    weight: f64,
+}
+
+impl FileNetwork {
+    /// Describes the network of `params`. Reads nothing yet.
+    pub fn new(params: Params) -> Self {
+        FileNetwork {
+            drawn: DrawnNetwork { params },
+            edges: None,
+            in_degree: [0; 2],
+        }
+    }
+
+    /// Returns the bytes of `edges` edges onto neurons of a rank.
+    pub fn bytes(edges: u64) -> u64 {
+        product([size_of::<Link>() as u64, edges])
+    }
+}
+
+impl Recipe for FileNetwork {
+    fn params(&self) -> &Params {
+        &self.drawn.params
+    }
+
+    fn initial(&self, gids: &[Gid]) -> Result<Initial> {
+        let Params {
+            neuron,
+            network,
+            simulation,
+            ..
+        } = self.params();
+        let Some(path) = &neuron.initial else {
+            return self.drawn.initial(gids);
+        };
+        Ok(match neuron.model {
+            NeuronModel::IafPscAlpha => {
+                let gids = gids.iter().copied();
+                Initial::Potentials(read::read_initial(path, "V_m", network.N, gids)?)
+            }
+            NeuronModel::IgnoreAndFire => {
+                let (rates, phases) =
+                    read_rates(path, network.N, gids.iter().copied(), simulation.dt)?;
+                Initial::RatesAndPhases(rates, phases)
+            }
+        })
+    }
+
+    fn external_spikes(&self, place: &Placement) -> Result<Option<ExternalSpikes>> {
+        let params = self.params();
+        let Stimulus::Spikes(path) = &params.stimulus else {
+            return Ok(None);
+        };
+        let keep = |gid: Gid| place.rank_of(gid) == place.rank;
+        let spikes = read::read_spikes(path, place.n, params.simulation.dt, keep)?;
+        let origin = format!("{}: /spikes/X", path.display());
+        ExternalSpikes::new(&origin, spikes, params).map(Some)
+    }
+
+    /// Reads the four projections, keeping the synapses onto neurons of `place`.
+    fn prepare(&mut self, place: &Placement) -> Result<Delays> {
+        let params = self.params();
+        let mut delays = params.synapse.delay;
+        let Some(path) = &params.network.edges else {
+            return Ok(delays);
+        };
+        let mut edges = [Vec::new(), Vec::new()];
+        for projection in Projection::ALL {
+            let pool = match projection {
+                Projection::EE | Projection::EI => 0,
+                Projection::IE | Projection::II => 1,
+            };
+            let delay = read_links(params, place, path, projection, &mut edges[pool])?;
+            delays.set(projection, delay);
+        }
+        let neurons: u32 = (0..place.threads)
+            .map(|thread| place.count_below(thread, place.n))
+            .sum();
+        for (edges, in_degree) in edges.iter_mut().zip(&mut self.in_degree) {
+            edges.shrink_to_fit();
+            // Stable: synapses onto one neuron keep the order of the file.
+            edges.sort_by_key(|link| link.target);
+            *in_degree = (edges.len() / (neurons as usize).max(1)) as u32;
+        }
+        self.edges = Some(edges);
+        Ok(delays)
+    }
+
+    fn synapses(&self, pool: Pool, target: Gid, incoming: &mut Incoming) {
+        let Some(edges) = &self.edges else {
+            return self.drawn.synapses(pool, target, incoming);
+        };
+        let edges = &edges[pool as usize];
+        let first = edges.partition_point(|link| link.target < target);
+        let onto_it = edges[first..]
+            .iter()
+            .take_while(|link| link.target == target);
+        for link in onto_it {
+            incoming.sources.push(link.source);
+            incoming.weights.push(link.weight);
+        }
+    }
+
+    fn in_degree(&self, pool: Pool) -> u32 {
+        match self.edges {
+            Some(_) => self.in_degree[pool as usize],
+            None => self.drawn.in_degree(pool),
+        }
+    }
+
+    fn held(&self) -> u64 {
+        let edges = self.edges.iter().flatten();
+        edges.map(allocated_bytes).sum()
+    }
+}
+
+/// Reads the edges of `projection` onto neurons of `place` to the end of `links`; returns their
+/// delay.
+fn read_links(
+    params: &Params,
+    place: &Placement,
+    path: &Path,
+    projection: Projection,
+    links: &mut Vec<Link>,
+) -> Result<Option<Steps>> {
+    let population = |name| match name {
+        "E" => (0, place.n_e),
+        _ => (place.n_e, place.n - place.n_e),
+    };
+    let (_, n_source) = population(projection.source());
+    let (first, n_target) = population(projection.target());
+    let keep = |target: u32| place.rank_of(Gid(first + target)) == place.rank;
+    let dt = params.simulation.dt;
+    let read = read::read_edges(path, projection, n_source, n_target, dt, keep)?;
+    links.reserve(read.edges.len());
+    for edge in read.edges {
+        check_precision(path, projection, &edge, params.stdp.weight_precision)?;
+        links.push(Link {
+            target: Gid(first + edge.target),
+            source: edge.source,
+            weight: edge.weight,
+        });
+    }
+    Ok(read.delay)
+}
+
+/// Refuses a plastic weight that the precision asked for cannot hold.
+fn check_precision(
+    path: &Path,
+    projection: Projection,
+    edge: &Edge,
+    precision: WeightPrecision,
+) -> Result<()> {
+    let Edge {
+        source,
+        target,
+        weight,
+    } = edge;
+    if projection != Projection::EE || precision.holds(*weight) {
+        return Ok(());
+    }
+    Err(Error::input(format!(
+        "{}: /edges/{}/0/syn_weight of the synapse {source} -> {target} = {weight:e}: must be {} \
+         (pA) for stdp.weight_precision = \"f32\"",
+        path.display(),
+        projection.name(),
+        WeightPrecision::F32_RANGE
+    )))
+}
+
+/// Reads rates (spikes/s) and phases of the neurons `gids` of `n` from the file at `path`.
+///
+/// # Errors
+/// Fails as [`read::read_initial`] does, and at rates and phases that the config could not ask for
+/// either.
+pub fn read_rates(
+    path: &Path,
+    n: u32,
+    gids: impl Iterator<Item = Gid> + Clone,
+    dt: Ms,
+) -> Result<(Vec<f64>, Vec<f64>)> {
+    let rates = read::read_initial(path, "rate", n, gids.clone())?;
+    let phases = read::read_initial(path, "phase", n, gids.clone())?;
+    check_rates(path, gids, &rates, &phases, dt)?;
+    Ok((rates, phases))
+}
+
+/// Refuses rates and phases that the config could not ask for either.
+fn check_rates(
+    path: &Path,
+    gids: impl Iterator<Item = Gid>,
+    rates: &[f64],
+    phases: &[f64],
+    dt: Ms,
+) -> Result<()> {
+    let path = path.display();
+    let fastest = 1000.0 / dt.0;
+    let slowest = fastest / f64::from(MAX_PERIOD);
+    for ((gid, &rate), &phase) in gids.zip(rates).zip(phases) {
+        let (name, value, must) = if !(slowest..=fastest).contains(&rate) {
+            let must =
+                format!("{slowest:e} … {fastest} (spikes/s: one in 2^30 steps … one a step)");
+            ("rate", rate, must)
+        } else if !(phase > 0.0 && phase <= 1.0) {
+            ("phase", phase, "> 0 and ≤ 1 (of a period)".to_owned())
+        } else {
+            continue;
+        };
+        return Err(Error::input(format!(
+            "{path}: /initial/{name}[{}] = {value}: must be {must}",
+            gid.0
+        )));
+    }
+    Ok(())
+}
+
+/// Returns the likely fault of the spikes of the file at `path`; `None` where the run uses all but
+/// those that the last delay leaves on their way.
+pub fn doubt(spikes: GivenSpikes, path: &Path, simulation: &SimulationParams) -> Option<String> {
+    let dt = simulation.dt;
+    let end = simulation.end().to_ms(dt).0;
+    let GivenSpikes {
+        all,
+        outside,
+        undelivered,
+        latest,
+    } = spikes;
+    let or_later = match latest {
+        Steps(i32::MAX) => " or later",
+        _ => "",
+    };
+    let (path, latest) = (path.display(), latest.to_ms(dt).0);
+    if outside > 0 {
+        Some(format!(
+            "{path}: /spikes/X: {outside} of {all} external spikes are later than the end of \
+             the run at {end} ms (the last at {latest} ms{or_later}) and are not used: timestamps must \
+             be in ms, and the run (presim + T) long enough for them"
+        ))
+    } else if all > 0 && undelivered == all {
+        Some(format!(
+            "{path}: /spikes/X: none of {all} external spikes arrives by the end of the run at \
+             {end} ms: it must be longer by the delay X_to_all at least"
+        ))
+    } else {
+        None
+    }
+}

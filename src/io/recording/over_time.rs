@@ -1,0 +1,414 @@
+//! Weights as the run goes: a histogram of the plastic ones, and single synapses that are
+//! followed. What is counted and followed is decided by the parameters alone, so that no split
+//! of the network shows.
+
+use std::ops::Range;
+
+use crate::base::memory::allocated_bytes;
+use crate::base::rng::{Purpose, below, stream};
+use crate::base::simd::{self, Kernel};
+use crate::base::sizes::{product, total};
+use crate::base::units::{Gid, Interval, Lid, Ms, Steps};
+use crate::engine::Simulation;
+use crate::engine::vp::VirtualProcess;
+use crate::io::sonata::weights::Sample;
+use crate::model::network::Placement;
+use crate::model::params::WeightSampling;
+use crate::model::synapse::{PlasticWeights, Rows, Sources, Weight};
+
+/// Takes one rank's part of the samples.
+pub struct Sampler {
+    every: Steps,
+    bins: Bins,
+    /// Of each thread the synapses that are counted, ascending.
+    counted: Vec<Vec<Range<u32>>>,
+    /// How many synapses are followed, on all ranks.
+    columns: usize,
+    /// Those of them that live here.
+    followed: Vec<Followed>,
+}
+
+/// A synapse that is followed.
+struct Followed {
+    thread: usize,
+    /// Its index on its virtual process.
+    synapse: usize,
+    /// Its place among the synapses followed.
+    column: usize,
+}
+
+impl Sampler {
+    /// Returns the sampler of this rank's part of a network, and the synapses that are followed
+    /// as (source, target) in E. Collective.
+    ///
+    /// Those are one synapse of each of so many evenly spaced excitatory neurons, as far as
+    /// they have any: that onto the first target from a random neuron on.
+    pub fn new(simulation: &Simulation, sampling: &WeightSampling) -> (Self, Vec<(u32, u32)>) {
+        let n_e = simulation.place().n_e;
+        let pick = Pick::new(sampling.one_in, n_e);
+        let vps = simulation.vps().iter().zip(0..);
+        let counted = vps.map(|(vp, thread)| {
+            pick.synapses(
+                simulation.place(),
+                thread,
+                simulation.sources(),
+                &vp.ee.rows,
+            )
+        });
+        let mut sampler = Sampler {
+            every: sampling.every,
+            bins: Bins::new(sampling.bins, sampling.max),
+            counted: counted.collect(),
+            columns: 0,
+            followed: Vec::new(),
+        };
+        let [n_e, n] = [n_e, sampling.trajectories].map(u64::from);
+        let seed = simulation.params().simulation.seed;
+        let from = (0..n).map(|i| (i * n_e / n) as u32);
+        let searches: Vec<Search> = from.map(|source| Search::new(source, n_e, seed)).collect();
+        let mine: Vec<_> = searches
+            .iter()
+            .map(|search| search.nearest(simulation))
+            .collect();
+        let nearness: Vec<u64> = mine.iter().map(|found| found.nearness).collect();
+        let mut synapses = Vec::new();
+        let best = simulation.comm().max_each(&nearness);
+        for ((search, mine), best) in searches.iter().zip(mine).zip(best) {
+            if best == 0 {
+                continue;
+            }
+            // All synapses onto a target live on one thread of one rank.
+            if mine.nearness == best {
+                sampler.followed.push(Followed {
+                    column: synapses.len(),
+                    ..mine.synapse
+                });
+            }
+            synapses.push((search.source, search.target(best)));
+        }
+        sampler.columns = synapses.len();
+        (sampler, synapses)
+    }
+
+    /// The times in `interval` that a sample is due at, ascending; those of its end count.
+    pub fn due(&self, interval: Interval) -> Vec<Steps> {
+        let every = i64::from(self.every.0);
+        let start = i64::from(interval.start.0);
+        let end = start + i64::from(interval.steps);
+        let first = (start.div_euclid(every) + 1) * every;
+        let times = (first..=end).step_by(every as usize);
+        times.map(|time| Steps(time as i32)).collect()
+    }
+
+    /// Returns what this rank brings to a sample: how many weights fall into each place of the
+    /// histogram (exactly 0, the bins, above, not finite), then the bits of the weights
+    /// followed, 0 for those that do not live here. Samples of threads and ranks add up.
+    ///
+    /// About 1 ns per synapse counted.
+    pub fn sample(&self, simulation: &Simulation) -> Vec<u64> {
+        let parts = simulation.map_threads(|part| self.sample_of(part.thread as usize, part.vp));
+        let add = |mut sum: Vec<u64>, part: Vec<u64>| {
+            sum.iter_mut()
+                .zip(part)
+                .for_each(|(sum, part)| *sum += part);
+            sum
+        };
+        parts.into_iter().reduce(add).expect("a thread")
+    }
+
+    /// The part of one thread.
+    fn sample_of(&self, thread: usize, vp: &VirtualProcess) -> Vec<u64> {
+        let (bins, counted) = (self.bins, &self.counted[thread]);
+        let mut sample = match &vp.ee.weights {
+            PlasticWeights::F64(weights) => simd::run(Count {
+                bins,
+                counted,
+                weights,
+            }),
+            PlasticWeights::F32(weights) => simd::run(Count {
+                bins,
+                counted,
+                weights,
+            }),
+        };
+        let first = sample.len();
+        sample.resize(first + self.columns, 0);
+        for followed in self.followed.iter().filter(|f| f.thread == thread) {
+            let weight = vp.ee.weights.get(followed.synapse);
+            sample[first + followed.column] = weight.to_bits();
+            sample[first - 1] += u64::from(!weight.is_finite());
+        }
+        sample
+    }
+
+    /// Whether some weight of `sample`, or of those it is the sum of, is not finite.
+    pub fn is_out_of_range(&self, sample: &[u64]) -> bool {
+        sample[self.bins.places() - 1] > 0
+    }
+
+    /// The sample of time `at` that the parts of all threads and ranks add up to.
+    pub fn complete(&self, sum: &[u64], at: Ms) -> Sample {
+        let (counts, weights) = sum.split_at(self.bins.places());
+        let [zeros, counts @ .., above, _] = counts else {
+            unreachable!("three places beside the bins");
+        };
+        Sample {
+            at,
+            zeros: *zeros,
+            counts: counts.to_vec(),
+            above: *above,
+            weights: weights.iter().copied().map(f64::from_bits).collect(),
+        }
+    }
+}
+
+/// Memory, in bytes.
+impl Sampler {
+    /// On a rank of `threads` threads that listens to `rows` excitatory sources by `synapses`
+    /// plastic synapses, with what a sample takes in passing.
+    pub fn bytes(sampling: &WeightSampling, rows: u64, synapses: u64, threads: u64) -> u64 {
+        let places = Bins::new(sampling.bins, sampling.max).places() as u64;
+        let parts = product([rows, threads, PARTS]) as f64;
+        let occurring = -parts * libm::expm1(-(synapses as f64) / parts.max(1.0));
+        let ranges = (occurring / f64::from(sampling.one_in)) as u64;
+        let passing = Self::passing(places, sampling.trajectories.into(), threads);
+        total([product([size_of::<Range<u32>>() as u64, ranges]), passing])
+    }
+
+    /// Returns the bytes held now.
+    pub fn held(&self) -> u64 {
+        let (places, columns) = (self.bins.places() as u64, self.columns as u64);
+        let passing = Self::passing(places, columns, self.counted.len() as u64);
+        self.counted.iter().map(allocated_bytes).sum::<u64>() + passing
+    }
+
+    /// Counts and sample of every thread, sample of the rank and of all.
+    fn passing(places: u64, columns: u64, threads: u64) -> u64 {
+        threads * 4 * LANES as u64 * places + (threads + 2) * 8 * (places + columns)
+    }
+}
+
+/// Which synapses are counted: see [`COUNTED`].
+///
+/// One in `one_in` of the sources stands for each part of the targets, and others for the next.
+/// What is counted of a source lies together in its row: single synapses would cost a cache
+/// line each. More parts, and so more sources, would cost more pages, and whole rows leave few
+/// sources, whose synapses are alike.
+struct Pick {
+    one_in: u64,
+    n_e: u64,
+}
+
+/// Parts that the targets are divided into.
+const PARTS: u64 = 4;
+
+/// [`Pick`] in words, for the file.
+pub(super) const COUNTED: &str = "synapses where one_in divides source_node_id + \
+     floor(4 * target_node_id / N_E) * ceil(one_in / 4)";
+
+impl Pick {
+    fn new(one_in: u32, n_e: u32) -> Self {
+        Pick {
+            one_in: one_in.into(),
+            n_e: n_e.into(),
+        }
+    }
+
+    /// The first target of part `part`.
+    fn begin(&self, part: u64) -> u32 {
+        (part * self.n_e).div_ceil(PARTS) as u32
+    }
+
+    /// Those of the synapses of thread `thread`, ascending.
+    fn synapses(
+        &self,
+        place: &Placement,
+        thread: u32,
+        sources: &Sources,
+        rows: &Rows,
+    ) -> Vec<Range<u32>> {
+        let step = self.one_in.div_ceil(PARTS);
+        let bounds: Vec<usize> = (0..=PARTS)
+            .map(|part| place.count_below(thread, self.begin(part)) as usize)
+            .collect();
+        let mut found: Vec<Range<u32>> = Vec::new();
+        for (row, source) in (0..).zip(sources.excitatory().iter()) {
+            let chosen = |part: &u64| (u64::from(source) + part * step).is_multiple_of(self.one_in);
+            for part in (0..PARTS).filter(chosen) {
+                let bounds = &bounds[part as usize..];
+                let [begin, end] = [0, 1].map(|side| rows.first_from(row, bounds[side]) as u32);
+                match found.last_mut() {
+                    _ if begin == end => {}
+                    Some(last) if last.end == begin => last.end = end,
+                    _ => found.push(begin..end),
+                }
+            }
+        }
+        found.shrink_to_fit();
+        found
+    }
+}
+
+/// The search for the synapse of a source to follow.
+struct Search {
+    source: u32,
+    /// Where among the targets it begins.
+    begin: u64,
+    n_e: u64,
+}
+
+/// What one rank has found.
+struct Found {
+    /// The larger the nearer to the beginning, 1 … N_E; 0 where there is no synapse.
+    nearness: u64,
+    synapse: Followed,
+}
+
+impl Search {
+    fn new(source: u32, n_e: u64, seed: u64) -> Self {
+        let mut random = stream(seed, Purpose::Followed, Gid(source));
+        Search {
+            source,
+            begin: below(&mut random, n_e as u32).into(),
+            n_e,
+        }
+    }
+
+    /// The target of this nearness.
+    fn target(&self, nearness: u64) -> u32 {
+        ((self.begin + self.n_e - nearness) % self.n_e) as u32
+    }
+
+    fn nearness(&self, target: u32) -> u64 {
+        let distance = (u64::from(target) + self.n_e - self.begin) % self.n_e;
+        self.n_e - distance
+    }
+
+    /// The nearest synapse of this rank, of several onto one target the first.
+    fn nearest(&self, simulation: &Simulation) -> Found {
+        let mut found = Found {
+            nearness: 0,
+            synapse: Followed {
+                thread: 0,
+                synapse: 0,
+                column: 0,
+            },
+        };
+        let gids = simulation.sources().excitatory();
+        let row = gids.below(self.source);
+        if row == gids.len() || gids.get(row) != self.source {
+            return found;
+        }
+        for (thread, vp) in simulation.vps().iter().enumerate() {
+            for synapse in vp.ee.rows.range(row as u32) {
+                let lid = Lid(vp.ee.rows.targets.get(synapse) as u32);
+                let nearness = self.nearness(simulation.place().gid(thread as u32, lid).0);
+                if nearness > found.nearness {
+                    found.nearness = nearness;
+                    (found.synapse.thread, found.synapse.synapse) = (thread, synapse);
+                }
+            }
+        }
+        found
+    }
+}
+
+/// Where a weight is counted: at place 0 if it is exactly 0, at 1 + ⌊weight · bins/max⌋ if that
+/// is one of the bins, else at the place after the last, for all above; the last place is for
+/// what is not finite.
+#[derive(Clone, Copy)]
+struct Bins {
+    count: f64,
+    /// Bins per pA.
+    scale: f64,
+}
+
+impl Bins {
+    fn new(count: u32, max: f64) -> Self {
+        let count = f64::from(count);
+        Bins {
+            count,
+            scale: count / max,
+        }
+    }
+
+    fn places(&self) -> usize {
+        self.count as usize + 3
+    }
+
+    #[inline(always)]
+    fn place(&self, weight: f64) -> u32 {
+        // Infinity and NaN come out as `count`, too.
+        let bin = (weight * self.scale).min(self.count) as i32 as u32;
+        let bin = bin.wrapping_add(u32::from(!weight.is_finite()));
+        if weight == 0.0 {
+            0
+        } else {
+            bin.wrapping_add(1)
+        }
+    }
+}
+
+/// Weights whose places are worked out at once, in vectors.
+const BATCH: usize = 64;
+/// Counts of each place: many weights in a row have the same, and adding to one number again
+/// and again would have each addition wait for the one before.
+const LANES: usize = 4;
+
+/// Counts weights by place.
+struct Count<'a, W> {
+    bins: Bins,
+    /// Which.
+    counted: &'a [Range<u32>],
+    weights: &'a [W],
+}
+
+/// Prefetch distance, in ranges: each range lies on another page.
+const PREFETCH_DISTANCE: usize = 4;
+/// Bytes of a range that are asked for, at most: the processor itself asks for what follows.
+const ASKED: usize = 1 << 11;
+
+impl<W: Weight> Count<'_, W> {
+    /// Asks for the range that comes as number `at`.
+    #[inline(always)]
+    fn prefetch(&self, at: usize) {
+        if let Some(range) = self.counted.get(at) {
+            let [start, end] = [range.start, range.end].map(|end| end as usize);
+            let end = end.min(start + ASKED / size_of::<W>());
+            for index in (start..end).step_by(simd::LINE / size_of::<W>()) {
+                simd::prefetch(self.weights, index);
+            }
+        }
+    }
+}
+
+impl<W: Weight> Kernel for Count<'_, W> {
+    type Output = Vec<u64>;
+
+    #[inline(always)]
+    fn run(self) -> Vec<u64> {
+        let mut counts = vec![[0u32; LANES]; self.bins.places()];
+        let mut places = [0; BATCH];
+        for (at, range) in self.counted.iter().enumerate() {
+            self.prefetch(at + PREFETCH_DISTANCE);
+            let weights = &self.weights[range.start as usize..range.end as usize];
+            for batch in weights.chunks(BATCH) {
+                for (place, weight) in places.iter_mut().zip(batch) {
+                    *place = self.bins.place(weight.value());
+                }
+                let (fours, rest) = places[..batch.len()].as_chunks::<LANES>();
+                for places in fours {
+                    for (lane, &place) in places.iter().enumerate() {
+                        let count = &mut counts[place as usize][lane];
+                        *count = count.wrapping_add(1);
+                    }
+                }
+                for &place in rest {
+                    counts[place as usize][0] += 1;
+                }
+            }
+        }
+        let sum = |lanes: [u32; LANES]| lanes.into_iter().map(u64::from).sum();
+        counts.into_iter().map(sum).collect()
+    }
+}

@@ -1,0 +1,619 @@
+//! Reading SONATA: networks, external spikes and initial state, everything checked.
+//!
+//! Files are read in blocks, so memory grows with what the caller keeps. Every fault is one
+//! line that names the file, the dataset, the place, the value found and what is allowed.
+
+mod over_time;
+pub mod results;
+mod walk;
+
+use std::fmt::Display;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use hdf5::plist::file_access::FileAccessBuilder;
+use hdf5::types::{
+    FixedAscii, FixedUnicode, FloatSize, TypeDescriptor, VarLenAscii, VarLenUnicode,
+};
+use hdf5::{Attribute, Dataset, File, Group, H5Type};
+
+use super::{blocks, cause, guard};
+use crate::base::error::{Error, Result};
+use crate::base::lock::Hold;
+use crate::base::units::{Gid, Ms, Projection, Steps};
+
+pub use over_time::{WeightsOverTime, read_weights_over_time};
+pub(super) use walk::every_dataset;
+
+/// One connection; ids count from 0 within their population, the weight is in pA.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Edge {
+    /// The presynaptic neuron.
+    pub source: u32,
+    /// The postsynaptic neuron.
+    pub target: u32,
+    /// The weight, pA.
+    pub weight: f64,
+}
+
+/// The connections of one projection that were asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Edges {
+    /// In the order of the file.
+    pub edges: Vec<Edge>,
+    /// The delay of all connections of the projection, at least one step; `None` where the
+    /// projection has none.
+    pub delay: Option<Steps>,
+}
+
+/// Reads the edges of `/edges/<projection>` whose target `keep` accepts.
+///
+/// `n_source` and `n_target` are the sizes of the two populations. Weights are pA, delays are
+/// ms in the file and must be the same whole number of steps of `dt` throughout.
+///
+/// Cost: reads the whole projection, in memory O(kept).
+///
+/// # Errors
+/// If the file cannot be read, a dataset is missing or differs in length from the others, an
+/// id lies outside its population, a weight is not finite (or, E to E, negative), a delay is
+/// no whole number of steps or differs from the others, or edge groups other than 0 occur.
+pub fn read_edges(
+    path: &Path,
+    projection: Projection,
+    n_source: u32,
+    n_target: u32,
+    dt: Ms,
+    keep: impl Fn(u32) -> bool,
+) -> Result<Edges> {
+    let input = Input::open(path)?;
+    let table = EdgeTable::open(&input, projection)?;
+    let sources = Population::new(projection.source(), n_source);
+    let targets = Population::new(projection.target(), n_target);
+    let mut edges = Vec::new();
+    let mut delay = None;
+    for rows in blocks(table.source.len) {
+        let source = table.source.ids(rows.clone(), sources)?;
+        let target = table.target.ids(rows.clone(), targets)?;
+        let weight = table.weights(rows.clone(), projection)?;
+        delay = Some(table.common_delay(rows.clone(), dt, delay)?);
+        table.check_groups(rows)?;
+        let all = source.into_iter().zip(target).zip(weight);
+        edges.extend(all.filter(|((_, target), _)| keep(*target)).map(
+            |((source, target), weight)| Edge {
+                source,
+                target,
+                weight,
+            },
+        ));
+    }
+    Ok(Edges { edges, delay })
+}
+
+/// How many edges a projection has, and the delay of its first one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EdgeCount {
+    /// Edges.
+    pub edges: u64,
+    /// Delay of the first edge; `None` where there is none.
+    pub delay: Option<Steps>,
+}
+
+/// Counts the edges of `/edges/<projection>`. O(1).
+///
+/// # Errors
+/// If the file cannot be read, a dataset is missing or differs in length from the others, or
+/// the first delay is no whole number of steps of `dt`.
+pub fn count_edges(path: &Path, projection: Projection, dt: Ms) -> Result<EdgeCount> {
+    let input = Input::open(path)?;
+    let table = EdgeTable::open(&input, projection)?;
+    let first = table.delay.steps(0..table.source.len.min(1), dt)?;
+    Ok(EdgeCount {
+        edges: table.source.len as u64,
+        delay: first.first().copied(),
+    })
+}
+
+/// Counts the external spikes of `/spikes/X`. O(1).
+///
+/// # Errors
+/// If the file cannot be read or the dataset of ids is missing.
+pub fn count_spikes(path: &Path) -> Result<u64> {
+    let input = Input::open(path)?;
+    let group = input.group(&input.group(&input.file, "spikes")?, "X")?;
+    Ok(input.column(&group, "node_ids")?.len as u64)
+}
+
+/// Reads `/initial/<name>`, one finite value a neuron, and keeps those of `gids` (ascending).
+///
+/// `name` is `V_m` (mV), `rate` (spikes/s) or `phase`; `n` is the number of all neurons.
+///
+/// Cost: reads the whole dataset, in memory O(kept).
+///
+/// # Errors
+/// If the file cannot be read, the dataset is missing or has not exactly `n` values, or one
+/// of them (kept or not) is not finite.
+pub fn read_initial(
+    path: &Path,
+    name: &str,
+    n: u32,
+    gids: impl Iterator<Item = Gid>,
+) -> Result<Vec<f64>> {
+    let input = Input::open(path)?;
+    let values = input.column(&input.group(&input.file, "initial")?, name)?;
+    if values.len != n as usize {
+        return Err(input.fault(format!(
+            "{} has {} entries: must be {n}, one a neuron",
+            values.name, values.len
+        )));
+    }
+    let mut gids = gids.map(|gid| gid.0 as usize).peekable();
+    let mut kept = Vec::new();
+    for rows in blocks(values.len) {
+        let block = values.finite(rows.clone())?;
+        while let Some(gid) = gids.next_if(|gid| *gid < rows.end) {
+            kept.push(block[gid - rows.start]);
+        }
+    }
+    Ok(kept)
+}
+
+/// Reads the external spikes `/spikes/X`, where node i drives neuron i, and keeps those of
+/// the neurons that `keep` accepts, in the order of the file.
+///
+/// `n` is the number of all neurons. Times are ms in the file and must be whole steps of
+/// `dt`, at least one; those too late to be counted in steps come as the largest number.
+///
+/// Cost: reads all spikes, in memory O(kept).
+///
+/// # Errors
+/// If the file cannot be read, a dataset is missing or the two differ in length, times are
+/// not in ms or no whole number of steps, or an id is not that of a neuron.
+pub fn read_spikes(
+    path: &Path,
+    n: u32,
+    dt: Ms,
+    keep: impl Fn(Gid) -> bool,
+) -> Result<Vec<(Steps, Gid)>> {
+    let input = Input::open(path)?;
+    let group = input.group(&input.group(&input.file, "spikes")?, "X")?;
+    let ids = input.column(&group, "node_ids")?;
+    let times = input.column_of_length(&group, "timestamps", &ids)?;
+    times.check_units("ms")?;
+    let neurons = Population::new("X", n);
+    let mut kept = Vec::new();
+    for rows in blocks(ids.len) {
+        let id = ids.ids(rows.clone(), neurons)?.into_iter().map(Gid);
+        let time = times.stamps(rows, dt)?;
+        kept.extend(time.into_iter().zip(id).filter(|&(_, gid)| keep(gid)));
+    }
+    Ok(kept)
+}
+
+/// Names the members of `/group` that nothing reads, those `known` being read; `None` where there
+/// are no others.
+pub fn unread(path: &Path, group: &str, known: &[&str]) -> Option<String> {
+    let input = Input::open(path).ok()?;
+    let members = input.group(&input.file, group).ok()?.member_names().ok()?;
+    let others = members.iter().filter(|name| !known.contains(&&name[..]));
+    let others: Vec<String> = others.map(|name| format!("/{group}/{name}")).collect();
+    (!others.is_empty()).then(|| {
+        let (path, known) = (path.display(), known.join(", "));
+        let others = others.join(", ").escape_debug().to_string();
+        format!("{path}: {others} is not read: of /{group} a run takes {known}")
+    })
+}
+
+/// An input file.
+struct Input {
+    path: PathBuf,
+    file: File,
+    bytes: u64,
+}
+
+/// Stands in for the method of `FileAccessBuilder` where HDF5 is too old to have it (before
+/// 1.10.7, and 1.12.0): there only HDF5_USE_FILE_LOCKING=FALSE in the environment serves.
+#[allow(
+    dead_code,
+    reason = "the builder's own method, where there is one, is preferred"
+)]
+trait FileLocking {
+    fn file_locking(&mut self, _lock: bool) -> &mut Self {
+        self
+    }
+}
+
+impl FileLocking for FileAccessBuilder {}
+
+/// Returns whether HDF5 can lock `file`, or `None` where another process holds a lock that
+/// keeps readers out.
+///
+/// HDF5 itself reports both cases alike, as a file that it cannot open.
+fn can_lock(file: &std::fs::File) -> Option<bool> {
+    let asked = std::env::var_os("HDF5_USE_FILE_LOCKING");
+    if asked.is_some_and(|asked| asked == "FALSE" || asked == "0") {
+        return Some(false);
+    }
+    match Hold::share(file) {
+        Hold::Taken => Some(true),
+        Hold::Busy => None,
+        Hold::Unsupported(_) => Some(false),
+    }
+}
+
+impl Input {
+    fn open(path: &Path) -> Result<Self> {
+        let fault = |what: String| Error::input(format!("{}: {what}", path.display()));
+        let found = std::fs::metadata(path);
+        // A pipe without a writer would have the program wait for ever.
+        if found.as_ref().is_ok_and(|found| !found.is_file()) {
+            return Err(fault("is not a file".to_owned()));
+        }
+        let opened = found.and_then(|found| Ok((found, std::fs::File::open(path)?)));
+        let (found, plain) = opened.map_err(|error| fault(format!("cannot be opened: {error}")))?;
+        guard::stay_within_the_file();
+        let lock = can_lock(&plain).ok_or_else(|| {
+            fault(
+                "another process has locked it to write; with HDF5_USE_FILE_LOCKING=FALSE it is \
+                 read all the same"
+                    .to_owned(),
+            )
+        })?;
+        let open = || {
+            let mut options = File::with_options();
+            if !lock {
+                options.with_fapl(|access| access.file_locking(false));
+            }
+            options.open(path)
+        };
+        let file = open().map_err(|error| {
+            fault(format!(
+                "cannot be opened as an HDF5 file: {}",
+                cause(&error)
+            ))
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            bytes: found.len(),
+        })
+    }
+
+    fn group(&self, parent: &Group, name: &str) -> Result<Group> {
+        let full_name = self.existing(parent, name, "group")?;
+        let group = parent.group(name);
+        group.map_err(|error| self.unopened(parent, name, &full_name, "group", &error))
+    }
+
+    /// The dataset `name` of `parent`, with its full name; it holds its values itself, and not
+    /// more than the file can.
+    fn dataset(&self, parent: &Group, name: &str) -> Result<(String, Dataset)> {
+        let full_name = self.existing(parent, name, "dataset")?;
+        let dataset = parent.dataset(name);
+        let dataset =
+            dataset.map_err(|error| self.unopened(parent, name, &full_name, "dataset", &error))?;
+        guard::storage(&dataset, self.bytes)
+            .map_err(|what| self.fault(format!("{full_name} {what}")))?;
+        Ok((full_name, dataset))
+    }
+
+    fn unopened(
+        &self,
+        parent: &Group,
+        name: &str,
+        full_name: &str,
+        kind: &str,
+        error: &hdf5::Error,
+    ) -> Error {
+        self.fault(match guard::broken_link(parent, name) {
+            Some(why) => format!("{full_name} {why}"),
+            None => format!("{full_name} is no {kind}: {}", cause(error)),
+        })
+    }
+
+    fn column(&self, group: &Group, name: &str) -> Result<Column> {
+        let (name_in_file, dataset) = self.dataset(group, name)?;
+        let &[len] = &dataset.shape()[..] else {
+            return Err(self.fault(format!(
+                "{name_in_file} has {} dimensions: must be 1",
+                dataset.ndim()
+            )));
+        };
+        Ok(Column {
+            path: self.path.clone(),
+            name: name_in_file,
+            dataset,
+            len,
+        })
+    }
+
+    /// A column that must be as long as another.
+    fn column_of_length(&self, group: &Group, name: &str, other: &Column) -> Result<Column> {
+        let column = self.column(group, name)?;
+        if column.len != other.len {
+            return Err(self.fault(format!(
+                "{} has {} entries: must be {}, as {} has",
+                column.name, column.len, other.len, other.name
+            )));
+        }
+        Ok(column)
+    }
+
+    /// The full name of a member of `parent`, which must exist.
+    fn existing(&self, parent: &Group, name: &str, kind: &str) -> Result<String> {
+        let full_name = format!("{}/{name}", parent.name().trim_end_matches('/'));
+        if parent.link_exists(name) {
+            Ok(full_name)
+        } else {
+            Err(self.fault(format!("{kind} {full_name} is missing")))
+        }
+    }
+
+    fn fault(&self, what: String) -> Error {
+        Error::input(format!("{}: {what}", self.path.display()))
+    }
+}
+
+/// The datasets of one projection, equally long.
+struct EdgeTable {
+    source: Column,
+    target: Column,
+    weight: Column,
+    delay: Column,
+    group_id: Option<Column>,
+    group_index: Option<Column>,
+}
+
+impl EdgeTable {
+    fn open(input: &Input, projection: Projection) -> Result<Self> {
+        let edges = input.group(&input.file, "edges")?;
+        let population = input.group(&edges, projection.name())?;
+        let source = input.column(&population, "source_node_id")?;
+        let same = |group: &Group, name: &str| input.column_of_length(group, name, &source);
+        let optional = |name: &str| {
+            let exists = population.link_exists(name);
+            exists.then(|| same(&population, name)).transpose()
+        };
+        let target = same(&population, "target_node_id")?;
+        let group = input.group(&population, "0")?;
+        Ok(Self {
+            target,
+            weight: same(&group, "syn_weight")?,
+            delay: same(&group, "delay")?,
+            group_id: optional("edge_group_id")?,
+            group_index: optional("edge_group_index")?,
+            source,
+        })
+    }
+
+    /// Weights in pA; plastic ones must not be negative.
+    fn weights(&self, rows: Range<usize>, projection: Projection) -> Result<Vec<f64>> {
+        let weights = self.weight.finite(rows.clone())?;
+        if projection == Projection::EE {
+            for (row, &weight) in rows.zip(&weights) {
+                if weight < 0.0 {
+                    let must = "must not be negative, being plastic";
+                    return Err(self.weight.fault(row, weight, must));
+                }
+            }
+        }
+        Ok(weights)
+    }
+
+    /// The one delay of all rows, which must be the one found before as well.
+    fn common_delay(&self, rows: Range<usize>, dt: Ms, before: Option<Steps>) -> Result<Steps> {
+        let delays = self.delay.steps(rows.clone(), dt)?;
+        let common = before.unwrap_or(delays[0]);
+        for (row, delay) in rows.zip(delays) {
+            if delay != common {
+                let must = format!(
+                    "must be {} ms, the projection's first delay, for all its edges",
+                    self.delay.decimals(0..1)?[0]
+                );
+                let value = self.delay.decimals(row..row + 1)?[0];
+                return Err(self.delay.fault(row, value, must));
+            }
+        }
+        Ok(common)
+    }
+
+    /// Checks that every edge has its attributes in group 0, in the order of the edges.
+    fn check_groups(&self, rows: Range<usize>) -> Result<()> {
+        if let Some(ids) = &self.group_id {
+            for (row, id) in rows.clone().zip(ids.integers(rows.clone())?) {
+                if id != 0 {
+                    return Err(ids.fault(row, id, "must be 0, the only group read here"));
+                }
+            }
+        }
+        if let Some(places) = &self.group_index {
+            for (row, place) in rows.clone().zip(places.integers(rows)?) {
+                if place != row as i128 {
+                    let must = format!("must be {row}, the edge's own place");
+                    return Err(places.fault(row, place, must));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A population that ids must belong to.
+#[derive(Clone, Copy)]
+struct Population {
+    name: &'static str,
+    size: u32,
+}
+
+impl Population {
+    fn new(name: &'static str, size: u32) -> Self {
+        Self { name, size }
+    }
+
+    /// What an id must be, in words.
+    fn allowed(self) -> String {
+        match self.size.checked_sub(1) {
+            Some(last) => format!("must be 0 … {last} (population {})", self.name),
+            None => format!("must not occur (population {} is empty)", self.name),
+        }
+    }
+}
+
+/// A one-dimensional dataset of numbers.
+struct Column {
+    path: PathBuf,
+    name: String,
+    dataset: Dataset,
+    len: usize,
+}
+
+impl Column {
+    /// Ids, each within `population`.
+    fn ids(&self, rows: Range<usize>, population: Population) -> Result<Vec<u32>> {
+        let check = |(row, id): (usize, i128)| match u32::try_from(id) {
+            Ok(id) if id < population.size => Ok(id),
+            _ => Err(self.fault(row, id, population.allowed())),
+        };
+        let integers = self.integers(rows.clone())?;
+        rows.zip(integers).map(check).collect()
+    }
+
+    /// Times in whole steps of `dt`, at least one.
+    fn steps(&self, rows: Range<usize>, dt: Ms) -> Result<Vec<Steps>> {
+        let times = self.decimals(rows.clone())?;
+        let step = |(row, ms)| self.step(row, ms, dt);
+        rows.zip(times).map(step).collect()
+    }
+
+    /// The same, but the largest number of steps where a time is later than that.
+    fn stamps(&self, rows: Range<usize>, dt: Ms) -> Result<Vec<Steps>> {
+        let latest = Steps(i32::MAX);
+        let times = self.decimals(rows.clone())?;
+        let stamp = |(row, ms): (usize, f64)| {
+            if ms.is_finite() && ms / dt.0 > f64::from(latest.0) {
+                Ok(latest)
+            } else {
+                self.step(row, ms, dt)
+            }
+        };
+        rows.zip(times).map(stamp).collect()
+    }
+
+    /// The time `ms` of row `row`.
+    fn step(&self, row: usize, ms: f64, dt: Ms) -> Result<Steps> {
+        match Ms(ms).to_steps(dt) {
+            Some(steps) if steps >= Steps(1) => Ok(steps),
+            _ => {
+                let must = format!("must be a whole number of steps of {} ms, at least 1", dt.0);
+                Err(self.fault(row, ms, must))
+            }
+        }
+    }
+
+    /// Finite numbers.
+    fn finite(&self, rows: Range<usize>) -> Result<Vec<f64>> {
+        let values: Vec<f64> = match self.number()? {
+            TypeDescriptor::Float(_) => self.read(rows.clone())?,
+            _ => return Err(self.wrong_type("floating-point numbers")),
+        };
+        match rows.zip(&values).find(|(_, value)| !value.is_finite()) {
+            Some((row, value)) => Err(self.fault(row, value, "must be finite")),
+            None => Ok(values),
+        }
+    }
+
+    /// Numbers that people wrote as decimals, such as times: a single-precision 0.1 is 0.1.
+    fn decimals(&self, rows: Range<usize>) -> Result<Vec<f64>> {
+        let widen = |value: f32| value.to_string().parse().expect("a number, as written");
+        match self.number()? {
+            TypeDescriptor::Float(FloatSize::U4) => {
+                Ok(self.read::<f32>(rows)?.into_iter().map(widen).collect())
+            }
+            TypeDescriptor::Float(_) => self.read(rows),
+            _ => Err(self.wrong_type("floating-point numbers")),
+        }
+    }
+
+    /// Integers of whatever type.
+    fn integers(&self, rows: Range<usize>) -> Result<Vec<i128>> {
+        match self.number()? {
+            TypeDescriptor::Unsigned(_) => Ok(self
+                .read::<u64>(rows)?
+                .into_iter()
+                .map(i128::from)
+                .collect()),
+            TypeDescriptor::Integer(_) => Ok(self
+                .read::<i64>(rows)?
+                .into_iter()
+                .map(i128::from)
+                .collect()),
+            _ => Err(self.wrong_type("integers")),
+        }
+    }
+
+    /// The type of the entries.
+    fn number(&self) -> Result<TypeDescriptor> {
+        let described = self.dataset.dtype().and_then(|dtype| dtype.to_descriptor());
+        described.map_err(|error| self.unreadable(&error))
+    }
+
+    fn read<T: H5Type>(&self, rows: Range<usize>) -> Result<Vec<T>> {
+        let values = self.dataset.read_slice_1d(rows);
+        let values = values.map_err(|error| self.unreadable(&error))?;
+        Ok(values.into_raw_vec_and_offset().0)
+    }
+
+    /// Checks the attribute `units`, which may be absent.
+    fn check_units(&self, expected: &str) -> Result<()> {
+        let Ok(attribute) = self.dataset.attr("units") else {
+            return Ok(());
+        };
+        let units = text(&attribute).map_err(|error| self.unreadable(&error))?;
+        if units == expected {
+            return Ok(());
+        }
+        Err(Error::input(format!(
+            "{}: {}@units = \"{units}\": must be \"{expected}\"",
+            self.path.display(),
+            self.name
+        )))
+    }
+
+    /// The fault of one value.
+    fn fault(&self, row: usize, value: impl Display, must: impl Display) -> Error {
+        let (path, name) = (self.path.display(), &self.name);
+        Error::input(format!("{path}: {name}[{row}] = {value}: {must}"))
+    }
+
+    fn wrong_type(&self, must: &str) -> Error {
+        let (path, name) = (self.path.display(), &self.name);
+        Error::input(format!("{path}: {name}: must be {must}"))
+    }
+
+    fn unreadable(&self, error: &hdf5::Error) -> Error {
+        let (path, name) = (self.path.display(), &self.name);
+        Error::input(format!("{path}: {name} cannot be read: {}", cause(error)))
+    }
+}
+
+/// The text of a string attribute, of whichever of HDF5's kinds.
+fn text(attribute: &Attribute) -> hdf5::Result<String> {
+    fn read<T: H5Type + AsRef<[u8]>>(attribute: &Attribute) -> hdf5::Result<String> {
+        let values: Vec<T> = attribute.read_raw()?;
+        // Bytes, for nobody has checked that they are UTF-8.
+        let bytes = values.first().map_or(&[][..], AsRef::as_ref);
+        Ok(String::from_utf8_lossy(bytes).into_owned())
+    }
+    if attribute.size() > 1 {
+        return Err("attribute: must be one string".into());
+    }
+    match attribute.dtype()?.to_descriptor()? {
+        TypeDescriptor::VarLenUnicode => read::<VarLenUnicode>(attribute),
+        TypeDescriptor::VarLenAscii => read::<VarLenAscii>(attribute),
+        TypeDescriptor::FixedUnicode(_) => read::<FixedUnicode<64>>(attribute),
+        TypeDescriptor::FixedAscii(_) => read::<FixedAscii<64>>(attribute),
+        _ => Err("attribute: must be a string".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

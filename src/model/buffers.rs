@@ -1,0 +1,334 @@
+//! The two mailboxes between synapses and neurons: what will arrive, and who fired when.
+
+use crate::base::math::GridExp;
+use crate::base::memory::allocated_bytes;
+use crate::base::pages::HugeArray;
+use crate::base::sizes::{product, total, whole};
+use crate::base::units::{GROUP, Lid, Ms, Steps};
+
+/// Sums of the weights that will arrive at each neuron, per step.
+///
+/// Weights of either sign have a channel of their own, unless both channels have the same
+/// time constant: then the sum of the currents is all that matters, and one channel holds it.
+/// Slot-major: all neurons of one arrival step lie together, so that the deliveries of one
+/// lag stay within a few tens of kB.
+pub struct RingBuffer {
+    /// \[arrival step\]\[channel\]\[neuron\] (pA)
+    sums: HugeArray<f64>,
+    width: usize,
+    channels: usize,
+    slots: usize,
+}
+
+impl RingBuffer {
+    /// Room for `slots` ≥ max_delay arrival steps of `neurons` neurons; 8 bytes a channel.
+    pub fn new(neurons: usize, channels: usize, slots: usize) -> Self {
+        let width = neurons.next_multiple_of(GROUP);
+        RingBuffer {
+            sums: HugeArray::zeroed(width * channels * slots),
+            width,
+            channels,
+            slots,
+        }
+    }
+
+    #[inline(always)]
+    fn start(&self, arrival: Steps) -> usize {
+        arrival.0 as usize % self.slots * (self.channels * self.width)
+    }
+
+    /// 1 or 2, see [`RingBuffer`].
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// What arrives at the neurons from `first` on with stamp `arrival`.
+    #[inline(always)]
+    pub fn slot(&mut self, arrival: Steps, first: usize) -> Slot<'_> {
+        let start = self.start(arrival);
+        let inhibitory = (self.channels - 1) * self.width;
+        let sums = &mut self.sums[start + first..start + self.channels * self.width];
+        Slot { sums, inhibitory }
+    }
+
+    /// What arrives at the neurons of `group` with stamp `arrival`, by channel; whoever takes
+    /// it leaves 0 there.
+    #[inline(always)]
+    pub fn group<const CHANNELS: usize>(
+        &mut self,
+        group: usize,
+        arrival: Steps,
+    ) -> [&mut [f64; GROUP]; CHANNELS] {
+        let (start, width) = (self.start(arrival), self.width);
+        let mut channels = self.sums[start..].chunks_exact_mut(width);
+        std::array::from_fn(|_| {
+            let sums = &mut channels.next().expect("as many channels")[group * GROUP..];
+            sums.first_chunk_mut().expect("whole groups")
+        })
+    }
+}
+
+/// Memory, in bytes.
+impl RingBuffer {
+    /// Of [`RingBuffer::new`] with the same numbers.
+    pub fn bytes(neurons: u64, channels: u64, slots: u64) -> u64 {
+        HugeArray::<f64>::bytes(product([whole(neurons, GROUP as u64), channels, slots]))
+    }
+
+    /// Returns the bytes held now.
+    pub fn held(&self) -> u64 {
+        self.sums.held()
+    }
+}
+
+/// The sums of one arrival step.
+pub struct Slot<'a> {
+    sums: &'a mut [f64],
+    /// Where the channel of negative weights begins.
+    inhibitory: usize,
+}
+
+impl Slot<'_> {
+    /// The channel of weights with the sign of `weight`.
+    #[inline(always)]
+    pub fn channel(&mut self, weight: f64) -> &mut [f64] {
+        if weight >= 0.0 {
+            self.sums
+        } else {
+            &mut self.sums[self.inhibitory..]
+        }
+    }
+}
+
+/// The spikes of the neurons that plastic synapses end on, with K₋ after each.
+///
+/// The four latest stamps and the two latest traces of a neuron share one 32-byte record,
+/// two a cache line; what is older stands in a list of its own that [`SpikeHistory::prune`]
+/// keeps short.
+///
+/// Traces are kept as they would be at a common reference time if they grew back in time as
+/// they decay forward: K₋(t) = trace · [`SpikeHistory::fade`]`(t)`, one product for all
+/// neurons that are read at the same t.
+pub struct SpikeHistory {
+    recent: Vec<Recent>,
+    /// Ascending; everything that no longer is in `recent` as a whole, that is, all but the
+    /// two latest.
+    older: Vec<Vec<Post>>,
+    decay: GridExp,
+    reference: Steps,
+    /// How far the reference may lie back, lest the traces overflow.
+    reach: Steps,
+}
+
+/// e^300: traces stay within the range of a double by far.
+const REACH: f64 = 300.0;
+
+/// A postsynaptic spike and the trace K₋ just after it, as of the reference time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Post {
+    /// Its stamp.
+    pub stamp: i32,
+    /// K₋ · exp((stamp − reference)/τ₋), the spike included.
+    pub trace: f64,
+}
+
+/// The latest spikes of one neuron, newest first.
+#[derive(Clone, Copy)]
+#[repr(C, align(32))]
+pub struct Recent {
+    /// Stamps of the four latest spikes; [`NEVER`] where there were fewer.
+    pub stamps: [i32; 4],
+    /// The traces just after the two latest, see [`Post::trace`].
+    pub traces: [f64; 2],
+}
+
+const _: () = assert!(size_of::<Recent>() == 32);
+
+/// A stamp before every window.
+pub const NEVER: i32 = i32::MIN;
+
+impl SpikeHistory {
+    /// No spikes yet for `neurons` neurons; K₋ decays with `tau_minus` (ms) on the grid `dt`,
+    /// for model times up to `longest`.
+    pub fn new(neurons: usize, dt: Ms, tau_minus: f64, longest: Steps) -> Self {
+        let reach = Steps((REACH * tau_minus / dt.0).min(f64::from(longest.0)) as i32);
+        let none = Recent {
+            stamps: [NEVER; 4],
+            traces: [0.0; 2],
+        };
+        SpikeHistory {
+            recent: vec![none; neurons],
+            older: vec![Vec::new(); neurons],
+            decay: GridExp::new(dt, tau_minus, longest),
+            reference: Steps(0),
+            reach,
+        }
+    }
+
+    /// exp(−(at − reference)/τ₋), what a trace read at `at` is to be multiplied with.
+    pub fn fade(&self, at: Steps) -> f64 {
+        let since = at.0 - self.reference.0;
+        if since >= 0 {
+            self.decay.at(since)
+        } else {
+            1.0 / self.decay.at(-since)
+        }
+    }
+
+    /// Moves the reference to `now` if it lies too far back; the same for every split.
+    pub fn refer_to(&mut self, now: Steps) {
+        if now.0 - self.reference.0 < self.reach.0 {
+            return;
+        }
+        let fade = self.fade(now);
+        for record in &mut self.recent {
+            record.traces = record.traces.map(|trace| trace * fade);
+        }
+        for post in self.older.iter_mut().flatten() {
+            post.trace *= fade;
+        }
+        self.reference = now;
+    }
+
+    /// Notes that neuron `lid` fired at `stamp`, later than all its spikes before.
+    pub fn push(&mut self, lid: Lid, stamp: Steps) {
+        let gain = 1.0 / self.fade(stamp);
+        let record = &mut self.recent[lid.0 as usize];
+        let [newest, second, third, _] = record.stamps;
+        debug_assert!(newest < stamp.0);
+        if second != NEVER {
+            let post = Post {
+                stamp: second,
+                trace: record.traces[1],
+            };
+            self.older[lid.0 as usize].push(post);
+        }
+        record.stamps = [stamp.0, newest, second, third];
+        record.traces = [record.traces[0] + gain, record.traces[0]];
+    }
+
+    /// The records of all neurons.
+    #[inline(always)]
+    pub fn recent(&self) -> &[Recent] {
+        &self.recent
+    }
+
+    /// All spikes of `lid` with a stamp after `after`, ascending, for the rare synapse whose
+    /// window reaches beyond the record.
+    pub fn since(&self, lid: Lid, after: i32) -> impl DoubleEndedIterator<Item = Post> + '_ {
+        let older = &self.older[lid.0 as usize];
+        let record = &self.recent[lid.0 as usize];
+        let start = older.partition_point(|post| post.stamp <= after);
+        let latest = [1, 0].map(|i| Post {
+            stamp: record.stamps[i],
+            trace: record.traces[i],
+        });
+        older[start..]
+            .iter()
+            .copied()
+            .chain(latest.into_iter().filter(move |p| p.stamp > after))
+    }
+
+    /// Forgets the spikes that no synapse will ask for again.
+    ///
+    /// `needed(stamp)` tells whether some presynaptic window still holds `stamp`. Depression
+    /// asks for the last spike before a time that is never before `oldest_reading`, so the
+    /// spikes from there on stay, and the last one before them.
+    pub fn prune(&mut self, oldest_reading: Steps, needed: impl Fn(Steps) -> bool) {
+        for (older, recent) in self.older.iter_mut().zip(&self.recent) {
+            let successors: Vec<i32> = older
+                .iter()
+                .skip(1)
+                .map(|post| post.stamp)
+                .chain([recent.stamps[1]])
+                .collect();
+            let mut successor = successors.into_iter();
+            older.retain(|post| {
+                successor
+                    .next()
+                    .is_some_and(|next| next >= oldest_reading.0)
+                    || needed(Steps(post.stamp))
+            });
+            older.shrink_to(2 * older.len());
+        }
+    }
+}
+
+/// Memory, in bytes.
+impl SpikeHistory {
+    /// Of `neurons` neurons, each with `older` spikes, in the mean, beside its latest two.
+    pub fn bytes(neurons: u64, older: f64) -> u64 {
+        let each = size_of::<Recent>() + size_of::<Vec<Post>>();
+        // A list that is not empty begins with room for four and doubles when it is full,
+        // which leaves a third of it empty in the mean.
+        let room = (4.0 * -libm::expm1(-older)).max(1.5 * older);
+        let older = (size_of::<Post>() as f64 * room * neurons as f64) as u64;
+        total([product([each as u64, neurons]), older])
+    }
+
+    /// Returns the bytes held now.
+    pub fn held(&self) -> u64 {
+        let older: u64 = self.older.iter().map(allocated_bytes).sum();
+        allocated_bytes(&self.recent) + allocated_bytes(&self.older) + older
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn history(stamps: &[i32]) -> SpikeHistory {
+        let mut history = SpikeHistory::new(1, Ms(0.125), 30.0, Steps(100_000));
+        for &stamp in stamps {
+            history.push(Lid(0), Steps(stamp));
+        }
+        history
+    }
+
+    #[test]
+    fn every_spike_is_found_with_its_trace() {
+        let stamps = [3, 7, 8, 100, 101, 500, 502];
+        let mut history = history(&stamps);
+        history.reach = Steps(400);
+        for now in [510, 900] {
+            history.refer_to(Steps(now));
+            let found: Vec<Post> = history.since(Lid(0), 3).collect();
+            let times: Vec<i32> = found.iter().map(|p| p.stamp).collect();
+            assert_eq!(times, &stamps[1..]);
+            for post in found {
+                let earlier = stamps.iter().filter(|&&s| s <= post.stamp);
+                let trace: f64 = earlier
+                    .map(|&s| libm::exp(-f64::from(post.stamp - s) * 0.125 / 30.0))
+                    .sum();
+                let read = post.trace * history.fade(Steps(post.stamp));
+                assert!((read - trace).abs() < 1e-13);
+            }
+        }
+        assert_eq!(history.recent()[0].stamps, [502, 500, 101, 100]);
+    }
+
+    #[test]
+    fn pruning_keeps_what_is_needed_and_the_last_trace() {
+        let mut history = history(&[3, 7, 8, 100, 101, 500, 502, 505]);
+        history.prune(Steps(501), |stamp| stamp == Steps(7));
+        let left: Vec<i32> = history.since(Lid(0), NEVER).map(|p| p.stamp).collect();
+        assert_eq!(left, [7, 500, 502, 505]);
+    }
+
+    #[test]
+    fn slots_come_round_again() {
+        for channels in [1, 2] {
+            let mut ring = RingBuffer::new(100, channels, 3);
+            let mut slot = ring.slot(Steps(5), 64);
+            slot.channel(1.0)[6] += 1.5;
+            slot.channel(-1.0)[6] += -2.0;
+            if channels == 1 {
+                let arrived = ring.group::<1>(1, Steps(8));
+                assert_eq!(arrived.map(|sums| sums[6]), [-0.5]);
+            } else {
+                let arrived = ring.group::<2>(1, Steps(8));
+                assert_eq!(arrived.map(|sums| sums[6]), [1.5, -2.0]);
+            }
+        }
+    }
+}

@@ -1,0 +1,423 @@
+//! Building the rows of a virtual process: its synapses are listed twice instead of stored once.
+//!
+//! A first pass over the synapses of a [`Recipe`] counts those of each source; once the rank
+//! knows its rows, a second pass puts every target straight into place. Targets come in
+//! ascending order, so rows end up sorted. Where a pool is larger than the local synapses from it
+//! (many ranks), counts would grow with N: there (source, target) pairs are sorted instead.
+
+use std::ops::Range;
+
+use crate::base::error::{Error, Result};
+use crate::base::memory::allocated_bytes;
+use crate::base::sizes::{product, total};
+use crate::base::units::Lid;
+use crate::model::network::{Placement, Pool};
+use crate::model::recipe::{Incoming, Recipe};
+
+use super::{RowIndex, Rows, Target, Targets};
+
+/// The synapses from one pool of sources onto the neurons of one virtual process, excitatory and
+/// inhibitory targets apart.
+pub struct RowBuilder<'a> {
+    recipe: &'a dyn Recipe,
+    pool: Pool,
+    place: &'a Placement,
+    thread: u32,
+    onto: [Synapses; 2],
+}
+
+enum Synapses {
+    /// Number of synapses by index of the source, and whether they have weights of their own; to
+    /// be listed again.
+    Counted(Vec<u32>, bool),
+    /// source << 32 | target, ascending.
+    Listed(Vec<u64>),
+    /// The same with weights (pA); equal keys in the order of the recipe.
+    Weighted(Vec<(u64, f64)>),
+}
+
+/// Rows ready for use, with the weights of synapses that have their own.
+pub type Built = (Rows, Option<Vec<f64>>);
+
+impl<'a> RowBuilder<'a> {
+    /// First pass over the synapses from `pool` onto the neurons of thread `thread`. O(local
+    /// synapses), 16 bytes each at most.
+    ///
+    /// Panics where the recipe names a source outside the pool, or gives weights to some of the
+    /// synapses only.
+    pub fn new(recipe: &'a dyn Recipe, pool: Pool, place: &'a Placement, thread: u32) -> Self {
+        let local =
+            u64::from(place.count_below(thread, place.n)) * u64::from(recipe.in_degree(pool));
+        let mut builder = RowBuilder {
+            recipe,
+            pool,
+            place,
+            thread,
+            onto: [0, 1].map(|_| Synapses::Listed(Vec::new())),
+        };
+        let counted = counts(builder.pool_size() as u64, local);
+        builder.onto = [0, 1].map(|side| match counted {
+            true => builder.count(side),
+            false => builder.list(side),
+        });
+        builder
+    }
+
+    fn pool_size(&self) -> u32 {
+        match self.pool {
+            Pool::E => self.place.n_e,
+            Pool::I => self.place.n - self.place.n_e,
+        }
+    }
+
+    /// Returns the lids of one side's targets: excitatory (0) or inhibitory (1).
+    fn targets(&self, side: usize) -> Range<u32> {
+        let excitatory = self.place.count_below(self.thread, self.place.n_e);
+        match side {
+            0 => 0..excitatory,
+            _ => excitatory..self.place.count_below(self.thread, self.place.n),
+        }
+    }
+
+    /// Calls `each` with the index of every target of a side, and the synapses onto it. Returns
+    /// whether they have weights.
+    fn for_each_target(&self, side: usize, mut each: impl FnMut(u32, &Incoming)) -> bool {
+        let mut incoming = Incoming::default();
+        let (mut with, mut without) = (false, false);
+        let size = self.pool_size();
+        for (target, lid) in (0..).zip(self.targets(side)) {
+            incoming.clear();
+            let gid = self.place.gid(self.thread, Lid(lid));
+            self.recipe.synapses(self.pool, gid, &mut incoming);
+            let Incoming { sources, weights } = &incoming;
+            let is_inside = sources
+                .iter()
+                .fold(true, |all, &source| all & (source < size));
+            assert!(is_inside, "a source of neuron {gid:?} is outside its pool");
+            if weights.is_empty() {
+                without |= !sources.is_empty();
+            } else {
+                assert_eq!(sources.len(), weights.len(), "synapses of neuron {gid:?}");
+                with = true;
+            }
+            each(target, &incoming);
+        }
+        assert!(
+            !(with && without),
+            "all synapses of a projection have weights, or none"
+        );
+        with
+    }
+
+    fn count(&self, side: usize) -> Synapses {
+        let mut counts = vec![0u32; self.pool_size() as usize];
+        let weighted = self.for_each_target(side, |_, incoming| {
+            for &source in &incoming.sources {
+                counts[source as usize] += 1;
+            }
+        });
+        Synapses::Counted(counts, weighted)
+    }
+
+    fn list(&self, side: usize) -> Synapses {
+        let targets = self.targets(side).len();
+        let key = |source: u32, target: u32| u64::from(source) << 32 | u64::from(target);
+        let (mut keys, mut weighted) = (Vec::new(), Vec::new());
+        self.for_each_target(side, |target, incoming| {
+            let Incoming { sources, weights } = incoming;
+            if weights.is_empty() {
+                if keys.is_empty() {
+                    keys.reserve_exact(targets * sources.len());
+                }
+                keys.extend(sources.iter().map(|&source| key(source, target)));
+            } else {
+                let pairs = sources.iter().zip(weights);
+                weighted.extend(pairs.map(|(&source, &weight)| (key(source, target), weight)));
+            }
+        });
+        if weighted.is_empty() {
+            keys.sort_unstable();
+            return Synapses::Listed(keys);
+        }
+        weighted.shrink_to_fit();
+        weighted.sort_by_key(|&(key, _)| key);
+        Synapses::Weighted(weighted)
+    }
+
+    /// Returns the sources with synapses here, ascending, each once.
+    pub fn sources(&self) -> Vec<u32> {
+        let source = |key: u64| (key >> 32) as u32;
+        let mut sources = Vec::new();
+        for synapses in &self.onto {
+            match synapses {
+                Synapses::Counted(counts, _) => {
+                    let counted = (0u32..).zip(counts).filter(|(_, count)| **count > 0);
+                    sources.extend(counted.map(|(source, _)| source));
+                }
+                Synapses::Listed(keys) => sources.extend(keys.iter().map(|&key| source(key))),
+                Synapses::Weighted(pairs) => {
+                    sources.extend(pairs.iter().map(|&(key, _)| source(key)));
+                }
+            }
+            sources.dedup();
+        }
+        sources.sort_unstable();
+        sources.dedup();
+        sources
+    }
+
+    /// Second pass: the rows of `sources` (ascending; all of [`RowBuilder::sources`] and maybe
+    /// more), onto excitatory and onto inhibitory targets.
+    ///
+    /// # Errors
+    /// Fails at 2³² synapses or more of one projection on a virtual process.
+    pub fn build(mut self, sources: &[u32]) -> Result<[Built; 2]> {
+        let mut build = |side| {
+            let synapses = std::mem::replace(&mut self.onto[side], Synapses::Listed(Vec::new()));
+            if self.targets(side).len() > 1 << 16 {
+                self.place::<u32>(side, synapses, sources, Targets::Wide)
+            } else {
+                self.place::<u16>(side, synapses, sources, Targets::Narrow)
+            }
+        };
+        Ok([build(0)?, build(1)?])
+    }
+
+    /// Puts each target, and its weight, where it belongs.
+    fn place<T: Target>(
+        &self,
+        side: usize,
+        synapses: Synapses,
+        sources: &[u32],
+        stored: fn(Vec<T>) -> Targets,
+    ) -> Result<Built> {
+        let target = |key: u64| T::new(key as u32 as usize);
+        let (starts, targets, weights) = match synapses {
+            Synapses::Counted(counts, weighted) => {
+                let starts = starts(sources.iter().map(|&source| counts[source as usize]))?;
+                let (targets, weights) = self.list_again(side, counts, weighted, sources, &starts);
+                (starts, targets, weights)
+            }
+            Synapses::Listed(keys) => {
+                let starts = starts(lengths(keys.iter().copied(), sources))?;
+                (starts, keys.iter().map(|&key| target(key)).collect(), None)
+            }
+            Synapses::Weighted(pairs) => {
+                let starts = starts(lengths(pairs.iter().map(|&(key, _)| key), sources))?;
+                let targets = pairs.iter().map(|&(key, _)| target(key)).collect();
+                let weights = pairs.iter().map(|&(_, weight)| weight).collect();
+                (starts, targets, Some(weights))
+            }
+        };
+        let index = RowIndex::new(starts);
+        let targets = stored(targets);
+        Ok((Rows { index, targets }, weights))
+    }
+
+    /// Lists the synapses again and puts each at the next free place of its source's row.
+    /// `cursors`, indexed by source, is room for those places.
+    fn list_again<T: Target>(
+        &self,
+        side: usize,
+        mut cursors: Vec<u32>,
+        weighted: bool,
+        sources: &[u32],
+        starts: &[u32],
+    ) -> (Vec<T>, Option<Vec<f64>>) {
+        for (&source, &start) in sources.iter().zip(starts) {
+            cursors[source as usize] = start;
+        }
+        let synapses = starts[starts.len() - 1] as usize;
+        let mut targets = vec![T::new(0); synapses];
+        let mut weights = weighted.then(|| vec![0.0; synapses]);
+        self.for_each_target(side, |target, incoming| {
+            let target = T::new(target as usize);
+            for (nth, &source) in incoming.sources.iter().enumerate() {
+                let cursor = &mut cursors[source as usize];
+                targets[*cursor as usize] = target;
+                if let Some(weights) = &mut weights {
+                    weights[*cursor as usize] = incoming.weights[nth];
+                }
+                *cursor += 1;
+            }
+        });
+        (targets, weights)
+    }
+}
+
+/// Memory, in bytes.
+impl RowBuilder<'_> {
+    /// Of the synapses of one thread, `synapses` onto its excitatory and its inhibitory
+    /// neurons, from a pool of `size`; `weighted` if they have weights of their own.
+    pub fn bytes(synapses: [u64; 2], size: u64, weighted: bool) -> u64 {
+        let all = total(synapses);
+        match (counts(size, all), weighted) {
+            (true, _) => product([2 * 4, size]),
+            (false, true) => product([16, all]),
+            (false, false) => product([8, all]),
+        }
+    }
+
+    /// Returns the bytes held now.
+    pub fn held(&self) -> u64 {
+        let held = self.onto.iter().map(|synapses| match synapses {
+            Synapses::Counted(counts, _) => allocated_bytes(counts),
+            Synapses::Listed(keys) => allocated_bytes(keys),
+            Synapses::Weighted(pairs) => allocated_bytes(pairs),
+        });
+        held.sum()
+    }
+}
+
+/// Returns whether counting the synapses of every source of a pool of `size` takes less than
+/// listing the `local` ones.
+fn counts(size: u64, local: u64) -> bool {
+    size.saturating_mul(2) <= local
+}
+
+/// Running sums of the row lengths, from 0.
+fn starts(lengths: impl Iterator<Item = u32>) -> Result<Vec<u32>> {
+    let mut end = 0u32;
+    let mut starts = Vec::with_capacity(lengths.size_hint().0 + 1);
+    starts.push(0);
+    for length in lengths {
+        end = end.checked_add(length).ok_or_else(|| {
+            Error::run(
+                "more than 4294967295 synapses of one projection on one thread: \
+                 use more ranks or threads",
+            )
+        })?;
+        starts.push(end);
+    }
+    Ok(starts)
+}
+
+/// Returns how many of the sorted `keys` belong to each of `sources`.
+fn lengths(keys: impl Iterator<Item = u64>, sources: &[u32]) -> impl Iterator<Item = u32> {
+    let mut rest = keys.peekable();
+    sources.iter().map(move |&source| {
+        let mut length = 0;
+        while rest.next_if(|key| (key >> 32) as u32 == source).is_some() {
+            length += 1;
+        }
+        length
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::error::Error;
+    use crate::base::units::Gid;
+    use crate::model::params::Params;
+    use crate::model::recipe::Initial;
+
+    /// A network of listed synapses.
+    struct Listed {
+        in_degree: u32,
+        /// Pool, index of the source, target, weight.
+        synapses: Vec<(Pool, u32, Gid, Option<f64>)>,
+    }
+
+    impl Recipe for Listed {
+        fn params(&self) -> &Params {
+            unreachable!("rows are built without")
+        }
+
+        fn initial(&self, _: &[Gid]) -> Result<Initial> {
+            Err(Error::run("no states"))
+        }
+
+        fn synapses(&self, pool: Pool, target: Gid, incoming: &mut Incoming) {
+            let here = self
+                .synapses
+                .iter()
+                .filter(|s| s.0 == pool && s.2 == target);
+            for &(_, source, _, weight) in here {
+                incoming.sources.push(source);
+                incoming.weights.extend(weight);
+            }
+        }
+
+        fn in_degree(&self, _: Pool) -> u32 {
+            self.in_degree
+        }
+    }
+
+    fn pairs(sources: &[u32], rows: &Rows) -> Vec<(u32, usize)> {
+        sources
+            .iter()
+            .enumerate()
+            .flat_map(|(row, &s)| {
+                rows.range(row as u32)
+                    .map(move |i| (s, rows.targets.get(i)))
+            })
+            .collect()
+    }
+
+    /// Counting and sorting, the dense and the sparse way, build what is listed.
+    #[test]
+    fn rows_hold_what_is_listed() {
+        let link = |pool, source, target, weight| (pool, source, Gid(target), Some(weight));
+        let synapses = vec![
+            link(Pool::E, 2, 1, 1.0),
+            link(Pool::E, 0, 2, 2.0),
+            link(Pool::E, 2, 1, 3.0),
+            link(Pool::E, 2, 0, 4.0),
+            link(Pool::I, 0, 3, 6.0),
+            link(Pool::E, 1, 3, 5.0),
+        ];
+        let place = Placement {
+            n: 4,
+            n_e: 3,
+            ranks: 1,
+            threads: 1,
+            rank: 0,
+        };
+        for in_degree in [0, 2] {
+            for weighted in [true, false] {
+                let mut recipe = Listed {
+                    in_degree,
+                    synapses: synapses.clone(),
+                };
+                if !weighted {
+                    recipe
+                        .synapses
+                        .iter_mut()
+                        .for_each(|synapse| synapse.3 = None);
+                }
+                let builder = RowBuilder::new(&recipe, Pool::E, &place, 0);
+                let is_counted = matches!(builder.onto[0], Synapses::Counted(..));
+                assert_eq!(is_counted, in_degree > 0);
+                assert_eq!(builder.sources(), [0, 1, 2]);
+                let [onto_e, onto_i] = builder.build(&[0, 1, 2]).expect("few synapses");
+                assert_eq!(
+                    pairs(&[0, 1, 2], &onto_e.0),
+                    [(0, 2), (2, 0), (2, 1), (2, 1)]
+                );
+                assert_eq!(pairs(&[0, 1, 2], &onto_i.0), [(1, 0)]);
+                assert_eq!(onto_e.1, weighted.then(|| vec![2.0, 4.0, 1.0, 3.0]));
+                assert_eq!(onto_i.1, weighted.then(|| vec![5.0]));
+                let from_i = RowBuilder::new(&recipe, Pool::I, &place, 0);
+                assert_eq!(from_i.sources(), [0]);
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "outside its pool")]
+    fn sources_outside_the_pool_are_refused() {
+        let recipe = Listed {
+            in_degree: 1,
+            synapses: vec![(Pool::I, 1, Gid(0), None)],
+        };
+        let place = Placement {
+            n: 4,
+            n_e: 3,
+            ranks: 1,
+            threads: 1,
+            rank: 0,
+        };
+        RowBuilder::new(&recipe, Pool::I, &place, 0);
+    }
+}

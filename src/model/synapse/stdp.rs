@@ -1,0 +1,320 @@
+//! Power-law STDP (`stdp_pl_synapse_hom`): what one presynaptic spike does to a row.
+//!
+//! Source of the law: Morrison, Aertsen & Diesmann (2007), Neural Comput 19:1437; the delay
+//! is dendritic and ties fall as in NEST: a postsynaptic spike exactly a delay before the
+//! presynaptic one potentiates and does not yet depress.
+
+use crate::base::math::{GridExp, Power};
+use crate::base::simd::{self, Kernel};
+use crate::base::units::{Lid, Ms, Steps};
+use crate::model::buffers::{NEVER, Post, Recent, SpikeHistory};
+use crate::model::params::StdpParams;
+
+use super::{Target, Weight};
+
+/// The constants of the law, on the grid.
+#[derive(Clone, Debug)]
+pub struct Law {
+    power: Power,
+    lambda: f64,
+    lambda_alpha: f64,
+    decay_plus: GridExp,
+}
+
+/// What a presynaptic spike brings to the synapses of its source.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Visit {
+    /// Postsynaptic spikes after this stamp are new to the synapse: t_last − d.
+    pub after: i32,
+    /// And up to this one they have reached it: t − d.
+    pub until: i32,
+    /// K₊ just after the last presynaptic spike, 0 if there was none.
+    pub trace: f64,
+}
+
+impl Law {
+    /// The law on the grid `dt`, for model times up to `longest`.
+    pub fn new(stdp: &StdpParams, dt: Ms, longest: Steps) -> Self {
+        Law {
+            power: Power::new(stdp.mu_plus),
+            lambda: stdp.lambda,
+            lambda_alpha: stdp.lambda * stdp.alpha,
+            decay_plus: GridExp::new(dt, stdp.tau_plus, longest),
+        }
+    }
+
+    /// Decay of K₊ over time.
+    pub fn decay_plus(&self) -> &GridExp {
+        &self.decay_plus
+    }
+
+    /// w + λ·w^μ·K₊·exp(−age): one postsynaptic spike. `factor` is λ·K₊·exp(−age).
+    #[inline(always)]
+    fn potentiated(&self, weight: f64, factor: f64) -> f64 {
+        weight + factor * self.power.of(weight)
+    }
+
+    /// max(0, w − λ·α·w·K₋) with K₋ = trace · fade.
+    #[inline(always)]
+    fn depressed(&self, weight: f64, trace: f64, fade: f64) -> f64 {
+        weight * (1.0 - trace * (self.lambda_alpha * fade)).max(0.0)
+    }
+
+    /// Weight after one presynaptic arrival, for any history: potentiates once per
+    /// postsynaptic spike in (`after`, `until`], oldest first, then depresses with K₋ of the
+    /// spikes strictly before `until`.
+    ///
+    /// `weight` in pA, finite, ≥ 0, and so is the result. O(spikes since `after`).
+    #[cold]
+    #[inline(never)]
+    fn weight_after(&self, weight: f64, visit: Visit, history: &SpikeHistory, lid: Lid) -> f64 {
+        let mut weight = weight;
+        if visit.trace > 0.0 {
+            for post in history
+                .since(lid, visit.after)
+                .take_while(|p| p.stamp <= visit.until)
+            {
+                let age = post.stamp - visit.after;
+                let factor = self.lambda * visit.trace * self.decay_plus.at(age);
+                weight = self.potentiated(weight, factor);
+            }
+        }
+        let before = |post: &Post| post.stamp < visit.until;
+        let all = history.since(lid, NEVER);
+        let trace = all.rev().find(before).map_or(0.0, |post| post.trace);
+        self.depressed(weight, trace, history.fade(Steps(visit.until)))
+    }
+
+    /// One presynaptic arrival at the synapses of a row: plasticity, then delivery.
+    ///
+    /// `targets` (ascending) and `weights` (pA) are the row, `slot` the arrival slot of the
+    /// ring buffer. Moves 2 × the weight's bytes, the target's and a 32-byte record per
+    /// synapse; the row streams, records and slot stay in L2.
+    #[inline(always)]
+    pub fn deliver<T: Target, W: Weight>(
+        &self,
+        batch: &mut Batch,
+        visit: Visit,
+        history: &SpikeHistory,
+        targets: &[T],
+        weights: &mut [W],
+        slot: &mut [f64],
+    ) {
+        let fade = history.fade(Steps(visit.until));
+        for (targets, weights) in targets.chunks(BATCH).zip(weights.chunks_mut(BATCH)) {
+            let row = Row {
+                law: self,
+                visit,
+                history,
+                targets,
+            };
+            simd::run(Collect {
+                row,
+                batch,
+                weights,
+            });
+            for which in (0..ROUNDS).rev() {
+                simd::run(Potentiate {
+                    row,
+                    round: &batch.rounds[which],
+                    which,
+                    weights,
+                });
+            }
+            simd::run(Depress {
+                law: self,
+                traces: &batch.traces,
+                fade,
+                weights,
+            });
+            for (&target, &weight) in targets.iter().zip(&*weights) {
+                slot[target.index()] += weight.value();
+            }
+        }
+    }
+}
+
+/// Synapses worked on at once: the arrays of a batch stay in L1.
+const BATCH: usize = 128;
+/// Potentiations that go through the vector units together, at most.
+const LANES: usize = 8;
+/// Prefetch distance of a spike history, in synapses.
+const PREFETCH_DISTANCE: usize = 12;
+/// Postsynaptic spikes per synapse that the batch applies; with more, or spikes older than
+/// the history's record, [`Law::weight_after`] takes over.
+const ROUNDS: usize = 3;
+
+/// Room to work on as many synapses of a row as stay in L1 together.
+pub struct Batch {
+    /// Trace of the last postsynaptic spike before the arrival; 0 where all is done.
+    traces: [f64; BATCH],
+    /// Synapses that have their latest, second-latest, third-latest postsynaptic spike in the
+    /// window; applied last to first, so oldest first.
+    rounds: [Round; ROUNDS],
+}
+
+struct Round {
+    len: usize,
+    synapses: [u8; BATCH],
+}
+
+impl Round {
+    /// Notes `synapse` if `holds`, without a branch.
+    #[inline(always)]
+    fn push(&mut self, holds: bool, synapse: usize) {
+        self.synapses[self.len % BATCH] = synapse as u8;
+        self.len = self.len.wrapping_add(usize::from(holds));
+    }
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Batch::new()
+    }
+}
+
+impl Batch {
+    /// Nothing in it.
+    pub fn new() -> Self {
+        let none = |_| Round {
+            len: 0,
+            synapses: [0; BATCH],
+        };
+        Batch {
+            traces: [0.0; BATCH],
+            rounds: std::array::from_fn(none),
+        }
+    }
+}
+
+/// What the steps of a delivery share: at most [`BATCH`] synapses of one row.
+struct Row<'a, T> {
+    law: &'a Law,
+    visit: Visit,
+    history: &'a SpikeHistory,
+    targets: &'a [T],
+}
+
+impl<T> Clone for Row<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for Row<'_, T> {}
+
+/// Sorts the postsynaptic spikes of each synapse into rounds and reads the traces, without
+/// branches but for the rare synapse that the record does not suffice for: that one is done.
+struct Collect<'a, T, W> {
+    row: Row<'a, T>,
+    batch: &'a mut Batch,
+    weights: &'a mut [W],
+}
+
+impl<T: Target, W: Weight> Kernel for Collect<'_, T, W> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Row {
+            law,
+            visit,
+            history,
+            targets,
+        } = self.row;
+        let until = visit.until;
+        // Without a trace there is nothing to potentiate: an empty window.
+        let after = if visit.trace > 0.0 {
+            visit.after
+        } else {
+            i32::MAX
+        };
+        let recent = history.recent();
+        let [latest, second_latest, third_latest] = &mut self.batch.rounds;
+        (latest.len, second_latest.len, third_latest.len) = (0, 0, 0);
+        let slots = self.weights.iter_mut().zip(&mut self.batch.traces);
+        // Not `enumerate`, which checks its count for overflow.
+        for ((j, &target), (weight, trace)) in (0..BATCH).zip(targets).zip(slots) {
+            if let Some(ahead) = targets.get(j.wrapping_add(PREFETCH_DISTANCE)) {
+                simd::prefetch(recent, ahead.index());
+            }
+            let Recent { stamps, traces } = &recent[target.index()];
+            let [newest, second, third, fourth] = *stamps;
+            if fourth > after || second >= until {
+                let lid = Lid(target.index() as u32);
+                *weight = W::stored(law.weight_after(weight.value(), visit, history, lid));
+                *trace = 0.0;
+                continue;
+            }
+            *trace = traces[usize::from(newest >= until)];
+            latest.push(newest > after && newest <= until, j);
+            second_latest.push(second > after, j);
+            third_latest.push(third > after, j);
+        }
+    }
+}
+
+/// w + λ·K₊·exp(−age) · w^μ for the synapses of a round, by the spike number `which` of their
+/// targets (0: the latest).
+struct Potentiate<'a, T, W> {
+    row: Row<'a, T>,
+    round: &'a Round,
+    which: usize,
+    weights: &'a mut [W],
+}
+
+impl<T: Target, W: Weight> Kernel for Potentiate<'_, T, W> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Row {
+            law,
+            visit,
+            history,
+            targets,
+        } = self.row;
+        let synapses = &self.round.synapses[..self.round.len];
+        let mut values = [0.0; BATCH];
+        let mut factors = [0.0; BATCH];
+        let scale = law.lambda * visit.trace;
+        for ((value, factor), &j) in values.iter_mut().zip(&mut factors).zip(synapses) {
+            let stamp = history.recent()[targets[j as usize].index()].stamps[self.which];
+            *factor = scale * law.decay_plus.at(stamp.wrapping_sub(visit.after));
+            *value = self.weights[j as usize].value();
+        }
+        // Two streams side by side: the constants are loaded once for both, and neither waits
+        // for its own results. Whole vectors: what fills up the last is dropped.
+        let half = synapses.len().div_ceil(2).next_multiple_of(LANES);
+        let (left, right) = values.split_at_mut(half);
+        let (left_factors, right_factors) = factors.split_at(half);
+        let power = law.power;
+        let pairs = left.iter_mut().zip(right);
+        let factors = left_factors.iter().zip(right_factors);
+        for ((left, right), (left_factor, right_factor)) in pairs.zip(factors) {
+            *left += left_factor * power.of(*left);
+            *right += right_factor * power.of(*right);
+        }
+        for (&value, &j) in values.iter().zip(synapses) {
+            self.weights[j as usize] = W::stored(value);
+        }
+    }
+}
+
+/// max(0, w − λ·α·w·K₋) for all synapses of a batch.
+struct Depress<'a, W> {
+    law: &'a Law,
+    traces: &'a [f64; BATCH],
+    fade: f64,
+    weights: &'a mut [W],
+}
+
+impl<W: Weight> Kernel for Depress<'_, W> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for (weight, &trace) in self.weights.iter_mut().zip(self.traces) {
+            *weight = W::stored(self.law.depressed(weight.value(), trace, self.fade));
+        }
+    }
+}

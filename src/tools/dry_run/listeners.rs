@@ -1,0 +1,176 @@
+//! Who of the other ranks listens to the neurons of a rehearsed one.
+
+use std::ops::Range;
+use std::path::Path;
+
+use crate::base::error::Result;
+use crate::base::rng::{Purpose, stream, unit};
+use crate::base::units::{Gid, Projection};
+use crate::io::sonata::read;
+use crate::model::network::Placement;
+use crate::model::params::{Delays, Params};
+
+/// What the other ranks ask of this one.
+pub enum Listeners {
+    /// Drawn: a rank listens to a neuron with the chance that one of its targets has drawn that
+    /// neuron, whether other ranks do or not.
+    Drawn {
+        place: Placement,
+        seed: u64,
+        chances: Chances,
+    },
+    /// Read: (gid, rank), ascending, each once.
+    Read {
+        place: Placement,
+        pairs: Vec<(u32, u32)>,
+    },
+}
+
+impl Listeners {
+    /// To the neurons of rank `place.rank`, and the delays of the network.
+    ///
+    /// Errors: a file of edges at fault.
+    pub fn new(params: &Params, place: Placement) -> Result<(Self, Delays)> {
+        match &params.network.edges {
+            Some(path) => Self::read(params, place, path),
+            None => {
+                let drawn = Listeners::Drawn {
+                    place,
+                    seed: params.simulation.seed,
+                    chances: Chances::new(params, &place),
+                };
+                Ok((drawn, params.synapse.delay))
+            }
+        }
+    }
+
+    fn read(params: &Params, place: Placement, path: &Path) -> Result<(Self, Delays)> {
+        let mut delays = params.synapse.delay;
+        let mut pairs = Vec::new();
+        let population = |name| match name {
+            "E" => (0, place.n_e),
+            _ => (place.n_e, place.n - place.n_e),
+        };
+        for projection in Projection::ALL {
+            let (first_source, n_source) = population(projection.source());
+            let (first_target, n_target) = population(projection.target());
+            let dt = params.simulation.dt;
+            let edges = read::read_edges(path, projection, n_source, n_target, dt, |_| true)?;
+            delays.set(projection, edges.delay);
+            pairs.extend(edges.edges.iter().filter_map(|edge| {
+                let source = Gid(first_source + edge.source);
+                let listener = place.rank_of(Gid(first_target + edge.target));
+                (place.rank_of(source) == place.rank).then_some((source.0, listener))
+            }));
+            pairs.sort_unstable();
+            pairs.dedup();
+        }
+        Ok((Listeners::Read { place, pairs }, delays))
+    }
+
+    /// Whether they are known, not drawn.
+    pub fn are_exact(&self) -> bool {
+        matches!(self, Listeners::Read { .. })
+    }
+
+    /// What each other rank asks about the neurons `about`, as in the set-up of the target
+    /// table. Which row it keeps a neuron under matters to nobody here.
+    pub fn requests(&self, about: &Range<u32>) -> Vec<Vec<u64>> {
+        match self {
+            Listeners::Read { place, pairs } => {
+                let mut lists = vec![Vec::new(); place.ranks as usize];
+                let first = pairs.partition_point(|&(gid, _)| gid < about.start);
+                for &(gid, rank) in pairs[first..]
+                    .iter()
+                    .take_while(|(gid, _)| *gid < about.end)
+                {
+                    lists[rank as usize].push(u64::from(gid) << 32);
+                }
+                lists
+            }
+            Listeners::Drawn {
+                place,
+                seed,
+                chances,
+            } => chances.draw(place, *seed, about),
+        }
+    }
+}
+
+/// With what chance a rank listens to a neuron of E and of I.
+pub struct Chances {
+    /// By pool, by whether a rank has one more neuron of E, of I, than others have.
+    of: [[[f64; 2]; 2]; 2],
+    /// The largest, by pool.
+    most: [f64; 2],
+    fewest: [u32; 2],
+}
+
+impl Chances {
+    fn new(params: &Params, place: &Placement) -> Self {
+        let network = &params.network;
+        let fewest = [place.n_e / place.ranks, (place.n - place.n_e) / place.ranks];
+        let chance = |pool: usize, neurons: [u32; 2]| {
+            let (k, size) = [(network.K_E, network.N_E), (network.K_I, network.N_I)][pool];
+            // Logarithm of the chance that none of the targets has drawn the neuron.
+            let missed = |onto: usize| {
+                let own = u32::from(!network.allow_autapses && onto == pool);
+                let candidates = f64::from(size - own.min(size));
+                if k == 0 || neurons[onto] == 0 {
+                    return 0.0;
+                }
+                let k = f64::from(k);
+                f64::from(neurons[onto])
+                    * if network.allow_multapses {
+                        k * libm::log1p(-1.0 / candidates)
+                    } else {
+                        libm::log1p(-k / candidates)
+                    }
+            };
+            -libm::expm1(missed(0) + missed(1))
+        };
+        let of = [0, 1].map(|pool| {
+            [0, 1].map(|e| [0, 1].map(|i| chance(pool, [fewest[0] + e, fewest[1] + i])))
+        });
+        let most = of.map(|pool| pool.into_iter().flatten().fold(0.0, f64::max));
+        Chances { of, most, fewest }
+    }
+
+    fn of(&self, pool: usize, rank: u32, place: &Placement) -> f64 {
+        let there = Placement {
+            rank,
+            threads: 1,
+            ..*place
+        };
+        let e = there.count_below(0, place.n_e);
+        let i = there.count_below(0, place.n) - e;
+        self.of[pool][(e - self.fewest[0]) as usize][(i - self.fewest[1]) as usize]
+    }
+
+    fn draw(&self, place: &Placement, seed: u64, about: &Range<u32>) -> Vec<Vec<u64>> {
+        let ranks = place.ranks;
+        let mut lists = vec![Vec::new(); ranks as usize];
+        let first = (place.rank + ranks - about.start % ranks) % ranks;
+        for gid in about.clone().skip(first as usize).step_by(ranks as usize) {
+            let mut rng = stream(seed, Purpose::Listeners, Gid(gid));
+            let pool = usize::from(gid >= place.n_e);
+            let most = self.most[pool];
+            let mut rank = 0u64;
+            loop {
+                // Over the ranks that do not listen at the largest chance …
+                let skipped = libm::log(1.0 - unit(&mut rng)) / libm::log1p(-most);
+                rank += skipped.min(f64::from(u32::MAX)) as u64;
+                if rank >= u64::from(ranks) {
+                    break;
+                }
+                // … and those that do not at their own.
+                let here = self.of(pool, rank as u32, place);
+                if here >= most || unit(&mut rng) * most < here {
+                    lists[rank as usize].push(u64::from(gid) << 32);
+                }
+                rank += 1;
+            }
+        }
+        lists
+    }
+}

@@ -1,0 +1,107 @@
+//! The numbers that are counted in 32 bits or less, and how far they are used.
+
+use serde::Serialize;
+
+use crate::base::sizes::product;
+
+use super::Volume;
+use super::network::{Expected, Share};
+
+/// A numeric limit.
+#[derive(Clone, Debug, Serialize)]
+pub struct Limit {
+    /// What is counted.
+    pub what: &'static str,
+    /// How much of it the run needs.
+    pub used: u64,
+    /// How much there may be.
+    pub most: u64,
+    /// What happens beyond it.
+    pub beyond: Beyond,
+}
+
+/// See [`Limit::beyond`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Beyond {
+    /// The run is refused or fails.
+    Refused,
+    /// Another form is used, which takes twice the bytes.
+    Wider,
+}
+
+impl Limit {
+    /// Used part.
+    pub fn share(&self) -> f64 {
+        self.used as f64 / self.most as f64
+    }
+
+    /// Whether a run would end here.
+    pub fn is_broken(&self) -> bool {
+        self.beyond == Beyond::Refused && self.used > self.most
+    }
+}
+
+/// All of them, the nearest first.
+pub(super) fn all(expected: &Expected, share: &Share, exchange: &Volume) -> Vec<Limit> {
+    let limit = |what, used, most, beyond| Limit {
+        what,
+        used,
+        most,
+        beyond,
+    };
+    const ALL_32: u64 = u32::MAX as u64;
+    let simulation = &expected.params.simulation;
+    let (ranks, threads) = (expected.ranks as u64, simulation.threads as u64);
+    let words = product([ranks, exchange.chunk_bytes / 4]);
+    let steps = simulation.end().0 as u64;
+    let most_steps = (i32::MAX - (1 << 20)) as u64;
+    let mut limits = vec![
+        limit(
+            "neurons",
+            u64::from(expected.params.network.N),
+            ALL_32,
+            Beyond::Refused,
+        ),
+        limit(
+            "synapses of a projection on a thread",
+            share.most_synapses(expected),
+            ALL_32,
+            Beyond::Refused,
+        ),
+        limit(
+            "entries of the target table of a thread",
+            share.most_targets(expected),
+            ALL_32,
+            Beyond::Refused,
+        ),
+        limit(
+            "neurons of a population on a thread, targets of 2 bytes",
+            share.most_neurons(),
+            1 << 16,
+            Beyond::Wider,
+        ),
+        limit(
+            "bits of an entry, of one word",
+            u64::from(expected.entry().0),
+            32,
+            Beyond::Wider,
+        ),
+        limit(
+            "words of the exchange of a rank",
+            words,
+            i32::MAX as u64,
+            Beyond::Refused,
+        ),
+        limit("threads of a rank", threads, 1024, Beyond::Refused),
+        limit(
+            "virtual processes",
+            product([ranks, threads]),
+            ALL_32,
+            Beyond::Refused,
+        ),
+        limit("time steps", steps, most_steps, Beyond::Refused),
+    ];
+    limits.sort_by(|a, b| b.share().total_cmp(&a.share()));
+    limits
+}

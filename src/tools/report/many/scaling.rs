@@ -1,0 +1,423 @@
+//! Time, rate and weights over size; time and efficiency over cores.
+
+use crate::tools::figure::{Axis, Colour, Figure, Panel, Shape};
+
+use super::Run;
+use super::naming::names;
+use super::series::{determines, grouped, variety};
+
+/// Values over x, ascending: of the runs at an x the mean, the least and the greatest.
+struct Curve {
+    x: Vec<f64>,
+    mean: Vec<f64>,
+    least: Vec<f64>,
+    greatest: Vec<f64>,
+    /// Whether there are several runs at an x.
+    repeated: bool,
+}
+
+impl Curve {
+    fn of<'a>(runs: &[Run<'a>], x: impl Fn(&Run<'a>) -> u64, y: impl Fn(&Run<'a>) -> f64) -> Self {
+        let mut groups = grouped(runs, &x);
+        groups.sort_by_key(|runs| x(&runs[0]));
+        let mut curve = Curve {
+            x: groups.iter().map(|runs| x(&runs[0]) as f64).collect(),
+            mean: Vec::new(),
+            least: Vec::new(),
+            greatest: Vec::new(),
+            repeated: groups.iter().any(|runs| runs.len() > 1),
+        };
+        for runs in groups {
+            let values = runs.iter().map(&y);
+            let sum: f64 = values.clone().sum();
+            curve.mean.push(sum / runs.len() as f64);
+            let least = values.clone().fold(f64::INFINITY, f64::min);
+            curve.least.push(least);
+            curve
+                .greatest
+                .push(values.fold(f64::NEG_INFINITY, f64::max));
+        }
+        curve
+    }
+
+    /// `of` x and the mean at each x.
+    fn map(&self, of: impl Fn(f64, f64) -> f64) -> Vec<f64> {
+        let pairs = self.x.iter().zip(&self.mean);
+        pairs.map(|(&x, &y)| of(x, y)).collect()
+    }
+
+    /// Of times over cores: the efficiency where the work grows from `x[0]` to x by `growth`.
+    ///
+    /// That of the first is 1 in the mean; where a time is longest, efficiency is least.
+    fn efficiency(&self, kind: Kind) -> Curve {
+        let of = |times: &[f64]| -> Vec<f64> {
+            let ideal = self.x.iter().map(|&cores| kind.ideal(self, cores));
+            ideal.zip(times).map(|(ideal, time)| ideal / time).collect()
+        };
+        Curve {
+            x: self.x.clone(),
+            mean: of(&self.mean),
+            least: of(&self.greatest),
+            greatest: of(&self.least),
+            repeated: self.repeated,
+        }
+    }
+
+    fn shape(&self) -> Shape {
+        let band = if self.repeated {
+            (self.least.clone(), self.greatest.clone())
+        } else {
+            (Vec::new(), Vec::new())
+        };
+        Shape::Line {
+            x: self.x.clone(),
+            y: self.mean.clone(),
+            band,
+        }
+    }
+}
+
+/// An axis that holds all of `values`, from 0 on if linear.
+fn axis(label: &str, values: impl Iterator<Item = f64>, log: bool) -> Axis {
+    const ROOM: f64 = 1.08;
+    let values: Vec<f64> = values.filter(|value| !log || *value > 0.0).collect();
+    let high = values.iter().copied().fold(0.0, f64::max) * ROOM;
+    if log {
+        let low = values.iter().copied().fold(high, f64::min) / ROOM;
+        Axis::log(label, low, high)
+    } else {
+        Axis::linear(label, 0.0, high)
+    }
+}
+
+/// What the reader needs to know of means and bands.
+fn repeats(curves: &[Curve]) -> &'static str {
+    if curves.iter().any(|curve| curve.repeated) {
+        " Where there are several runs (other seeds, repeats) a point is their mean, and the band \
+         reaches from the least to the greatest of them."
+    } else {
+        ""
+    }
+}
+
+/// Runs that are drawn as a line each.
+struct Lines<'a> {
+    runs: Vec<Vec<Run<'a>>>,
+    names: Vec<String>,
+    /// A sentence on those that are not drawn.
+    left_out: String,
+}
+
+impl<'a> Lines<'a> {
+    /// No more lines than there are colours; names are without what is `on_axis`.
+    fn of(mut runs: Vec<Vec<Run<'a>>>, on_axis: &[&str]) -> Self {
+        let count = runs.len();
+        runs.truncate(Colour::DISTINCT);
+        let left_out = if count > runs.len() {
+            format!(" The first {} of {count} lines are drawn.", runs.len())
+        } else {
+            String::new()
+        };
+        let names = names(&runs, on_axis);
+        Lines {
+            runs,
+            names,
+            left_out,
+        }
+    }
+
+    /// The same with no runs but those that `keep` accepts; nothing where there are none.
+    fn filtered(&self, keep: impl Fn(&Run) -> bool) -> Option<Self> {
+        let lines = self.runs.iter().zip(&self.names).map(|(runs, name)| {
+            let kept: Vec<Run> = runs.iter().copied().filter(&keep).collect();
+            (kept, name.clone())
+        });
+        let (runs, names): (Vec<_>, Vec<_>) = lines.filter(|(runs, _)| !runs.is_empty()).unzip();
+        (!runs.is_empty()).then(|| Lines {
+            runs,
+            names,
+            left_out: self.left_out.clone(),
+        })
+    }
+
+    fn curves(&self, x: impl Fn(&Run) -> u64, y: impl Fn(&Run) -> f64) -> Vec<Curve> {
+        let lines = self.runs.iter();
+        lines.map(|runs| Curve::of(runs, &x, &y)).collect()
+    }
+
+    /// `panel` with `curves` of these lines; `kind` stands behind their names.
+    fn draw(&self, mut panel: Panel, curves: &[Curve], kind: &str) -> Panel {
+        for (curve, name) in curves.iter().zip(&self.names) {
+            let colour = match (panel.series.len(), curves.len()) {
+                (0, 1 | 2) => Colour::Excitatory,
+                (1, 2) => Colour::Inhibitory,
+                // Lines that were drawn before have the colours before.
+                (before, _) => Colour::Nth(before),
+            };
+            panel = panel.with(format!("{name}{kind}"), colour, curve.shape());
+        }
+        panel
+    }
+}
+
+// --- over size ------------------------------------------------------------------------------
+
+/// What the x axis tells of a run.
+const SIZE: [&str; 2] = ["N", "N/core"];
+
+/// The published example's figure: time, rate and weights over N, a line for each of `series`;
+/// nothing where all runs are of one size and model.
+pub(super) fn over_size(series: &[Vec<Run>]) -> Option<Figure> {
+    let all = series.concat();
+    if variety(&all, Run::neurons) == 1 && variety(&all, Run::model) == 1 {
+        return None;
+    }
+    let lines = Lines::of(series.to_vec(), &SIZE);
+    let of_one_split = lines.runs.iter().flat_map(|runs| of_one_split(runs));
+    let timed = Lines::of(of_one_split.collect(), &SIZE);
+    let one_size = if timed.runs.concat().len() < lines.runs.concat().len() {
+        " Times are only of ranks × threads that ran several sizes."
+    } else {
+        ""
+    };
+    let time = timed.curves(|run| run.neurons(), |run| run.simulate());
+    let caption = format!(
+        "The time is that of the slowest rank, the rate that of all neurons; weights are those of \
+         all plastic synapses at the end.{one_size}{}{}{}{}",
+        repeats(&time),
+        followers(&lines.runs),
+        lines.left_out,
+        timed.left_out,
+    );
+    let time = timed.draw(over_neurons("wall time of the loop (s)", &time), &time, "");
+    Some(Figure {
+        name: "scaling",
+        title: "Time, rate and weights over network size".into(),
+        caption,
+        rows: vec![
+            [time.titled("Time"), rate_panel(&lines).titled("Rate")]
+                .into_iter()
+                .chain(weight_panel(&lines).map(|panel| panel.titled("Weights")))
+                .collect(),
+        ],
+    })
+}
+
+fn rate_panel(lines: &Lines) -> Panel {
+    let rate = lines.curves(|run| run.neurons(), |run| run.rate());
+    lines.draw(over_neurons("mean rate (spikes/s)", &rate), &rate, "")
+}
+
+/// Of the runs that have plastic synapses; nothing where none has.
+fn weight_panel(lines: &Lines) -> Option<Panel> {
+    let weights = |run: &Run| {
+        let weights = &run.outcome.weights;
+        [weights.mean, weights.sd].map(|value| value.unwrap_or(0.0))
+    };
+    let lines = lines.filtered(|run| run.outcome.weights.mean.is_some())?;
+    let mean = lines.curves(|run| run.neurons(), |run| weights(run)[0]);
+    let upper = lines.curves(|run| run.neurons(), |run| weights(run).iter().sum());
+    let panel = over_neurons("plastic weight (pA)", &upper);
+    let panel = lines.draw(panel, &mean, ", mean");
+    Some(lines.draw(panel, &upper, ", mean + SD"))
+}
+
+/// Lines of one split each where a size was run on several, without those of one size unless
+/// that leaves none; else `runs` as they are.
+fn of_one_split<'a>(runs: &[Run<'a>]) -> Vec<Vec<Run<'a>>> {
+    if determines(runs, Run::neurons, Run::split) {
+        return vec![runs.to_vec()];
+    }
+    let mut lines = grouped(runs, Run::split);
+    let several = |line: &Vec<Run>| variety(line, Run::neurons) > 1;
+    if lines.iter().any(several) {
+        lines.retain(several);
+    }
+    lines
+}
+
+/// A sentence on what varies along with N.
+fn followers(series: &[Vec<Run>]) -> &'static str {
+    let in_degree = |run: &Run| run.record.parameter(["network", "K"]).to_string();
+    let splits = series
+        .iter()
+        .any(|runs| variety(runs, Run::split) > 1 && determines(runs, Run::neurons, Run::split));
+    let in_degrees = series.iter().any(|runs| variety(runs, in_degree) > 1);
+    match (splits, in_degrees) {
+        (true, true) => " Ranks and threads, and the in-degree K, vary along with N.",
+        (true, false) => " Ranks and threads vary along with N.",
+        (false, true) => " The in-degree K varies along with N.",
+        (false, false) => "",
+    }
+}
+
+/// An empty panel for `curves` over N.
+fn over_neurons(label: &str, curves: &[Curve]) -> Panel {
+    /// Minimum ratio of the largest size to the smallest for a logarithmic axis.
+    const MIN_LOG_RATIO: f64 = 30.0;
+    let x = curves.iter().flat_map(|curve| curve.x.iter().copied());
+    let low = x.clone().fold(f64::INFINITY, f64::min);
+    let log = x.clone().any(|x| x > MIN_LOG_RATIO * low);
+    let y = curves
+        .iter()
+        .flat_map(|curve| curve.greatest.iter().copied());
+    Panel::new(axis("neurons N", x, log), axis(label, y, false))
+}
+
+// --- over cores -----------------------------------------------------------------------------
+
+/// What stays the same while cores are added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Neurons a core.
+    Weak,
+    /// Neurons in all.
+    Strong,
+}
+
+impl Kind {
+    pub(super) const ALL: [Kind; 2] = [Kind::Weak, Kind::Strong];
+
+    /// Runs with the same work scale in this way: neurons, and the cores that these are for.
+    fn work(self, run: &Run) -> (u64, u64) {
+        let (neurons, cores) = (run.neurons(), run.cores() as u64);
+        match self {
+            Kind::Strong => (neurons, 1),
+            Kind::Weak => {
+                let common = common_divisor(neurons, cores).max(1);
+                (neurons / common, cores / common)
+            }
+        }
+    }
+
+    /// The time on `cores`, did it go on from that of the fewest as one would wish (s).
+    fn ideal(self, times: &Curve, cores: f64) -> f64 {
+        match self {
+            Kind::Weak => times.mean[0],
+            Kind::Strong => times.mean[0] * times.x[0] / cores,
+        }
+    }
+
+    fn words(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Kind::Weak => (
+                "weak_scaling",
+                "Weak scaling: the network grows with ranks × threads",
+                "ideally it stays as on the fewest cores",
+            ),
+            Kind::Strong => (
+                "strong_scaling",
+                "Strong scaling: one network on more ranks × threads",
+                "ideally twice the cores take half of it",
+            ),
+        }
+    }
+}
+
+fn common_divisor(one: u64, other: u64) -> u64 {
+    if other == 0 {
+        one
+    } else {
+        common_divisor(other, one % other)
+    }
+}
+
+/// Time and efficiency over cores (ranks × threads); nothing where no series scales so.
+///
+/// Efficiency is T₀/T weak and T₀·c₀/(T·c) strong, of the mean time T on c cores and T₀ on c₀, the
+/// fewest of the line.
+pub(super) fn over_cores(series: &[Vec<Run>], kind: Kind) -> Option<Figure> {
+    let alike = series
+        .iter()
+        .flat_map(|runs| grouped(runs, |run| kind.work(run)));
+    let lines = Lines::of(alike.flat_map(|runs| lines(&runs)).collect(), &[]);
+    if lines.runs.is_empty() {
+        return None;
+    }
+    let times = lines.curves(|run| run.cores() as u64, |run| run.simulate());
+    let (name, title, ideally) = kind.words();
+    let caption = format!(
+        "The time is that of the slowest rank; {ideally} (ideal). Efficiency is the ideal time \
+         divided by the time taken.{}{}",
+        repeats(&times),
+        lines.left_out,
+    );
+    let panels = vec![
+        time_panel(&lines, &times, kind).titled("Time"),
+        efficiency_panel(&lines, &times, kind).titled("Efficiency"),
+    ];
+    Some(Figure {
+        name,
+        title: title.into(),
+        caption,
+        rows: vec![panels],
+    })
+}
+
+/// `runs` of the same work as lines with one split for each number of cores.
+///
+/// Where a number of cores was had in several ways a line is of a number of threads, and where
+/// that leaves a run alone, of a number of ranks.
+fn lines<'a>(runs: &[Run<'a>]) -> Vec<Vec<Run<'a>>> {
+    let several = |line: &Vec<Run>| variety(line, Run::cores) > 1;
+    let mut lines = vec![runs.to_vec()];
+    if !determines(runs, Run::cores, Run::split) {
+        lines = grouped(runs, Run::threads);
+        let alone = |run: &Run| {
+            let line = lines.iter().find(|line| line[0].threads() == run.threads());
+            line.is_some_and(|line| !several(line))
+        };
+        let by_ranks = grouped(runs, Run::ranks).into_iter();
+        let by_ranks: Vec<_> = by_ranks.filter(|line| line.iter().any(alone)).collect();
+        lines.extend(by_ranks);
+    }
+    lines.retain(several);
+    lines
+}
+
+fn cores_axis(curves: &[Curve]) -> Axis {
+    let cores = curves.iter().flat_map(|curve| curve.x.iter().copied());
+    let (low, high) = cores.fold((f64::MAX, 1.0), |(low, high), cores| {
+        (cores.min(low), cores.max(high))
+    });
+    Axis::doubling("ranks × threads", low / 1.08, high * 1.08)
+}
+
+fn time_panel(lines: &Lines, times: &[Curve], kind: Kind) -> Panel {
+    let ideals: Vec<Vec<f64>> = times
+        .iter()
+        .map(|curve| curve.map(|cores, _| kind.ideal(curve, cores)))
+        .collect();
+    let bounds = |curve: &'_ Curve| [curve.least.clone(), curve.greatest.clone()].concat();
+    let values = times.iter().flat_map(bounds).chain(ideals.concat());
+    let y = axis("wall time of the loop (s)", values, kind == Kind::Strong);
+    let mut panel = Panel::new(cores_axis(times), y);
+    for (curve, ideal) in times.iter().zip(ideals) {
+        let shape = Shape::Line {
+            x: curve.x.clone(),
+            y: ideal,
+            band: (Vec::new(), Vec::new()),
+        };
+        panel = panel.with("ideal", Colour::Reference, shape);
+    }
+    lines.draw(panel, times, "")
+}
+
+fn efficiency_panel(lines: &Lines, times: &[Curve], kind: Kind) -> Panel {
+    let curves: Vec<_> = times.iter().map(|curve| curve.efficiency(kind)).collect();
+    let greatest = curves.iter().flat_map(|curve| curve.greatest.iter());
+    let high = greatest.copied().fold(1.1, f64::max);
+    let cores = || curves.iter().flat_map(|curve| curve.x.iter().copied());
+    let ideal = Shape::Line {
+        x: vec![
+            cores().fold(f64::INFINITY, f64::min),
+            cores().fold(0.0, f64::max),
+        ],
+        y: vec![1.0; 2],
+        band: (Vec::new(), Vec::new()),
+    };
+    let x = cores_axis(times);
+    let y = Axis::linear("efficiency", 0.0, high);
+    let panel = Panel::new(x, y).with("ideal", Colour::Reference, ideal);
+    lines.draw(panel, &curves, "")
+}

@@ -1,0 +1,312 @@
+//! A page that shows what runs did: figures and numbers, one HTML file that needs nothing else.
+//!
+//! Of one run it has the activity, the weights and the times; of several what they show side
+//! by side. All numbers come from run.json and, through `analysis`, from the HDF5 files.
+
+mod headline;
+mod many;
+mod one;
+mod page;
+mod stack;
+
+use std::collections::{BTreeSet, HashSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::base::error::{Error, Result, shown};
+use crate::base::files;
+use crate::io::analysis::Results;
+use crate::io::outcome::RunRecord;
+use crate::tools::figure::Figure;
+
+use headline::headline;
+use page::Page;
+
+/// Writes the page of the runs whose results lie in `directories`, or anywhere in them, to
+/// `output`, and its figures as PNG files to the directory `png`.
+///
+/// Returns what could not be shown, a line each, which the page says too: results that cannot be
+/// read, and files of the only one.
+///
+/// Cost: of several runs only run.json is read, and the head of the other files; of one all files
+/// are, see [`figures_of_run`].
+///
+/// # Errors
+/// If there is no result that can be read, or a file cannot be written; if one is there already,
+/// unless `force`.
+pub fn write(
+    directories: &[PathBuf],
+    output: &Path,
+    png: Option<&Path>,
+    force: bool,
+) -> Result<Vec<String>> {
+    files::refuse_existing("-o", output, force)?;
+    let (mut found, mut seen) = (Vec::new(), HashSet::new());
+    let mut faults = Vec::new();
+    for directory in directories {
+        let of_file = directory
+            .parent()
+            .filter(|_| directory.ends_with("run.json"));
+        let directory = match of_file {
+            Some(here) if here == Path::new("") => Path::new("."),
+            Some(parent) => parent,
+            None => directory,
+        };
+        faults.extend(find(directory, &mut found, &mut seen).err());
+    }
+    let mut runs = Vec::new();
+    for directory in &found {
+        match read(directory, found.len() > 1) {
+            Ok(run) => runs.push(run),
+            Err(error) => faults.push(error),
+        }
+    }
+    let (html, figures, faults) = match &runs[..] {
+        [] => return Err(all_of(faults)),
+        [run] => page_of_one(run, faults)?,
+        runs => page_of_many(runs, faults),
+    };
+    if let Some(directory) = png {
+        write_images(directory, &figures, force)?;
+    }
+    files::replace(output, html.as_bytes())?;
+    Ok(faults)
+}
+
+/// Reads run.json of a result. Where it is `one_of_many`, no page says more of it, so that its
+/// files must be of one run.
+fn read(directory: &Path, one_of_many: bool) -> Result<RunRecord> {
+    let run = RunRecord::read_in_part(directory)?;
+    if one_of_many {
+        Results::open(directory)?.check_files()?;
+    }
+    Ok(run)
+}
+
+/// The fault of several results, none of which can be read, on one line.
+fn all_of(faults: Vec<Error>) -> Error {
+    let others = faults.len().saturating_sub(1);
+    match faults.into_iter().next() {
+        Some(first) if others == 0 => first,
+        Some(first) => Error::input(format!("{first} (nor can {others} others be shown)")),
+        None => Error::input("no result"),
+    }
+}
+
+/// What cannot be shown, in lines; none twice.
+fn lines(faults: Vec<Error>) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for fault in faults {
+        let line = fault.to_string();
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    lines
+}
+
+/// The figures of the run that left its result in `directory`, those that it has data for.
+///
+/// ```
+/// # mod small { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/small_result.rs")); }
+/// # let (directory, _) = small::small_result()?;
+/// # let directory = directory.path();
+/// let figures = stdp_hpc::tools::report::figures_of_run(directory)?;
+/// let names: Vec<_> = figures.iter().map(|figure| figure.name).collect();
+/// assert_eq!(names[..3], ["activity", "rates", "cv"]);
+/// for figure in &figures {
+///     println!("{}: {}", figure.title, figure.caption);
+/// }
+/// # Ok::<(), stdp_hpc::base::error::Error>(())
+/// ```
+///
+/// Cost: reads at most some 2·10⁸ spikes and 10⁸ weights of each of two snapshots, these twice,
+/// in blocks; memory 32 bytes a recorded neuron.
+///
+/// # Errors
+/// If a file that the run wrote is missing or cannot be read, is not of this run, or holds what
+/// it must not.
+pub fn figures_of_run(directory: &Path) -> Result<Vec<Figure>> {
+    let (figures, faults) = one::figures(&RunRecord::read(directory)?, &Results::open(directory)?);
+    faults.into_iter().next().map_or(Ok(figures), Err)
+}
+
+/// Adds the results in `directory`: itself, or those that it holds at any depth. A directory that
+/// was `seen` adds nothing: named twice, or led to by a link, it holds the same results.
+fn find(directory: &Path, found: &mut Vec<PathBuf>, seen: &mut HashSet<PathBuf>) -> Result<()> {
+    let fault = |what: String| Error::input(format!("{}: {what}", directory.display()));
+    let unreadable = |error| fault(format!("cannot be read: {error}"));
+    if !seen.insert(fs::canonicalize(directory).map_err(unreadable)?) {
+        return Ok(());
+    }
+    if directory.join("run.json").exists() {
+        found.push(directory.to_owned());
+        return Ok(());
+    }
+    let entries = fs::read_dir(directory).map_err(unreadable)?;
+    let mut inner: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.is_dir())
+        .collect();
+    inner.sort();
+    // That one of many holds none is no fault.
+    let held = inner
+        .iter()
+        .filter(|path| find(path, found, seen).is_ok())
+        .count();
+    match held > 0 && !found.is_empty() {
+        true => Ok(()),
+        false => Err(fault(
+            "holds no result of stdp-hpc: there is no run.json".to_owned(),
+        )),
+    }
+}
+
+/// Figures that are of use to few, folded away.
+const FOLDED: [&str; 1] = ["weights_full"];
+
+/// A page, its figures, and what could not be shown.
+type Written = (String, Vec<Figure>, Vec<String>);
+
+/// The page of one run; `faults` are those of results left out.
+fn page_of_one(run: &RunRecord, mut faults: Vec<Error>) -> Result<Written> {
+    let (figures, unread) = one::figures(run, &Results::open(&run.directory)?);
+    faults.extend(unread);
+    faults.extend(one::never_begun(run));
+    let faults = lines(faults);
+    let title = name(&run.directory);
+    let provenance = &run.provenance;
+    let mut page = Page::new(
+        &title,
+        &format!(
+            "{}, {} rank(s) × {} thread(s) on {}, {}, {} ({})",
+            run.parameter(["neuron", "model"]).as_str().unwrap_or("?"),
+            provenance.ranks,
+            provenance.threads,
+            provenance.host,
+            provenance.date,
+            provenance.program,
+            provenance.commit
+        ),
+    );
+    match (&run.outcome, &run.error) {
+        (Some(outcome), _) => page.headline(&headline(outcome)),
+        (None, Some(error)) if run.status == "unreadable" => {
+            page.warn(&format!("The numbers of this run cannot be read: {error}"));
+        }
+        (None, Some(error)) if run.status == "interrupted" => {
+            page.warn(&format!("This run was interrupted: {error}"));
+        }
+        (None, Some(error)) => page.warn(&format!("This run has failed: {error}")),
+        (None, None) => page.warn(&format!(
+            "This run has not come to its end (status: {}). The figures show what its files held.",
+            run.status
+        )),
+    }
+    for fault in &faults {
+        page.warn(&format!("Not shown: {fault}."));
+    }
+    for figure in &figures {
+        page.figure(figure, FOLDED.contains(&figure.name));
+    }
+    let parameters = "All parameters (values and units of the config, times in ms)";
+    page.folded("parameters", parameters, &run.parameters);
+    page.folded("provenance", "Where this comes from", provenance);
+    if let Some(outcome) = &run.outcome {
+        page.folded("outcome", "All measured numbers", outcome);
+    }
+    let mut faults = faults;
+    faults.extend(run.error.clone().filter(|_| run.status == "unreadable"));
+    Ok((page.html(&title), figures, faults))
+}
+
+/// The page of several runs; `faults` are those of results left out.
+fn page_of_many(runs: &[RunRecord], mut faults: Vec<Error>) -> Written {
+    let unreadable = |run: &&RunRecord| run.status == "unreadable";
+    let in_part = runs.iter().filter(unreadable);
+    faults.extend(in_part.filter_map(|run| run.error.clone().map(Error::input)));
+    let faults = lines(faults);
+    let figures = many::figures(runs);
+    let title = format!("{} runs", runs.len());
+    let mut page = Page::new(&title, &origins(runs));
+    let unfinished = runs
+        .iter()
+        .filter(|run| run.outcome.is_none() && !unreadable(run));
+    let unfinished: Vec<String> = unfinished.map(|run| name(&run.directory)).collect();
+    if !unfinished.is_empty() {
+        page.warn(&format!(
+            "{} of the {} have not come to their end, and no figure shows them: {}.",
+            unfinished.len(),
+            runs.len(),
+            unfinished.join(", ")
+        ));
+    }
+    for fault in &faults {
+        page.warn(&format!("Not shown: {fault}."));
+    }
+    let table = many::table(runs);
+    for warning in &table.warnings {
+        page.warn(warning);
+    }
+    for figure in &figures {
+        page.figure(figure, false);
+    }
+    page.table("runs", &table.header, &table.rows);
+    for run in runs {
+        let title = format!("Parameters of {}", name(&run.directory));
+        page.folded("", &title, &run.parameters);
+    }
+    (page.html(&title), figures, faults)
+}
+
+/// Programs, machines and days that runs come from.
+fn origins(runs: &[RunRecord]) -> String {
+    let each = |of: &dyn Fn(&RunRecord) -> String| {
+        let all: BTreeSet<String> = runs.iter().map(of).collect();
+        all.into_iter().collect::<Vec<_>>().join(", ")
+    };
+    let program =
+        |run: &RunRecord| format!("{} ({})", run.provenance.program, run.provenance.commit);
+    let day = |run: &RunRecord| run.provenance.date.chars().take(10).collect();
+    format!(
+        "{} on {}, {}",
+        each(&program),
+        each(&|run| run.provenance.host.clone()),
+        each(&day)
+    )
+}
+
+/// The last part of the path that is a name.
+fn name(directory: &Path) -> String {
+    let whole = fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
+    shown(Path::new(whole.file_name().unwrap_or(whole.as_os_str())))
+}
+
+/// Writes each figure to `directory`.
+fn write_images(directory: &Path, figures: &[Figure], force: bool) -> Result<()> {
+    let paths: Vec<PathBuf> = figures
+        .iter()
+        .map(|figure| directory.join(format!("{}.png", figure.name)))
+        .collect();
+    if directory.exists() && !directory.is_dir() {
+        let directory = directory.display();
+        return Err(Error::input(format!(
+            "--png {directory}: is not a directory"
+        )));
+    }
+    if directory.exists() {
+        for path in &paths {
+            files::refuse_existing("--png", path, force)?;
+        }
+    }
+    fs::create_dir_all(directory).map_err(|error| {
+        Error::run(format!(
+            "--png {}: cannot create the directory: {error}",
+            directory.display()
+        ))
+    })?;
+    for (figure, path) in figures.iter().zip(&paths) {
+        files::replace(path, &figure.png(path)?)?;
+    }
+    Ok(())
+}

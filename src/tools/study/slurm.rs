@@ -1,0 +1,172 @@
+//! Runs as jobs of Slurm: one each, in the way that slurm/job.sh starts ranks.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf, absolute};
+use std::process::{Command, Output};
+
+use crate::base::error::{Error, Result};
+
+use super::{Run, Study, clear, last_words, shell_line, shell_word, write};
+
+/// The user's jobs that Slurm has not ended with: state by id.
+#[derive(Default)]
+pub(super) struct Queue(HashMap<String, String>);
+
+impl Queue {
+    /// Asks Slurm, if runs of `study` were ever submitted. Where there is no Slurm, as on a
+    /// machine that results were copied to, nothing is queued.
+    pub(super) fn ask(study: &Study) -> Result<Self> {
+        let mut submitted = study.runs.iter().map(|run| id_file(study, run));
+        if !submitted.any(|path| path.exists()) {
+            return Ok(Queue::default());
+        }
+        let mut squeue = Command::new("squeue");
+        squeue.args(["--noheader", "--me", "--format=%A %T"]);
+        let said = match squeue.output() {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Queue::default()),
+            output => said("squeue", output)?,
+        };
+        let jobs = said.lines().filter_map(|line| line.trim().split_once(' '));
+        let jobs = jobs.map(|(id, state)| (id.to_owned(), state.to_owned()));
+        Ok(Queue(jobs.collect()))
+    }
+
+    /// The state of the job of `run`, if there is one.
+    pub(super) fn state(&self, study: &Study, run: &Run) -> Option<String> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let id = fs::read_to_string(id_file(study, run)).ok()?;
+        self.0.get(id.trim()).cloned()
+    }
+}
+
+/// Submits `to_do`, up to the first that Slurm refuses; returns its name and why.
+///
+/// # Errors
+/// If this is not the repository, in whose folder slurm/ the site is described; if a file cannot
+/// be written.
+pub(super) fn submit(
+    study: &Study,
+    to_do: &[&Run],
+    force: bool,
+    say: &mut dyn FnMut(&str),
+) -> Result<Vec<(String, String)>> {
+    if to_do.is_empty() {
+        return Ok(Vec::new());
+    }
+    for name in ["slurm/site.sh", "slurm/job.sh"] {
+        if !Path::new(name).exists() {
+            return Err(Error::input(format!(
+                "--slurm: no {name} here: start the study from the repository"
+            )));
+        }
+    }
+    for run in to_do {
+        clear(study, run)?;
+        let id_file = id_file(study, run);
+        let before = id_file.exists().then(|| last_words(&study.log(run)));
+        let path = id_file.with_file_name(format!("{}.sbatch", run.name));
+        write(&path, &script(study, run, force)?)?;
+        // sbatch does not make the folder of a log.
+        write(&study.log(run), "")?;
+        match sbatch(study, &path) {
+            Ok(id) => {
+                write(&id_file, &format!("{id}\n"))?;
+                let again = before.map_or(String::new(), |why| format!(", failed before: {why}"));
+                say(&format!("{}: job {id}{again}", run.name));
+            }
+            Err(error) => return Ok(vec![(run.name.clone(), error.to_string())]),
+        }
+    }
+    Ok(Vec::new())
+}
+
+/// Where the id of the job of `run` is noted.
+fn id_file(study: &Study, run: &Run) -> PathBuf {
+    study.out.join("jobs").join(format!("{}.id", run.name))
+}
+
+/// Hands the script at `path` to Slurm as the site has it; returns the id of the job.
+///
+/// Options of the study stand on the command line: in the script they would give way to what
+/// site.sh exports.
+fn sbatch(study: &Study, path: &Path) -> Result<String> {
+    let mut command = Command::new("bash");
+    command
+        .args([
+            "-c",
+            r#"source slurm/site.sh && exec sbatch --parsable "$@""#,
+        ])
+        .arg("sbatch")
+        .args(&study.jobs.options)
+        .arg(path);
+    let said = said("sbatch", command.output())?;
+    // "id" or "id;cluster".
+    let id = said.trim().split(';').next().unwrap_or_default();
+    Ok(id.to_owned())
+}
+
+/// What a command of Slurm printed.
+fn said(name: &str, output: std::io::Result<Output>) -> Result<String> {
+    let fault = |what: String| Error::run(format!("{name}: {what}"));
+    let output = output.map_err(|error| fault(error.to_string()))?;
+    if !output.status.success() {
+        let text = String::from_utf8_lossy(&output.stderr);
+        let last = text.trim().lines().last().unwrap_or("failed");
+        return Err(fault(last.to_owned()));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The job of `run`.
+fn script(study: &Study, run: &Run, force: bool) -> Result<String> {
+    let whole = |path: &Path| {
+        let path = absolute(path).map_err(|error| Error::run(error.to_string()))?;
+        Ok(path.to_string_lossy().into_owned())
+    };
+    let program = std::env::current_exe().map_err(|error| Error::run(error.to_string()))?;
+    let mut options = vec![
+        format!("--job-name={}", run.name),
+        // Slurm puts numbers in the place of %j and the like.
+        format!(
+            "--output={}",
+            shell_word(&whole(&study.log(run))?.replace('%', "%%"))
+        ),
+        format!("--ntasks={}", run.ranks),
+        format!("--cpus-per-task={}", run.threads),
+        // What was interrupted is for the study to submit again: it makes room for it.
+        "--no-requeue".to_owned(),
+        "--exclusive".to_owned(),
+        "--threads-per-core=1".to_owned(),
+    ];
+    if let Some(most) = study.jobs.ranks_per_node {
+        options.push(format!("--nodes={}", run.ranks.div_ceil(most)));
+        options.push(format!("--ntasks-per-node={}", most.min(run.ranks)));
+    }
+    options.extend(study.jobs.options.iter().map(|option| shell_word(option)));
+    let mut script = "#!/usr/bin/env bash\n".to_owned();
+    for option in options {
+        writeln!(script, "#SBATCH {option}").expect("memory");
+    }
+    let arguments = shell_line(&study.arguments(run, force));
+    let [me, here, program] =
+        [run.name.clone(), whole(Path::new("."))?, whole(&program)?].map(|word| shell_word(&word));
+    write!(
+        script,
+        "me={me}\n\
+         cd {here}\n\
+         source slurm/site.sh\n\
+         source slurm/job.sh\n\
+         program={program}\n\
+         find_launcher\n\
+         read_split\n\
+         launch {} {arguments}\n",
+        run.ranks
+    )
+    .expect("memory");
+    Ok(script)
+}
