@@ -84,16 +84,11 @@ impl<'a> RowBuilder<'a> {
     fn for_each_target(&self, side: usize, mut each: impl FnMut(u32, &Incoming)) -> bool {
         let mut incoming = Incoming::default();
         let (mut with, mut without) = (false, false);
-        let size = self.pool_size();
         for (target, lid) in (0..).zip(self.targets(side)) {
             incoming.clear();
             let gid = self.place.gid(self.thread, Lid(lid));
             self.recipe.synapses(self.pool, gid, &mut incoming);
             let Incoming { sources, weights } = &incoming;
-            let is_inside = sources
-                .iter()
-                .fold(true, |all, &source| all & (source < size));
-            assert!(is_inside, "a source of neuron {gid:?} is outside its pool");
             if weights.is_empty() {
                 without |= !sources.is_empty();
             } else {
@@ -109,9 +104,20 @@ impl<'a> RowBuilder<'a> {
         with
     }
 
+    /// Panics where a source is outside the pool.
+    fn check_sources(&self, incoming: &Incoming) {
+        let largest = incoming.sources.iter().copied().fold(0, u32::max);
+        let is_inside = incoming.sources.is_empty() || largest < self.pool_size();
+        assert!(
+            is_inside,
+            "source {largest} of a neuron is outside its pool"
+        );
+    }
+
     fn count(&self, side: usize) -> Synapses {
         let mut counts = vec![0u32; self.pool_size() as usize];
         let weighted = self.for_each_target(side, |_, incoming| {
+            self.check_sources(incoming);
             for &source in &incoming.sources {
                 counts[source as usize] += 1;
             }
@@ -124,6 +130,7 @@ impl<'a> RowBuilder<'a> {
         let key = |source: u32, target: u32| u64::from(source) << 32 | u64::from(target);
         let (mut keys, mut weighted) = (Vec::new(), Vec::new());
         self.for_each_target(side, |target, incoming| {
+            self.check_sources(incoming);
             let Incoming { sources, weights } = incoming;
             if weights.is_empty() {
                 if keys.is_empty() {
@@ -232,13 +239,21 @@ impl<'a> RowBuilder<'a> {
         let mut weights = weighted.then(|| vec![0.0; synapses]);
         self.for_each_target(side, |target, incoming| {
             let target = T::new(target as usize);
-            for (nth, &source) in incoming.sources.iter().enumerate() {
+            let mut next = |source: u32| {
                 let cursor = &mut cursors[source as usize];
-                targets[*cursor as usize] = target;
-                if let Some(weights) = &mut weights {
-                    weights[*cursor as usize] = incoming.weights[nth];
-                }
                 *cursor += 1;
+                *cursor as usize - 1
+            };
+            match &mut weights {
+                None => incoming.sources.iter().for_each(|&source| {
+                    targets[next(source)] = target;
+                }),
+                Some(weights) => {
+                    for (&source, &weight) in incoming.sources.iter().zip(&incoming.weights) {
+                        let place = next(source);
+                        (targets[place], weights[place]) = (target, weight);
+                    }
+                }
             }
         });
         (targets, weights)
