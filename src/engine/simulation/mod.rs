@@ -171,6 +171,8 @@ impl Simulation {
             }
             self.clock.now = interval.end();
             if flags.interrupted {
+                // What could not be written is told rather than the signal.
+                observers.check(&self.comm)?;
                 self.end_if_asked()?;
             }
         }
