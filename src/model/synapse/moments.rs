@@ -124,6 +124,7 @@ impl Default for WeightAdder {
 
 impl WeightAdder {
     /// Takes in the synapse from `source` to `target` with `weight` (pA).
+    #[inline(always)]
     pub fn add(&mut self, source: Gid, target: Gid, weight: f64) {
         self.sum.digest.add_weight(source, target, weight);
         self.sum.zeros += u64::from(weight == 0.0);
