@@ -17,7 +17,7 @@
 
 use serde::Serialize;
 
-/// How MPI_Alltoall is taken to go about it.
+/// Algorithm that MPI_Alltoall is assumed to use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Algorithm {
@@ -50,12 +50,12 @@ impl Algorithm {
 /// `[interconnect]`
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct InterconnectParams {
-    /// What a message takes however short it is (µs), ≥ 0.
+    /// Latency of a message (µs), ≥ 0.
     pub latency: f64,
-    /// What one rank can send, and receive at the same time, while all others do so too
+    /// Bandwidth of a rank that sends and receives while all others do so too
     /// (GB/s, 10⁹ bytes/s), > 0.
     pub bandwidth: f64,
-    /// How chunks travel.
+    /// Algorithm of the exchange.
     pub algorithm: Algorithm,
 }
 
@@ -66,7 +66,7 @@ pub struct Interconnect {
     pub latency: f64,
     /// β (bytes/s), > 0.
     pub bandwidth: f64,
-    /// How chunks travel.
+    /// Algorithm of the exchange.
     pub algorithm: Algorithm,
 }
 
@@ -89,7 +89,7 @@ impl Interconnect {
         }
     }
 
-    /// How long (s) one MPI_Alltoall of `ranks` ≥ 1 ranks takes, each of which sends
+    /// Returns the time (s) of one MPI_Alltoall of `ranks` ≥ 1 ranks, each of which sends
     /// `bytes_per_peer` to every rank. 0 for one rank; grows with both.
     pub fn alltoall_seconds(&self, ranks: u64, bytes_per_peer: u64) -> f64 {
         let seconds = |cost: Cost| {
@@ -103,7 +103,7 @@ impl Interconnect {
     }
 }
 
-/// What a rank sends, one after the other.
+/// Messages and chunks that a rank sends, one after the other.
 #[derive(Clone, Copy)]
 struct Cost {
     messages: f64,
@@ -134,7 +134,7 @@ impl Cost {
 pub struct Sample {
     /// From each rank to each.
     pub bytes_per_peer: u64,
-    /// How long it took (s), > 0.
+    /// Measured time (s), > 0.
     pub seconds: f64,
 }
 

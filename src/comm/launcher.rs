@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-/// How many processes the launcher says it started, by the variable it says it with.
+/// Variables in which launchers tell the number of processes that they started.
 ///
 /// Open MPI, Hydra (MPICH, Intel), MVAPICH, Slurm's srun; in this order, since mpirun may
 /// itself have been started by srun.
@@ -15,7 +15,7 @@ pub(super) const LAUNCHERS: [&str; 4] = [
 /// Set by launchers that do not tell the size.
 pub(super) const OTHER_SIGNS: [&str; 3] = ["PMIX_RANK", "PMI_RANK", "PALS_RANKID"];
 
-/// Which of its processes this is, by the variable the launcher says it with.
+/// Variables in which launchers tell a process its rank.
 const RANKS: [&str; 6] = [
     "OMPI_COMM_WORLD_RANK",
     "PMI_RANK",
@@ -40,7 +40,7 @@ pub fn rank_told() -> usize {
 
 /// Returns the number of processes that an mpirun started this one among, without asking MPI.
 ///
-/// What srun sets does not count: a shell that it started hands it on to all it runs.
+/// Ignores the variables of srun: a shell that srun started passes them on to all it runs.
 pub fn size_told_by_mpirun() -> Option<usize> {
     let in_step = std::env::var_os("SLURM_STEP_ID").is_some();
     let of_hydra = (!in_step).then_some("PMI_SIZE");

@@ -8,8 +8,9 @@ use crate::base::sizes::product;
 use crate::base::units::{Gid, Ms, Projection, Steps};
 use crate::io::sonata::read::{self, Edge};
 use crate::model::network::{Placement, Pool};
-use crate::model::params::WeightPrecision;
-use crate::model::params::{Delays, MAX_PERIOD, NeuronModel, Params, SimulationParams, Stimulus};
+use crate::model::params::{
+    Delays, MAX_PERIOD, NeuronModel, Params, SimulationParams, Stimulus, WeightPrecision,
+};
 use crate::model::recipe::{DrawnNetwork, ExternalSpikes, GivenSpikes, Incoming, Initial, Recipe};
 
 /// A network of which synapses (`network.edges`), initial states (`neuron.initial`) and external
@@ -102,14 +103,12 @@ impl Recipe for FileNetwork {
             let delay = read_links(params, place, path, projection, &mut edges[pool])?;
             delays.set(projection, delay);
         }
-        let neurons: u32 = (0..place.threads)
-            .map(|thread| place.count_below(thread, place.n))
-            .sum();
+        let neurons = place.neurons().max(1) as usize;
         for (edges, in_degree) in edges.iter_mut().zip(&mut self.in_degree) {
             edges.shrink_to_fit();
             // Stable: synapses onto one neuron keep the order of the file.
             edges.sort_by_key(|link| link.target);
-            *in_degree = (edges.len() / (neurons as usize).max(1)) as u32;
+            *in_degree = (edges.len() / neurons) as u32;
         }
         self.edges = Some(edges);
         Ok(delays)
@@ -152,20 +151,16 @@ fn read_links(
     projection: Projection,
     links: &mut Vec<Link>,
 ) -> Result<Option<Steps>> {
-    let population = |name| match name {
-        "E" => (0, place.n_e),
-        _ => (place.n_e, place.n - place.n_e),
-    };
-    let (_, n_source) = population(projection.source());
-    let (first, n_target) = population(projection.target());
-    let keep = |target: u32| place.rank_of(Gid(first + target)) == place.rank;
+    let [sources, targets] = place.populations(projection);
+    let [n_source, n_target] = [sources.len(), targets.len()].map(|len| len as u32);
+    let keep = |target: u32| place.rank_of(Gid(targets.start + target)) == place.rank;
     let dt = params.simulation.dt;
     let read = read::read_edges(path, projection, n_source, n_target, dt, keep)?;
     links.reserve(read.edges.len());
     for edge in read.edges {
         check_precision(path, projection, &edge, params.stdp.weight_precision)?;
         links.push(Link {
-            target: Gid(first + edge.target),
+            target: Gid(targets.start + edge.target),
             source: edge.source,
             weight: edge.weight,
         });

@@ -2,11 +2,12 @@
 //! parameters and seed.
 
 use std::collections::HashSet;
+use std::ops::Range;
 
 use rand::Rng;
 
 use crate::base::rng::{Purpose, below, stream};
-use crate::base::units::{Gid, Lid};
+use crate::base::units::{Gid, Lid, Projection};
 use crate::model::params::NetworkParams;
 
 /// Round-robin placement of N neurons on R ranks of T threads, as one rank sees it.
@@ -59,6 +60,21 @@ impl Placement {
         } else {
             0
         }
+    }
+
+    /// Returns how many neurons live on this rank.
+    pub fn neurons(&self) -> u32 {
+        (0..self.threads)
+            .map(|thread| self.count_below(thread, self.n))
+            .sum()
+    }
+
+    /// Returns the gids of the sources and of the targets of `projection`.
+    pub fn populations(&self, projection: Projection) -> [Range<u32>; 2] {
+        [projection.source(), projection.target()].map(|name| match name {
+            "E" => 0..self.n_e,
+            _ => self.n_e..self.n,
+        })
     }
 
     /// The gids of thread `thread` of this rank, ascending.

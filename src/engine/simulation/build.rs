@@ -10,6 +10,7 @@ use crate::base::units::{Gid, Grid, Projection, Steps};
 use crate::comm::Comm;
 use crate::comm::signals;
 use crate::engine::spikes::{Exchange, TargetTable};
+use crate::engine::team::Team;
 use crate::engine::vp::VirtualProcess;
 use crate::model::buffers::{RingBuffer, SpikeHistory};
 use crate::model::network::{Placement, Pool};
@@ -23,7 +24,6 @@ use crate::model::synapse::{
 };
 
 use super::{Clock, Construction, Emitted, Simulation};
-use crate::engine::team::Team;
 
 impl Simulation {
     /// Builds the part of the network of `recipe` that this rank holds. Collective.

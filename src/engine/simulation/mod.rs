@@ -167,12 +167,12 @@ impl Simulation {
             }
             if flags.failed {
                 self.check_range(interval.end())?;
+            }
+            if flags.failed || flags.interrupted {
                 observers.check(&self.comm)?;
             }
             self.clock.now = interval.end();
             if flags.interrupted {
-                // What could not be written is told rather than the signal.
-                observers.check(&self.comm)?;
                 self.end_if_asked()?;
             }
         }
@@ -248,9 +248,9 @@ impl Simulation {
                 gid: self.place.gid(thread, emission.lid),
                 stamp: interval.stamp(emission.lag),
             };
-            spikes.extend(vp.emissions.iter().map(spike));
+            let recorded = |spike: &Spike| spike.stamp > self.params.simulation.presim;
+            spikes.extend(vp.emissions.iter().map(spike).filter(recorded));
         }
-        spikes.retain(|spike| spike.stamp > self.params.simulation.presim);
         for spike in &spikes {
             self.emitted.add(spike, self.params.network.N_E);
         }

@@ -2,10 +2,11 @@
 //! key, value and what is allowed.
 //!
 //! `overrides` merges `--set` into the TOML; `reading` sees that names are known and that values
-//! have the right type and range; `tables` makes each table a struct and checks what concerns
+//! have the right type and range, `messages` how a fault is put; `tables` makes each table a struct and checks what concerns
 //! several keys; `range` refuses what they and a run make infinite. [`recorded`] turns parameters
 //! into what run.json holds, and reads run.json again.
 
+pub(crate) mod messages;
 mod overrides;
 mod range;
 pub(crate) mod reading;
@@ -88,7 +89,8 @@ impl Config {
     /// # Errors
     /// [`Error::Input`](crate::base::error::Error::Input) at the first fault.
     pub fn params(&self, ranks: usize) -> Result<Params> {
-        let document = Document::new("config in code", self.root.clone())?;
+        let (file, dir) = ("config in code".to_owned(), Path::new(""));
+        let document = Document::new(CONFIG, file, dir, self.root.clone(), Vec::new())?;
         tables::params(&document, None, ranks)
     }
 }

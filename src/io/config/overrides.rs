@@ -4,7 +4,7 @@ use toml::{Table, Value};
 
 use crate::base::error::{Error, Result};
 
-use super::reading::{TOO_LARGE, join, one_line, quoted};
+use super::messages::{TOO_LARGE, join, one_line, quoted};
 
 /// Keys that say the same thing in different ways: the first, given with `--set`, takes the
 /// place of the others in the file.

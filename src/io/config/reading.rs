@@ -12,6 +12,7 @@ use toml::{Table, Value};
 use crate::base::error::{Error, Result};
 use crate::base::units::{Ms, Steps};
 
+use super::messages::{hint, join, kind, quoted, syntax_error};
 use super::overrides;
 
 /// Tables by their dotted paths, each with its keys between blanks; "" is the file itself. What
@@ -55,12 +56,6 @@ pub(crate) const CONFIG: Tables = &[
     ("interconnect", "latency bandwidth algorithm"),
 ];
 
-/// How alike (Jaro–Winkler, 0 … 1) a known name must be to be suggested.
-const NEAR: f64 = 0.75;
-
-/// The longest excerpt of a value that a message quotes (characters).
-const QUOTED: usize = 60;
-
 /// A file with its overrides merged in; all names in it are known ones.
 pub(crate) struct Document {
     /// The names.
@@ -89,25 +84,25 @@ impl Document {
             .parse()
             .map_err(|e| Error::input(syntax_error(&file, text, &e)))?;
         let set = overrides::apply(&mut root, overrides)?;
+        let dir = path.parent().unwrap_or(Path::new(""));
+        Self::new(tables, file, dir, root, set)
+    }
+
+    /// Takes `root`, of `file` in `dir` with the keys `set`, and checks its names against those in
+    /// `tables`.
+    pub(super) fn new(
+        tables: Tables,
+        file: String,
+        dir: &Path,
+        root: Table,
+        set: Vec<String>,
+    ) -> Result<Self> {
         let document = Document {
             tables,
             file,
-            dir: path.parent().unwrap_or(Path::new("")).to_path_buf(),
+            dir: dir.to_path_buf(),
             root,
             set,
-        };
-        document.check_names("", &document.root)?;
-        Ok(document)
-    }
-
-    /// Takes `root` as a config named `file` and checks its names.
-    pub(super) fn new(file: &str, root: Table) -> Result<Self> {
-        let document = Document {
-            tables: CONFIG,
-            file: file.to_owned(),
-            dir: PathBuf::new(),
-            root,
-            set: Vec::new(),
         };
         document.check_names("", &document.root)?;
         Ok(document)
@@ -497,110 +492,5 @@ fn as_number(value: &Value) -> Option<f64> {
         Value::Float(x) => Some(*x),
         Value::Integer(n) => Some(*n as f64),
         _ => None,
-    }
-}
-
-/// A value as a message quotes it: on one line, cut where it is long.
-pub(crate) fn quoted(value: &Value) -> String {
-    let text = written(value);
-    match text.char_indices().nth(QUOTED) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
-}
-
-/// A value as a config may have it, on one line.
-fn written(value: &Value) -> String {
-    match value {
-        Value::String(text) => format!("{text:?}"),
-        // With an exponent where it has many digits.
-        Value::Float(x) if x.is_finite() => format!("{x:?}"),
-        Value::Array(values) => {
-            let short = |value: &Value| Some(value.to_string()).filter(|text| text.len() < 20);
-            let number = |value: &Value| short(value).unwrap_or_else(|| written(value));
-            let values: Vec<String> = values.iter().map(number).collect();
-            format!("[{}]", values.join(", "))
-        }
-        Value::Table(table) if !table.is_empty() => {
-            let value = |(key, value)| format!("{key} = {}", written(value));
-            let values: Vec<String> = table.iter().map(value).collect();
-            format!("{{ {} }}", values.join(", "))
-        }
-        other => other.to_string().replace('\n', " "),
-    }
-}
-
-/// What a value is, in words.
-fn kind(value: &Value) -> String {
-    match value.type_str() {
-        name @ ("integer" | "array") => format!("an {name}"),
-        name => format!("a {name}"),
-    }
-}
-
-/// What an unknown `name` in the table at `path` may have meant: a key of another of `tables`,
-/// a known name that is like it, or else any of the known ones.
-pub(crate) fn hint(tables: Tables, path: &str, name: &str, known: &[&str]) -> String {
-    let homes: Vec<String> = tables
-        .iter()
-        .filter(|(home, keys)| !home.is_empty() && keys.split(' ').any(|key| key == name))
-        .map(|(home, _)| format!("[{home}]"))
-        .collect();
-    if !homes.is_empty() {
-        return format!("it belongs to {}", homes.join(" or "));
-    }
-    let shown = |known: &str| match path {
-        "" => format!("[{known}]"),
-        _ => format!("{known:?}"),
-    };
-    let lower = name.to_lowercase();
-    let likeness = |known: &str| strsim::jaro_winkler(&lower, &known.to_lowercase());
-    let nearest = known
-        .iter()
-        .rev()
-        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
-        .filter(|nearest| likeness(nearest) >= NEAR);
-    match nearest {
-        Some(nearest) => format!("did you mean {}?", shown(nearest)),
-        None => {
-            let all: Vec<String> = known.iter().map(|known| shown(known)).collect();
-            format!("known are {}", all.join(", "))
-        }
-    }
-}
-
-/// One line for a TOML error of `file`.
-fn syntax_error(file: &str, text: &str, error: &toml::de::Error) -> String {
-    let start = error.span().map_or(0, |span| span.start);
-    let line = 1 + text.bytes().take(start).filter(|b| *b == b'\n').count();
-    let mut message = one_line(error);
-    if message == "duplicate key" {
-        let key = error.span().and_then(|span| text.get(span));
-        let key = key.unwrap_or_default().lines().next().unwrap_or_default();
-        message = format!("duplicate key {}", quoted(&Value::String(key.to_owned())));
-    }
-    format!("{file}: line {line}: not valid TOML: {message}")
-}
-
-/// What is wrong with an integer that no TOML holds.
-pub(super) const TOO_LARGE: &str =
-    "is beyond the integers of TOML, −9223372036854775808 … 9223372036854775807";
-
-/// What TOML has to say, on one line.
-pub(super) fn one_line(error: &toml::de::Error) -> String {
-    let message = error.message().replace('\n', ", ");
-    let large = message.strip_prefix("invalid type: integer `");
-    match large.and_then(|rest| rest.split_once('`')) {
-        Some((number, _)) => format!("{number} {TOO_LARGE}"),
-        None => message,
-    }
-}
-
-/// The dotted path of `key` in the table at `path`.
-pub(crate) fn join(path: &str, key: &str) -> String {
-    if path.is_empty() {
-        key.to_owned()
-    } else {
-        format!("{path}.{key}")
     }
 }

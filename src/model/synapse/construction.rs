@@ -19,11 +19,16 @@ use super::{RowIndex, Rows, Target, Targets};
 /// The synapses from one pool of sources onto the neurons of one virtual process, excitatory and
 /// inhibitory targets apart.
 pub struct RowBuilder<'a> {
+    lister: Lister<'a>,
+    onto: [Synapses; 2],
+}
+
+/// Lists the synapses from one pool onto the neurons of one virtual process.
+struct Lister<'a> {
     recipe: &'a dyn Recipe,
     pool: Pool,
     place: &'a Placement,
     thread: u32,
-    onto: [Synapses; 2],
 }
 
 enum Synapses {
@@ -48,21 +53,62 @@ impl<'a> RowBuilder<'a> {
     pub fn new(recipe: &'a dyn Recipe, pool: Pool, place: &'a Placement, thread: u32) -> Self {
         let local =
             u64::from(place.count_below(thread, place.n)) * u64::from(recipe.in_degree(pool));
-        let mut builder = RowBuilder {
+        let lister = Lister {
             recipe,
             pool,
             place,
             thread,
-            onto: [0, 1].map(|_| Synapses::Listed(Vec::new())),
         };
-        let counted = counts(builder.pool_size() as u64, local);
-        builder.onto = [0, 1].map(|side| match counted {
-            true => builder.count(side),
-            false => builder.list(side),
+        let counted = counts(lister.pool_size().into(), local);
+        let onto = [0, 1].map(|side| match counted {
+            true => lister.count(side),
+            false => lister.list(side),
         });
-        builder
+        RowBuilder { lister, onto }
     }
 
+    /// Returns the sources with synapses here, ascending, each once.
+    pub fn sources(&self) -> Vec<u32> {
+        let source = |key: u64| (key >> 32) as u32;
+        let mut sources = Vec::new();
+        for synapses in &self.onto {
+            match synapses {
+                Synapses::Counted(counts, _) => {
+                    let counted = (0u32..).zip(counts).filter(|(_, count)| **count > 0);
+                    sources.extend(counted.map(|(source, _)| source));
+                }
+                Synapses::Listed(keys) => sources.extend(keys.iter().map(|&key| source(key))),
+                Synapses::Weighted(pairs) => {
+                    sources.extend(pairs.iter().map(|&(key, _)| source(key)));
+                }
+            }
+            sources.dedup();
+        }
+        sources.sort_unstable();
+        sources.dedup();
+        sources
+    }
+
+    /// Second pass: the rows of `sources` (ascending; all of [`RowBuilder::sources`] and maybe
+    /// more), onto excitatory and onto inhibitory targets.
+    ///
+    /// # Errors
+    /// Fails at 2³² synapses or more of one projection on a virtual process.
+    pub fn build(self, sources: &[u32]) -> Result<[Built; 2]> {
+        let RowBuilder { lister, onto } = self;
+        let build = |side, synapses| {
+            if lister.targets(side).len() > 1 << 16 {
+                lister.place::<u32>(side, synapses, sources, Targets::Wide)
+            } else {
+                lister.place::<u16>(side, synapses, sources, Targets::Narrow)
+            }
+        };
+        let [to_e, to_i] = onto;
+        Ok([build(0, to_e)?, build(1, to_i)?])
+    }
+}
+
+impl Lister<'_> {
     fn pool_size(&self) -> u32 {
         match self.pool {
             Pool::E => self.place.n_e,
@@ -149,45 +195,6 @@ impl<'a> RowBuilder<'a> {
         weighted.shrink_to_fit();
         weighted.sort_by_key(|&(key, _)| key);
         Synapses::Weighted(weighted)
-    }
-
-    /// Returns the sources with synapses here, ascending, each once.
-    pub fn sources(&self) -> Vec<u32> {
-        let source = |key: u64| (key >> 32) as u32;
-        let mut sources = Vec::new();
-        for synapses in &self.onto {
-            match synapses {
-                Synapses::Counted(counts, _) => {
-                    let counted = (0u32..).zip(counts).filter(|(_, count)| **count > 0);
-                    sources.extend(counted.map(|(source, _)| source));
-                }
-                Synapses::Listed(keys) => sources.extend(keys.iter().map(|&key| source(key))),
-                Synapses::Weighted(pairs) => {
-                    sources.extend(pairs.iter().map(|&(key, _)| source(key)));
-                }
-            }
-            sources.dedup();
-        }
-        sources.sort_unstable();
-        sources.dedup();
-        sources
-    }
-
-    /// Second pass: the rows of `sources` (ascending; all of [`RowBuilder::sources`] and maybe
-    /// more), onto excitatory and onto inhibitory targets.
-    ///
-    /// # Errors
-    /// Fails at 2³² synapses or more of one projection on a virtual process.
-    pub fn build(mut self, sources: &[u32]) -> Result<[Built; 2]> {
-        let mut build = |side| {
-            let synapses = std::mem::replace(&mut self.onto[side], Synapses::Listed(Vec::new()));
-            if self.targets(side).len() > 1 << 16 {
-                self.place::<u32>(side, synapses, sources, Targets::Wide)
-            } else {
-                self.place::<u16>(side, synapses, sources, Targets::Narrow)
-            }
-        };
-        Ok([build(0)?, build(1)?])
     }
 
     /// Puts each target, and its weight, where it belongs.

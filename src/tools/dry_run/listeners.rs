@@ -47,19 +47,15 @@ impl Listeners {
     fn read(params: &Params, place: Placement, path: &Path) -> Result<(Self, Delays)> {
         let mut delays = params.synapse.delay;
         let mut pairs = Vec::new();
-        let population = |name| match name {
-            "E" => (0, place.n_e),
-            _ => (place.n_e, place.n - place.n_e),
-        };
         for projection in Projection::ALL {
-            let (first_source, n_source) = population(projection.source());
-            let (first_target, n_target) = population(projection.target());
+            let [sources, targets] = place.populations(projection);
+            let [n_source, n_target] = [sources.len(), targets.len()].map(|len| len as u32);
             let dt = params.simulation.dt;
             let edges = read::read_edges(path, projection, n_source, n_target, dt, |_| true)?;
             delays.set(projection, edges.delay);
             pairs.extend(edges.edges.iter().filter_map(|edge| {
-                let source = Gid(first_source + edge.source);
-                let listener = place.rank_of(Gid(first_target + edge.target));
+                let source = Gid(sources.start + edge.source);
+                let listener = place.rank_of(Gid(targets.start + edge.target));
                 (place.rank_of(source) == place.rank).then_some((source.0, listener))
             }));
             pairs.sort_unstable();

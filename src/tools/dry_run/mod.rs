@@ -184,9 +184,7 @@ pub fn rehearse(
             weights: census.weights.digest,
         },
         counts: Counts {
-            neurons: (0..place.threads)
-                .map(|t| u64::from(place.count_below(t, place.n)))
-                .sum(),
+            neurons: place.neurons().into(),
             synapses_plastic: census.plastic,
             synapses_static: census.fixed,
             rows: census.rows,

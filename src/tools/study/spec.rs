@@ -7,7 +7,8 @@ use toml::Value;
 
 use crate::base::error::{Error, Result};
 use crate::base::files;
-use crate::io::config::reading::{CONFIG, Document, Section, Tables, hint, join, quoted};
+use crate::io::config::messages::{hint, join, quoted};
+use crate::io::config::reading::{CONFIG, Document, Section, Tables};
 
 /// What a study file may hold; [set] and [axes] hold keys of a config.
 const TABLES: Tables = &[
