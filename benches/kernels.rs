@@ -65,7 +65,7 @@ fn params(quick: bool, changes: &[&str]) -> Params {
 /// What the first of the threads holds, and all sources.
 fn first_thread(params: Params) -> (VirtualProcess, Sources) {
     let network = DrawnNetwork::new(params).expect("no files");
-    let simulation = Simulation::build(Comm::alone(), network).expect("built");
+    let simulation = Simulation::build(Comm::Alone, network).expect("built");
     let (vps, sources) = simulation.into_parts();
     (vps.into_iter().next().expect("a thread"), sources)
 }
@@ -382,7 +382,7 @@ struct Traded {
 impl Traded {
     /// `neurons` at 10/s.
     fn new(neurons: u32) -> Self {
-        let comm = Comm::alone();
+        let comm = Comm::Alone;
         let place = Placement {
             n: neurons,
             n_e: neurons,

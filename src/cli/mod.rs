@@ -105,7 +105,7 @@ pub fn main() -> u8 {
             return 0;
         }
     };
-    let alone = Comm::alone();
+    let alone = Comm::Alone;
     let done = match &arguments.verb {
         None => return among_ranks(|comm| run::run(comm, &arguments.run)),
         Some(Verb::CommBench(bench)) => {

@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn one_rank_has_nothing_to_measure() {
-        let error = Report::measure(&Comm::alone(), Algorithm::Best).unwrap_err();
+        let error = Report::measure(&Comm::Alone, Algorithm::Best).unwrap_err();
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains("nothing to measure"), "{error}");
     }

@@ -11,44 +11,43 @@ use std::sync::atomic::Ordering;
 
 use mpi::Threading;
 use mpi::collective::SystemOperation;
-use mpi::datatype::{Partition, PartitionMut};
 use mpi::environment::Universe;
-use mpi::topology::SimpleCommunicator;
 use mpi::traits::*;
 
 use crate::base::error::{Error, Result};
 
 use super::job::RANK;
 use super::launcher::{LAUNCHERS, OTHER_SIGNS, told};
+use super::mpi_ranks::MpiRanks;
 
-/// The ranks of this run, or those of them on one node; one rank without MPI when no launcher
-/// started it, or one of many whose others are played.
-pub struct Comm {
-    mpi: Option<Mpi>,
-    others: Option<RefCell<Box<dyn Others>>>,
-    rank: usize,
-    size: usize,
-    /// The most elements that one call to MPI moves.
-    most: usize,
+/// The ranks of a run, or those of them on one node.
+pub enum Comm {
+    /// One rank, without MPI.
+    Alone,
+    /// The ranks of an MPI communicator.
+    Mpi(MpiRanks),
+    /// One of many ranks; the others are played.
+    Played(PlayedRanks),
 }
 
-/// MPI counts elements, and those before a rank's part, as C's `int`.
+/// Maximum number of elements in an MPI call: counts and displacements are C's `int`.
 pub const MPI_MOST: usize = i32::MAX as usize;
 
-/// Plays all ranks but one, so that one process can rehearse that one. What is reduced or
-/// gathered over ranks is then this rank's own.
-pub trait Others {
-    /// Given what this rank sends about these gids, one list for each rank, what each sends
-    /// here: the exchange of the target table.
+/// Stands in for the other ranks, so that one process can rehearse one rank. Reductions and
+/// gathers then return that rank's own values.
+pub trait OtherRanks {
+    /// Exchanges the target table: `send` has a list per rank about the neurons `about`; returns
+    /// the list that each rank sends here.
     fn lists(&mut self, about: &Range<u32>, send: Vec<Vec<u64>>) -> Vec<Vec<u64>>;
-    /// Given the chunks this rank sends, those it receives: the exchange of spikes.
+    /// Exchanges spikes: `send` and `receive` have a chunk per rank.
     fn chunks(&mut self, send: &[u32], receive: &mut [u32]);
 }
 
-struct Mpi {
-    ranks: SimpleCommunicator,
-    /// Finalizes MPI when the last of its owners is dropped.
-    universe: Rc<Universe>,
+/// A rank whose others are played: see [`Comm::played`].
+pub struct PlayedRanks {
+    others: RefCell<Box<dyn OtherRanks>>,
+    rank: usize,
+    size: usize,
 }
 
 /// Keeps MPI from being finalized: see [`Comm::hold`].
@@ -62,35 +61,22 @@ pub trait Word: Equivalence + Copy + Default {}
 impl<T: Equivalence + Copy + Default> Word for T {}
 
 impl Comm {
-    /// One rank, no MPI.
-    pub fn alone() -> Self {
-        Comm {
-            mpi: None,
-            others: None,
-            rank: 0,
-            size: 1,
-            most: MPI_MOST,
-        }
+    /// Returns rank `rank` of `size`, the rest played by `others`.
+    pub fn played(others: Box<dyn OtherRanks>, rank: usize, size: usize) -> Self {
+        let others = RefCell::new(others);
+        Comm::Played(PlayedRanks { others, rank, size })
     }
 
-    /// Rank `rank` of `size`, `others` playing the rest.
-    pub fn among(others: Box<dyn Others>, rank: usize, size: usize) -> Self {
-        Comm {
-            mpi: None,
-            others: Some(RefCell::new(others)),
-            rank,
-            size,
-            most: MPI_MOST,
-        }
-    }
-
-    /// The same ranks, whose collectives move at most `most` elements a call, for tests: what
-    /// is more goes in pieces, as it does beyond [`MPI_MOST`].
+    /// Returns the same ranks with at most `most` elements in an MPI call, for tests: larger
+    /// collectives go in rounds, as they do beyond [`MPI_MOST`].
     pub fn in_pieces_of(self, most: usize) -> Self {
-        Comm { most, ..self }
+        match self {
+            Comm::Mpi(mpi) => Comm::Mpi(MpiRanks { most, ..mpi }),
+            other => other,
+        }
     }
 
-    /// The ranks that the launcher started.
+    /// Returns the ranks that the launcher started; one rank without a launcher.
     ///
     /// Without a launcher MPI stays out of it: starting it alone takes 0.3 s, or 10 s where
     /// the host name does not resolve. Errors: MPI refuses to start or lacks thread support;
@@ -102,7 +88,7 @@ impl Comm {
                 .iter()
                 .all(|name| std::env::var_os(name).is_none())
         {
-            return Ok(Comm::alone());
+            return Ok(Comm::Alone);
         }
         let (universe, threading) = mpi::initialize_with_threading(Threading::Funneled)
             .ok_or_else(|| Error::run("MPI was already initialized"))?;
@@ -124,62 +110,52 @@ impl Comm {
                  inside a step of Slurm (use mpirun -n {told} there, or unset {name} for one rank)"
             )));
         }
-        Ok(Comm {
-            mpi: Some(Mpi {
-                ranks: world,
-                universe: Rc::new(universe),
-            }),
-            others: None,
-            rank,
-            size,
-            most: MPI_MOST,
-        })
+        Ok(Comm::Mpi(MpiRanks::new(world, Rc::new(universe), MPI_MOST)))
     }
 
-    /// The ranks on the node of this one (those that can share memory), in the order they have
-    /// here: its `size` is how many they are, its `rank` this one's place among them.
+    /// Returns the ranks on this rank's node (those that can share memory), in rank order.
     /// Collective.
     pub fn node(&self) -> Comm {
-        let Some(mpi) = &self.mpi else {
-            return Comm::alone();
-        };
-        let ranks = mpi.ranks.split_shared(self.rank as i32);
-        Comm {
-            rank: ranks.rank() as usize,
-            size: ranks.size() as usize,
-            mpi: Some(Mpi {
-                ranks,
-                universe: Rc::clone(&mpi.universe),
-            }),
-            others: None,
-            most: self.most,
+        match self {
+            Comm::Alone | Comm::Played(_) => Comm::Alone,
+            Comm::Mpi(mpi) => Comm::Mpi(mpi.on_this_node()),
         }
     }
 
     /// Waits until all ranks have come here.
     pub fn barrier(&self) {
-        if let Some(mpi) = &self.mpi {
+        if let Comm::Mpi(mpi) = self {
             mpi.ranks.barrier();
         }
     }
 
-    /// Keeps MPI running beyond this communicator's end. MPI_Finalize waits for all ranks, so
-    /// what one says before it gives up its hold is said before any other can exit, and have
-    /// the launcher kill it.
+    /// Keeps MPI running beyond this communicator's end. MPI_Finalize waits for all ranks, so a
+    /// failing rank that holds can print its message before another rank exits and the launcher
+    /// kills the job.
     pub fn hold(&self) -> Hold {
-        Hold {
-            _universe: self.mpi.as_ref().map(|mpi| Rc::clone(&mpi.universe)),
+        let _universe = match self {
+            Comm::Mpi(mpi) => Some(Rc::clone(&mpi.universe)),
+            Comm::Alone | Comm::Played(_) => None,
+        };
+        Hold { _universe }
+    }
+
+    /// Returns this rank, 0 … size − 1.
+    pub fn rank(&self) -> usize {
+        match self {
+            Comm::Alone => 0,
+            Comm::Mpi(mpi) => mpi.rank,
+            Comm::Played(played) => played.rank,
         }
     }
 
-    /// This rank, 0 … size − 1.
-    pub fn rank(&self) -> usize {
-        self.rank
-    }
-
-    /// How many ranks there are, ≥ 1.
+    /// Returns the number of ranks, ≥ 1.
     pub fn size(&self) -> usize {
-        self.size
+        match self {
+            Comm::Alone => 1,
+            Comm::Mpi(mpi) => mpi.size,
+            Comm::Played(played) => played.size,
+        }
     }
 
     /// Sends the r-th of `size` equal chunks of `send` to rank r; `receive` holds the chunks
@@ -187,154 +163,87 @@ impl Comm {
     ///
     /// Panics unless both are whole chunks of the same, addressable, length.
     pub fn all_to_all<T: Word>(&self, send: &[T], receive: &mut [T]) {
-        assert!(send.len() == receive.len() && send.len().is_multiple_of(self.size));
+        assert!(send.len() == receive.len() && send.len().is_multiple_of(self.size()));
         assert!(send.len() <= MPI_MOST, "callers keep to MPI's counts");
-        match &self.mpi {
-            None => receive.copy_from_slice(send),
-            Some(mpi) => mpi.ranks.all_to_all_into(send, receive),
+        match self {
+            Comm::Mpi(mpi) => mpi.ranks.all_to_all_into(send, receive),
+            Comm::Alone | Comm::Played(_) => receive.copy_from_slice(send),
         }
     }
 
     /// [`Comm::all_to_all`] of the chunks that carry spikes.
     pub fn all_to_all_chunks(&self, send: &[u32], receive: &mut [u32]) {
-        match &self.others {
-            None => self.all_to_all(send, receive),
-            Some(others) => others.borrow_mut().chunks(send, receive),
+        match self {
+            Comm::Played(played) => played.others.borrow_mut().chunks(send, receive),
+            Comm::Alone | Comm::Mpi(_) => self.all_to_all(send, receive),
         }
     }
 
-    /// Sends `send[r]`, which is about the neurons `about`, to rank r; returns what every rank
-    /// sent here.
+    /// Sends `send[r]`, which is about the neurons `about`, to rank r; returns the list that
+    /// each rank sent here.
     ///
-    /// In rounds of at most 2²⁸ elements on a rank, so any length will do.
-    pub fn all_to_all_lists(&self, about: &Range<u32>, mut send: Vec<Vec<u64>>) -> Vec<Vec<u64>> {
-        assert_eq!(send.len(), self.size);
-        if let Some(others) = &self.others {
-            return others.borrow_mut().lists(about, send);
+    /// Lists may have any length: they go in rounds of at most 2²⁸ elements per rank.
+    pub fn all_to_all_lists(&self, about: &Range<u32>, send: Vec<Vec<u64>>) -> Vec<Vec<u64>> {
+        assert_eq!(send.len(), self.size());
+        match self {
+            Comm::Alone => send,
+            Comm::Mpi(mpi) => mpi.all_to_all_lists(send),
+            Comm::Played(played) => played.others.borrow_mut().lists(about, send),
         }
-        let Some(mpi) = &self.mpi else { return send };
-        let lengths: Vec<u64> = send.iter().map(|list| list.len() as u64).collect();
-        let mut expected = vec![0u64; self.size];
-        self.all_to_all(&lengths, &mut expected);
-        let mut received: Vec<Vec<u64>> = expected
-            .iter()
-            .map(|&n| Vec::with_capacity(n as usize))
-            .collect();
-        let share = self.share(1 << 28);
-        let longest = lengths.iter().copied().max().unwrap_or(0);
-        let rounds = self.max(longest.div_ceil(share as u64));
-        for _ in 0..rounds {
-            let part = |left: usize| left.min(share) as i32;
-            let counts: Vec<i32> = send.iter().map(|list| part(list.len())).collect();
-            let packed: Vec<u64> = send
-                .iter_mut()
-                .flat_map(|list| list.drain(..list.len().min(share)).collect::<Vec<u64>>())
-                .collect();
-            let coming: Vec<i32> = expected
-                .iter()
-                .zip(&received)
-                .map(|(&n, have)| part(n as usize - have.len()))
-                .collect();
-            let mut unpacked = vec![0u64; coming.iter().sum::<i32>() as usize];
-            mpi.ranks.all_to_all_varcount_into(
-                &Partition::new(&packed[..], &counts[..], starts(&counts)),
-                &mut PartitionMut::new(&mut unpacked[..], &coming[..], starts(&coming)),
-            );
-            let mut rest = &unpacked[..];
-            for (list, &n) in received.iter_mut().zip(&coming) {
-                let (head, tail) = rest.split_at(n as usize);
-                list.extend_from_slice(head);
-                rest = tail;
-            }
-        }
-        received
     }
 
-    /// Brings every rank's `mine` to rank 0, concatenated in rank order; empty elsewhere.
+    /// Returns every rank's `mine` on rank 0, concatenated in rank order; empty elsewhere.
     ///
-    /// In rounds of at most 2³¹ − 1 elements on rank 0, so any length will do.
+    /// `mine` may have any length: it goes in rounds of at most 2³¹ − 1 elements on rank 0.
     pub fn gather<T: Word>(&self, mine: &[T]) -> Vec<T> {
-        let Some(mpi) = &self.mpi else {
-            return mine.to_vec();
-        };
-        let root = mpi.ranks.process_at_rank(0);
-        let share = self.share(self.most);
-        let rounds = self.max(mine.len().div_ceil(share) as u64);
-        let length = mine.len() as u64;
-        // A rank that has sent all sends nothing in the rounds that are left.
-        let mut pieces = mine.chunks(share).chain(std::iter::repeat(&[][..]));
-        let mut next_piece = || pieces.next().expect("endless");
-        if self.rank != 0 {
-            root.gather_into(&length);
-            (0..rounds).for_each(|_| root.gather_varcount_into(next_piece()));
-            return Vec::new();
+        match self {
+            Comm::Mpi(mpi) => mpi.gather(mine),
+            Comm::Alone | Comm::Played(_) => mine.to_vec(),
         }
-        let mut lengths = vec![0u64; self.size];
-        root.gather_into_root(&length, &mut lengths[..]);
-        let mut gathered = Gathered::new(lengths, share);
-        for round in 0..rounds as usize {
-            let counts = gathered.counts(round);
-            let mut piece = vec![T::default(); counts.iter().map(|&n| n as usize).sum()];
-            let displacements = starts(&counts);
-            root.gather_varcount_into_root(
-                next_piece(),
-                &mut PartitionMut::new(&mut piece[..], &counts[..], displacements),
-            );
-            if rounds == 1 {
-                return piece;
-            }
-            gathered.place(round, &counts, &piece);
-        }
-        gathered.all
     }
 
-    /// How much each rank sends in a round if all together send at most `most`.
-    fn share(&self, most: usize) -> usize {
-        (most.min(self.most) / self.size).max(1)
-    }
-
-    /// The largest `mine` of all ranks.
+    /// Returns the largest `mine` of all ranks, on all ranks.
     pub fn max(&self, mine: u64) -> u64 {
         self.reduce(mine, SystemOperation::max())
     }
 
-    /// The wrapping sum of `mine` over all ranks.
+    /// Returns the wrapping sum of `mine` over all ranks, on all ranks.
     pub fn sum(&self, mine: u64) -> u64 {
         self.reduce(mine, SystemOperation::sum())
     }
 
     fn reduce(&self, mine: u64, operation: SystemOperation) -> u64 {
-        let Some(mpi) = &self.mpi else { return mine };
-        let mut all = 0;
-        mpi.ranks.all_reduce_into(&mine, &mut all, operation);
-        all
+        match self {
+            Comm::Mpi(mpi) => mpi.reduce(mine, operation),
+            Comm::Alone | Comm::Played(_) => mine,
+        }
     }
 
-    /// The wrapping sums of all ranks on rank 0, element by element; all have equally many.
-    /// Empty elsewhere.
+    /// Returns the element-wise wrapping sums over all ranks, which have equally many elements, on
+    /// rank 0; empty elsewhere.
     pub fn sum_each(&self, mine: &[u64]) -> Vec<u64> {
-        let Some(mpi) = &self.mpi else {
+        let Comm::Mpi(mpi) = self else {
             return mine.to_vec();
         };
         let root = mpi.ranks.process_at_rank(0);
-        if self.rank != 0 {
-            for mine in mine.chunks(self.most) {
+        if mpi.rank != 0 {
+            for mine in mine.chunks(mpi.most) {
                 root.reduce_into(mine, SystemOperation::sum());
             }
             return Vec::new();
         }
         let mut sums = vec![0; mine.len()];
-        for (mine, sums) in mine.chunks(self.most).zip(sums.chunks_mut(self.most)) {
+        for (mine, sums) in mine.chunks(mpi.most).zip(sums.chunks_mut(mpi.most)) {
             root.reduce_into_root(mine, sums, SystemOperation::sum());
         }
         sums
     }
 
-    /// The largest of all ranks, element by element; all have equally many.
+    /// Returns the element-wise maxima over all ranks, which have equally many elements.
     pub fn max_each<T: Word>(&self, mine: &[T]) -> Vec<T> {
         let mut largest = mine.to_vec();
-        if let Some(mpi) = &self.mpi {
-            for (mine, largest) in mine.chunks(self.most).zip(largest.chunks_mut(self.most)) {
+        if let Comm::Mpi(mpi) = self {
+            for (mine, largest) in mine.chunks(mpi.most).zip(largest.chunks_mut(mpi.most)) {
                 mpi.ranks
                     .all_reduce_into(mine, largest, SystemOperation::max());
             }
@@ -342,9 +251,9 @@ impl Comm {
         largest
     }
 
-    /// Minimum, mean and maximum of `mine` over all ranks.
+    /// Returns minimum, mean and maximum of `mine` over all ranks.
     pub fn spread(&self, mine: f64) -> Spread {
-        let Some(mpi) = &self.mpi else {
+        let Comm::Mpi(mpi) = self else {
             return Spread {
                 min: mine,
                 mean: mine,
@@ -360,26 +269,24 @@ impl Comm {
             .all_reduce_into(&mine, &mut max, SystemOperation::max());
         Spread {
             min,
-            mean: sum / self.size as f64,
+            mean: sum / mpi.size as f64,
             max,
         }
     }
 
-    /// The sum of `mine` over all ranks, up to rounding in the order MPI adds.
+    /// Returns the sum of `mine` over all ranks; its rounding depends on the order in which MPI adds.
     pub fn total(&self, mine: f64) -> f64 {
-        let Some(mpi) = &self.mpi else { return mine };
+        let Comm::Mpi(mpi) = self else { return mine };
         let mut sum = 0.0;
         mpi.ranks
             .all_reduce_into(&mine, &mut sum, SystemOperation::sum());
         sum
     }
 
-    /// Name and version of the MPI library, where one is in use.
+    /// Returns name and version of the MPI library, if one is in use.
     pub fn library(&self) -> Option<String> {
-        let version = self
-            .mpi
-            .as_ref()
-            .and(mpi::environment::library_version().ok())?;
+        let Comm::Mpi(_) = self else { return None };
+        let version = mpi::environment::library_version().ok()?;
         Some(
             version
                 .split([',', '\n'])
@@ -390,24 +297,25 @@ impl Comm {
         )
     }
 
-    /// Gives all ranks the `bytes` of rank `root`.
+    /// Copies the `bytes` of rank `root` to all ranks.
     pub fn broadcast(&self, root: usize, bytes: &mut Vec<u8>) {
-        let Some(mpi) = &self.mpi else { return };
+        let Comm::Mpi(mpi) = self else { return };
         let root = mpi.ranks.process_at_rank(root as i32);
         let mut length = bytes.len() as u64;
         root.broadcast_into(&mut length);
         bytes.resize(length as usize, 0);
-        for piece in bytes.chunks_mut(self.most) {
+        for piece in bytes.chunks_mut(mpi.most) {
             root.broadcast_into(piece);
         }
     }
 
-    /// Ok where all ranks are, else the error of the lowest rank that has one, everywhere.
+    /// Returns `mine` if it is Ok on all ranks, else, on all ranks, the error of the lowest rank that
+    /// has one.
     ///
     /// Called before ranks go on to the next collective: a lone early return is a deadlock.
     pub fn agree<T>(&self, mine: Result<T>) -> Result<T> {
         let failed = if mine.is_err() {
-            self.size - self.rank
+            self.size() - self.rank()
         } else {
             0
         };
@@ -419,61 +327,10 @@ impl Comm {
             Err(error) => [&[error.exit_code()], error.to_string().as_bytes()].concat(),
             Ok(_) => Vec::new(),
         };
-        self.broadcast(self.size - worst, &mut message);
+        self.broadcast(self.size() - worst, &mut message);
         let text = String::from_utf8_lossy(&message[1..]);
         Err(Error::of_exit_code(message[0], text.into_owned()))
     }
-}
-
-/// What rank 0 has got of all ranks, `share` elements of each in a round.
-struct Gathered<T> {
-    lengths: Vec<u64>,
-    share: usize,
-    all: Vec<T>,
-}
-
-impl<T: Word> Gathered<T> {
-    fn new(lengths: Vec<u64>, share: usize) -> Self {
-        Gathered {
-            lengths,
-            share,
-            all: Vec::new(),
-        }
-    }
-
-    /// How much of each rank comes in `round`.
-    fn counts(&self, round: usize) -> Vec<i32> {
-        let before = (round * self.share) as u64;
-        let left = self.lengths.iter().map(|n| n.saturating_sub(before));
-        left.map(|left| left.min(self.share as u64) as i32)
-            .collect()
-    }
-
-    /// Puts what came in `round` where it belongs.
-    fn place(&mut self, round: usize, counts: &[i32], piece: &[T]) {
-        let total: u64 = self.lengths.iter().sum();
-        self.all.resize(total as usize, T::default());
-        let (mut first, mut rest) = (round * self.share, piece);
-        for (&length, &count) in self.lengths.iter().zip(counts) {
-            let (head, tail) = rest.split_at(count as usize);
-            if count > 0 {
-                self.all[first..first + head.len()].copy_from_slice(head);
-            }
-            first += length as usize;
-            rest = tail;
-        }
-    }
-}
-
-fn starts(counts: &[i32]) -> Vec<i32> {
-    let mut next = 0;
-    counts
-        .iter()
-        .map(|&n| {
-            next += n;
-            next - n
-        })
-        .collect()
 }
 
 /// Minimum, mean and maximum over the ranks.
@@ -493,7 +350,7 @@ mod tests {
 
     #[test]
     fn one_rank_talks_to_itself() {
-        let comm = Comm::alone();
+        let comm = Comm::Alone;
         let mut received = [0; 3];
         comm.all_to_all(&[1, 2, 3], &mut received);
         assert_eq!(received, [1, 2, 3]);

@@ -162,12 +162,12 @@ mod tests {
     fn this_process_may_use_something() {
         let here = Allowed::here();
         assert!(here.count >= 1 && here.cores.len() >= here.count);
-        assert_eq!(here.together(&Comm::alone()), here.count);
+        assert_eq!(here.together(&Comm::Alone), here.count);
     }
 
     #[test]
     fn threads_up_to_the_cores_are_fine() {
-        let comm = Comm::alone();
+        let comm = Comm::Alone;
         let count = Allowed::here().count;
         assert_eq!(shortage(&comm, count), None);
         let message = shortage(&comm, count + 1).expect("one too many");

@@ -1,6 +1,6 @@
 //! Everything that crosses ranks, and the machine they run on. Knows MPI, nothing of neurons.
 //!
-//! - [`communicator`]: [`Comm`], the collectives of a run
+//! - [`communicator`]: [`Comm`], the collectives of a run; `mpi_ranks`: those that go in rounds
 //! - [`launcher`]: what mpirun and srun tell a process before MPI does
 //! - [`job`]: the end of all ranks where one cannot go on
 //! - [`signals`]: signals that ask a run to end, agreed on by all ranks
@@ -13,6 +13,7 @@ pub mod cores;
 pub mod interconnect;
 pub mod job;
 pub mod launcher;
+mod mpi_ranks;
 pub mod signals;
 
-pub use communicator::{Comm, Hold, MPI_MOST, Others, Spread, Word};
+pub use communicator::{Comm, Hold, MPI_MOST, OtherRanks, Spread, Word};

@@ -18,7 +18,7 @@ pub fn small_result() -> stdp_hpc::base::error::Result<(tempfile::TempDir, [u64;
     "#;
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = std::path::Path::new("example.toml");
-    let comm = stdp_hpc::comm::Comm::alone();
+    let comm = stdp_hpc::comm::Comm::Alone;
     let params = stdp_hpc::io::config::load(path, config, &[], None, 1)?;
     let provenance = Provenance::new(&comm, &params, "portable");
     let id = outcome::new_id()?;

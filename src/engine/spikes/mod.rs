@@ -404,7 +404,7 @@ mod tests {
     }
 
     fn send(exchange: &mut Exchange, table: &TargetTable, spikes: &[Emission]) -> Vec<u64> {
-        let comm = Comm::alone();
+        let comm = Comm::Alone;
         loop {
             exchange.collocate([(spikes, table)].into_iter());
             let exchanged = exchange.exchange(&comm, Flags::default());
@@ -420,7 +420,7 @@ mod tests {
     #[test]
     fn overflow_grows_and_silence_shrinks() {
         for (rows, wide) in [(1000, false), (1 << 31, true)] {
-            let mut exchange = Exchange::new(&Comm::alone(), rows, 12);
+            let mut exchange = Exchange::new(&Comm::Alone, rows, 12);
             assert_eq!(exchange.entry == Entry::Wide, wide);
             let table = table(300);
             let spike = |lag| Emission { lag, lid: Lid(0) };

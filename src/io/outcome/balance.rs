@@ -289,7 +289,7 @@ mod tests {
         timers.book(Phase::Communicate, Duration::from_millis(40));
         assert_eq!(waiting(&timers), 0.75);
         timers.simulate = 0.1;
-        let records = RankRecord::gather(&Comm::alone(), &timers, [Digest(1), Digest(2)], 3);
+        let records = RankRecord::gather(&Comm::Alone, &timers, [Digest(1), Digest(2)], 3);
         let [record] = &records[..] else {
             panic!("one rank, one record")
         };
@@ -298,7 +298,7 @@ mod tests {
             (record.phases.communicate.total, record.peak_memory),
             (0.04, 3)
         );
-        let balance = Balance::new(&Comm::alone(), &timers, 1);
+        let balance = Balance::new(&Comm::Alone, &timers, 1);
         assert_eq!((balance.slowest_rank, balance.imbalance), (0, 0.0));
         assert!((balance.communicate_transfer.max - 0.01).abs() < 1e-12);
         // A tenth of the time is transfer.

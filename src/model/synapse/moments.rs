@@ -175,7 +175,7 @@ mod tests {
                 one.merge(&other);
                 close(one.mean, all.mean);
                 close(one.sd, all.sd);
-                let same = all.of_all(&Comm::alone());
+                let same = all.of_all(&Comm::Alone);
                 close(same.mean, all.mean);
                 close(same.sd, all.sd);
             }
@@ -191,7 +191,7 @@ mod tests {
         close(spread.mean, f64::MAX / 2.0);
         close(spread.sd, f64::MAX / 2.0);
         assert_eq!(added(&[]), Moments::default());
-        assert_eq!(added(&[]).of_all(&Comm::alone()), Moments::default());
+        assert_eq!(added(&[]).of_all(&Comm::Alone), Moments::default());
     }
 
     /// A large common part does not take digits from the deviation.

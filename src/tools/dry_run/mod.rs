@@ -1,7 +1,7 @@
 //! One rank of many, rehearsed alone in one process.
 //!
 //! The rank builds the synapses it would hold and runs the loop that it would run; only what
-//! crosses ranks is played (`comm::Others`). So its spikes and weights are, bit for bit, those of
+//! crosses ranks is played (`comm::OtherRanks`). So its spikes and weights are, bit for bit, those of
 //! that rank in a run of all, and its times and memory are measured, not modelled. The network
 //! is not there: what an exchange would take is computed from `[interconnect]`, and kept apart.
 
@@ -157,7 +157,7 @@ pub fn rehearse(
     let others = Others::new(&params, place, delays.min(), listeners, Rc::clone(&played))?;
     let interconnect = Interconnect::from_params(&params.interconnect);
     let before = resident().now;
-    let comm = Comm::among(Box::new(others), rank, ranks);
+    let comm = Comm::played(Box::new(others), rank, ranks);
     let mut simulation = Simulation::build(comm, FileNetwork::new(params))?;
     let timers = simulation.run(observers)?;
 

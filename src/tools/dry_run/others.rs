@@ -8,7 +8,7 @@ use std::rc::Rc;
 use crate::base::error::Result;
 use crate::base::rng::{Purpose, uniform};
 use crate::base::units::{Gid, Steps};
-use crate::comm;
+use crate::comm::OtherRanks;
 use crate::engine::spikes::{ChunkWriter, need_and_room};
 use crate::io::file_network::read_rates;
 use crate::model::network::Placement;
@@ -133,7 +133,7 @@ impl Heard {
     }
 }
 
-impl comm::Others for Others {
+impl OtherRanks for Others {
     fn lists(&mut self, about: &Range<u32>, mut send: Vec<Vec<u64>>) -> Vec<Vec<u64>> {
         self.hear(&send);
         let own = std::mem::take(&mut send[self.place.rank as usize]);

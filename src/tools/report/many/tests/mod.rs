@@ -33,7 +33,7 @@ fn simulated(sets: &[&str], threads: usize) -> RunRecord {
     ";
     let directory = tempfile::tempdir().expect("a directory");
     let sets: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();
-    let comm = Comm::alone();
+    let comm = Comm::Alone;
     let path = Path::new("small.toml");
     let params = config::load(path, CONFIG, &sets, Some(threads), 1).expect("a good config");
     let provenance = Provenance::new(&comm, &params, "portable");
