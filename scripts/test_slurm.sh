@@ -238,13 +238,14 @@ same_digests() {
 collected() {
   local directory=$1 kind=$2
   shift 2
-  scripts/collect_scaling.py "$directory" >table.md || return 1
+  "$STDP_HPC" report "$directory" --scaling "$directory" >table.md || return 1
   cat table.md
   told table.md "efficiency ($kind)" || return 1
   [[ $(grep -o '^| [0-9]* | [0-9]* | [0-9,]* |' table.md) == "$(printf '%s\n' "$@")" ]] || return 1
   cmp table.md "$directory/scaling.md" || return 1
   [[ $(wc -l <"$directory/scaling.csv") == $(($# + 1)) ]] || return 1
-  told "$directory/scaling.svg" "$kind scaling" "</svg>"
+  [[ -s $directory/scaling.png ]] || return 1
+  told "$directory/report.html" "</html>"
 }
 
 single() {

@@ -185,5 +185,5 @@ run_series() {
     say "FAILED: ranks ${failed[*]}; the others are done, and the same command repeats only what is not"
     return 1
   fi
-  say "all done; table and figure: scripts/collect_scaling.py $results"
+  say "all done; table and figures: $program report $results --scaling $results"
 }

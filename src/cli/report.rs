@@ -1,13 +1,17 @@
 //! `stdp-hpc report DIR…`: what runs did, as a page.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::base::error::Result;
-use crate::cli::console;
+use crate::base::error::{Error, Result};
 use crate::comm::Comm;
 use crate::tools::report as pages;
+
+use super::{console, print_text};
+
+/// Name of the page where none is given.
+const PAGE: &str = "report.html";
 
 /// Shows results as one page of figures and numbers, for a browser.
 ///
@@ -19,9 +23,16 @@ pub(super) struct Report {
     /// Directories of results, or directories that hold such.
     #[arg(value_name = "DIR", required = true)]
     directories: Vec<PathBuf>,
-    /// Where to write the page.
-    #[arg(short, long, value_name = "FILE", default_value = "report.html")]
-    output: PathBuf,
+    /// Write the page to FILE [default: report.html, with --scaling in its DIR]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Print the table of a scaling series, and write it and its figure to DIR.
+    ///
+    /// The results must be of one configuration and commit on different numbers of ranks. The
+    /// files are scaling.md, scaling.csv and scaling.png. The exit code is 1 if a run is not done or
+    /// digests differ that must be equal.
+    #[arg(long, value_name = "DIR")]
+    scaling: Option<PathBuf>,
     /// Write the figures as PNG files to this directory too.
     #[arg(long, value_name = "DIR")]
     png: Option<PathBuf>,
@@ -42,16 +53,34 @@ pub(super) fn run(comm: &Comm, arguments: &Report) -> Result<()> {
     comm.agree(done)
 }
 
-/// Writes the page, and names what it does not show.
+/// Writes the page and the scaling series, and names what they do not show.
 fn write(arguments: &Report) -> Result<()> {
-    let faults = pages::write(
-        &arguments.directories,
-        &arguments.output,
-        arguments.png.as_deref(),
-        arguments.force,
-    )?;
-    for fault in &faults {
-        console::warn(&format!("not shown: {fault}"));
+    let (png, force) = (arguments.png.as_deref(), arguments.force);
+    let found = pages::Found::in_directories(&arguments.directories);
+    let Some(directory) = &arguments.scaling else {
+        let output = arguments.output.as_deref();
+        let output = output.unwrap_or(Path::new(PAGE));
+        for fault in pages::write(found, output, png, force)? {
+            console::warn(&format!("not shown: {fault}"));
+        }
+        return Ok(());
+    };
+    let scaling = pages::Scaling::of(&found)?;
+    scaling.write(directory, force)?;
+    let output = arguments.output.clone();
+    pages::write(found, &output.unwrap_or(directory.join(PAGE)), png, force)?;
+    print_text(&scaling.table);
+    for line in &scaling.left_out {
+        console::warn(&format!("left out: {line}"));
     }
-    Ok(())
+    for line in &scaling.disagreements {
+        console::warn(line);
+    }
+    match (scaling.left_out.len(), scaling.disagreements.len()) {
+        (0, 0) => Ok(()),
+        (0, _) => Err(Error::run("digests differ that must be equal")),
+        (left_out, _) => Err(Error::run(format!(
+            "the table leaves out {left_out} result(s)"
+        ))),
+    }
 }

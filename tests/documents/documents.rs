@@ -89,8 +89,6 @@ impl Bench {
             symlink(root().join(name), bench.at(name)).expect("symlink");
         }
         symlink(PROGRAM, bench.at("target/release/stdp-hpc")).expect("symlink");
-        let collect = "scripts/collect_scaling.py";
-        symlink(root().join(collect), bench.at(collect)).expect("symlink");
         let scripts = root().join("scripts").display().to_string();
         bench.script("scripts/run.sh", &format!("exec {scripts}/run.sh \"$@\""));
         // It runs this test.

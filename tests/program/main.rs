@@ -22,6 +22,7 @@ mod plan;
 mod range;
 mod recording;
 mod report_one;
+mod report_scaling;
 mod result_directory;
 mod sonata_full_disk;
 mod statistics;

@@ -22,45 +22,115 @@ use crate::tools::figure::Figure;
 use headline::headline;
 use page::Page;
 
-/// Writes the page of the runs whose results lie in `directories`, or anywhere in them, to
-/// `output`, and its figures as PNG files to the directory `png`.
+/// Results that were found in directories.
+pub struct Found {
+    runs: Vec<RunRecord>,
+    /// Results that cannot be read.
+    faults: Vec<Error>,
+}
+
+impl Found {
+    /// Finds the results that are, or lie anywhere in, `directories`.
+    ///
+    /// Cost: reads run.json of each, and if there are several the head of the other files.
+    pub fn in_directories(directories: &[PathBuf]) -> Self {
+        let (mut found, mut seen) = (Vec::new(), HashSet::new());
+        let mut faults = Vec::new();
+        for directory in directories {
+            let of_file = directory
+                .parent()
+                .filter(|_| directory.ends_with("run.json"));
+            let directory = match of_file {
+                Some(here) if here == Path::new("") => Path::new("."),
+                Some(parent) => parent,
+                None => directory,
+            };
+            faults.extend(find(directory, &mut found, &mut seen).err());
+        }
+        let mut runs = Vec::new();
+        for directory in &found {
+            match read(directory, found.len() > 1) {
+                Ok(run) => runs.push(run),
+                Err(error) => faults.push(error),
+            }
+        }
+        Found { runs, faults }
+    }
+
+    /// Returns a line per result that is not done or cannot be read.
+    fn not_done(&self) -> Vec<String> {
+        let runs = self.runs.iter().filter(|run| run.outcome.is_none());
+        let runs = runs.map(|run| match &run.error {
+            Some(error) if run.status == "unreadable" => error.clone(),
+            Some(error) => format!("{}: {}: {error}", run.directory.display(), run.status),
+            None => format!("{}: {}", run.directory.display(), run.status),
+        });
+        runs.chain(lines(self.faults.clone())).collect()
+    }
+}
+
+/// Table and figure of a scaling series.
+pub struct Scaling {
+    /// The table, in Markdown.
+    pub table: String,
+    /// The same numbers as CSV; times in s, memory in bytes.
+    pub csv: String,
+    /// Real-time factor by phase; time and efficiency over cores.
+    pub figure: Figure,
+    /// A line per result that is not done or cannot be read, which nothing above shows.
+    pub left_out: Vec<String>,
+    /// A line per set of runs that computed the same and have different digests.
+    pub disagreements: Vec<String>,
+}
+
+impl Scaling {
+    /// Makes table and figure of those results that are done, which must differ only in size and
+    /// split, all of the same number of threads.
+    ///
+    /// # Errors
+    /// Fails if none is done, or they do not belong together; the message names two and why.
+    pub fn of(found: &Found) -> Result<Self> {
+        if found.runs.is_empty() {
+            return Err(all_of(found.faults.clone()));
+        }
+        let series = many::Scaling::new(&found.runs)?;
+        Ok(Scaling {
+            table: series.markdown(),
+            csv: series.csv(),
+            figure: series.figure(),
+            left_out: found.not_done(),
+            disagreements: series.disagreements(),
+        })
+    }
+
+    /// Writes `scaling.md`, `scaling.csv` and `scaling.png` to `directory`, which is created.
+    ///
+    /// # Errors
+    /// Fails if a file cannot be written, or exists and `force` is not set.
+    pub fn write(&self, directory: &Path, force: bool) -> Result<()> {
+        let [table, csv, png] =
+            ["scaling.md", "scaling.csv", "scaling.png"].map(|name| directory.join(name));
+        create_for("--scaling", directory, &[&table, &csv, &png], force)?;
+        files::replace(&table, self.table.as_bytes())?;
+        files::replace(&csv, self.csv.as_bytes())?;
+        files::replace(&png, &self.figure.png(&png)?)
+    }
+}
+
+/// Writes the page of the results that were `found` to `output`, and its figures as PNG files to
+/// the directory `png`.
 ///
 /// Returns what could not be shown, a line each, which the page says too: results that cannot be
 /// read, and files of the only one.
 ///
-/// Cost: of several runs only run.json is read, and the head of the other files; of one all files
-/// are, see [`figures_of_run`].
+/// Cost: of one result all files are read, see [`figures_of_run`].
 ///
 /// # Errors
 /// If there is no result that can be read, or a file cannot be written; if one is there already,
 /// unless `force`.
-pub fn write(
-    directories: &[PathBuf],
-    output: &Path,
-    png: Option<&Path>,
-    force: bool,
-) -> Result<Vec<String>> {
+pub fn write(found: Found, output: &Path, png: Option<&Path>, force: bool) -> Result<Vec<String>> {
     files::refuse_existing("-o", output, force)?;
-    let (mut found, mut seen) = (Vec::new(), HashSet::new());
-    let mut faults = Vec::new();
-    for directory in directories {
-        let of_file = directory
-            .parent()
-            .filter(|_| directory.ends_with("run.json"));
-        let directory = match of_file {
-            Some(here) if here == Path::new("") => Path::new("."),
-            Some(parent) => parent,
-            None => directory,
-        };
-        faults.extend(find(directory, &mut found, &mut seen).err());
-    }
-    let mut runs = Vec::new();
-    for directory in &found {
-        match read(directory, found.len() > 1) {
-            Ok(run) => runs.push(run),
-            Err(error) => faults.push(error),
-        }
-    }
+    let Found { runs, faults } = found;
     let (html, figures, faults) = match &runs[..] {
         [] => return Err(all_of(faults)),
         [run] => page_of_one(run, faults)?,
@@ -288,25 +358,33 @@ fn write_images(directory: &Path, figures: &[Figure], force: bool) -> Result<()>
         .iter()
         .map(|figure| directory.join(format!("{}.png", figure.name)))
         .collect();
-    if directory.exists() && !directory.is_dir() {
-        let directory = directory.display();
-        return Err(Error::input(format!(
-            "--png {directory}: is not a directory"
-        )));
-    }
-    if directory.exists() {
-        for path in &paths {
-            files::refuse_existing("--png", path, force)?;
-        }
-    }
-    fs::create_dir_all(directory).map_err(|error| {
-        Error::run(format!(
-            "--png {}: cannot create the directory: {error}",
-            directory.display()
-        ))
-    })?;
+    let all: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
+    create_for("--png", directory, &all, force)?;
     for (figure, path) in figures.iter().zip(&paths) {
         files::replace(path, &figure.png(path)?)?;
     }
     Ok(())
+}
+
+/// Creates `directory`, which the user gave as `option`, for the files `paths` in it.
+///
+/// # Errors
+/// Fails if it is no directory or cannot be created, or a file exists and `force` is not set.
+fn create_for(option: &str, directory: &Path, paths: &[&Path], force: bool) -> Result<()> {
+    let shown = directory.display();
+    if directory.exists() && !directory.is_dir() {
+        return Err(Error::input(format!(
+            "{option} {shown}: is not a directory"
+        )));
+    }
+    if directory.exists() {
+        for path in paths {
+            files::refuse_existing(option, path, force)?;
+        }
+    }
+    fs::create_dir_all(directory).map_err(|error| {
+        Error::run(format!(
+            "{option} {shown}: cannot create the directory: {error}"
+        ))
+    })
 }

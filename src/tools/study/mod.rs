@@ -249,7 +249,8 @@ impl Study {
         let done = finished.iter().map(|of| of.run);
         let runs = done.chain(unusable.iter().copied());
         let directories: Vec<PathBuf> = runs.map(|run| self.directory(run)).collect();
-        report::write(&directories, &self.out.join("report.html"), None, true)?;
+        let found = report::Found::in_directories(&directories);
+        report::write(found, &self.out.join("report.html"), None, true)?;
         Ok(Some(table::table(finished, unusable)))
     }
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::base::memory::{ByStructure, show_size};
 use crate::comm::Spread;
 use crate::io::outcome::{Outcome, Provenance, RunRecord};
+use crate::tools::text_table;
 
 use super::Run;
 
@@ -118,14 +119,12 @@ fn number(value: Option<impl ToString>) -> String {
     value.map_or(String::new(), |value| value.to_string())
 }
 
-/// The runs as CSV, with a line of names. No value has a comma or a quote in it.
+/// The runs as CSV, with a line of names.
 pub(super) fn csv(finished: &[Finished]) -> String {
     let names = COLUMNS.map(|(name, _)| name.to_owned());
-    let rows = finished
-        .iter()
-        .map(|of| COLUMNS.map(|(_, value)| value(of)));
-    let lines = std::iter::once(names).chain(rows);
-    lines.map(|cells| cells.join(",") + "\n").collect()
+    let row = |of| COLUMNS.map(|(_, value)| value(of)).to_vec();
+    let rows: Vec<_> = finished.iter().map(row).collect();
+    text_table::csv(&names, &rows)
 }
 
 /// Characters of a line that are left to the name of a run.

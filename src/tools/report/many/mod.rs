@@ -7,6 +7,7 @@
 
 mod bars;
 mod naming;
+mod one_series;
 mod scaling;
 mod series;
 mod table;
@@ -16,6 +17,7 @@ mod tests;
 use crate::io::outcome::{Outcome, RunRecord};
 use crate::tools::figure::Figure;
 
+pub(super) use one_series::Scaling;
 pub(super) use table::table;
 
 /// The figures of those of `runs` that are done; none if none is.

@@ -6,7 +6,7 @@ use std::hash::Hash;
 use serde_json::Value;
 
 use super::Run;
-use super::series::FREE;
+use super::series::is_free;
 use crate::io::config::recorded::shown;
 
 /// What can be said of runs, in the order in which it tells them apart: place and key.
@@ -132,7 +132,7 @@ fn add(all: &mut Attributes, path: &str, value: &Value) {
         }
         return;
     }
-    let follows = DERIVED.contains(&path) || FREE.contains(&path);
+    let follows = DERIVED.contains(&path) || is_free(path);
     let place = PARAMETERS + u8::from(follows);
     all.insert((place, path.to_owned()), word(path, value));
 }

@@ -279,7 +279,7 @@ impl Kind {
     pub(super) const ALL: [Kind; 2] = [Kind::Weak, Kind::Strong];
 
     /// Runs with the same work scale in this way: neurons, and the cores that these are for.
-    fn work(self, run: &Run) -> (u64, u64) {
+    pub(super) fn work(self, run: &Run) -> (u64, u64) {
         let (neurons, cores) = (run.neurons(), run.cores() as u64);
         match self {
             Kind::Strong => (neurons, 1),
@@ -295,6 +295,13 @@ impl Kind {
         match self {
             Kind::Weak => times.mean[0],
             Kind::Strong => times.mean[0] * times.x[0] / cores,
+        }
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Kind::Weak => "weak",
+            Kind::Strong => "strong",
         }
     }
 
@@ -352,6 +359,13 @@ pub(super) fn over_cores(series: &[Vec<Run>], kind: Kind) -> Option<Figure> {
         caption,
         rows: vec![panels],
     })
+}
+
+/// Returns the efficiency of each of `runs`, which have ascending numbers of cores and scale as
+/// `kind` says, relative to the first.
+pub(super) fn efficiency(runs: &[Run], kind: Kind) -> Vec<f64> {
+    let times = Curve::of(runs, |run| run.cores() as u64, |run| run.simulate());
+    times.efficiency(kind).mean
 }
 
 /// `runs` of the same work as lines with one split for each number of cores.

@@ -7,27 +7,49 @@ use serde_json::Value;
 
 use super::Run;
 
-/// What the runs of a series may differ in: size, split and seed, what follows from them, and
-/// what a run ignores.
-pub(super) const FREE: [&str; 15] = [
+/// Parameters, as JSON pointers, that scaling changes: size, split, and what follows from them.
+const SCALED: [&str; 10] = [
     "/network/N",
     "/network/N_E",
     "/network/N_I",
     "/network/N_per_rank",
-    "/network/K",
-    "/network/K_E",
-    "/network/K_I",
     "/simulation/threads",
-    "/simulation/seed",
     "/record/n_rec",
     "/record/weights/targets",
     "/record/weights/sources",
     "/record/weights_over_time/one_in",
     "/record/weights_over_time/trajectories",
-    "/interconnect",
 ];
 
-/// Those of [`FREE`] that may follow the size, and what they are of where they are all.
+/// Parameters that runs ignore.
+const IGNORED: &str = "/interconnect";
+
+/// Parameters beside [`SCALED`] in which the runs of a series may differ.
+const VARIED: [&str; 5] = [
+    "/network/K",
+    "/network/K_E",
+    "/network/K_I",
+    "/simulation/seed",
+    IGNORED,
+];
+
+/// Returns the parameters in which the runs of a series may differ.
+fn free() -> impl Iterator<Item = &'static str> {
+    SCALED.into_iter().chain(VARIED)
+}
+
+/// Whether runs of a series may differ in the parameter at `path`.
+pub(super) fn is_free(path: &str) -> bool {
+    free().any(|free| free == path)
+}
+
+/// Whether the runs of a scaling series, which have one seed and in-degree, may differ in the
+/// parameter at `path`.
+pub(super) fn may_scale(path: &str) -> bool {
+    path == IGNORED || SCALED.contains(&path)
+}
+
+/// Free parameters that may follow the size, and what they are of where they are all.
 const FOLLOWERS: [(&str, &str); 5] = [
     ("/network/K", ""),
     ("/record/n_rec", "/network/N"),
@@ -41,7 +63,7 @@ const WITHOUT_EFFECT: [&str; 4] = [
     "/network/N_per_rank",
     "/simulation/threads",
     "/record",
-    "/interconnect",
+    IGNORED,
 ];
 
 /// Series of `runs`, as their first runs come.
@@ -49,7 +71,7 @@ const WITHOUT_EFFECT: [&str; 4] = [
 /// A series is of one commit and of one configuration, but for what is free. In-degree and what
 /// is recorded may differ along with N, if at each N they are the same in all its runs.
 pub(super) fn series<'a>(runs: &[Run<'a>]) -> Vec<Vec<Run<'a>>> {
-    let alike = grouped(runs, |run| without(run, &FREE));
+    let alike = grouped(runs, |run| without(run, free()));
     let alike = alike.into_iter();
     alike
         .flat_map(|runs| told_apart(runs, &FOLLOWERS))
@@ -83,7 +105,7 @@ fn follower(run: &Run, (path, whole): (&str, &str)) -> String {
 }
 
 /// Commit and parameters of `run`, without those at `paths`.
-fn without(run: &Run, paths: &[&str]) -> String {
+fn without(run: &Run, paths: impl IntoIterator<Item = &'static str>) -> String {
     let mut parameters = run.record.parameters.clone();
     for path in paths {
         let (table, key) = path.rsplit_once('/').expect("paths begin with a slash");
@@ -98,14 +120,14 @@ fn without(run: &Run, paths: &[&str]) -> String {
 /// `runs` that are the same but for their seeds, together.
 pub(super) fn repeats<'a>(runs: &[Run<'a>]) -> Vec<Vec<Run<'a>>> {
     grouped(runs, |run| {
-        let free = ["/simulation/seed", "/network/N_per_rank", "/interconnect"];
-        (run.split(), without(run, &free))
+        let seeds = ["/simulation/seed", "/network/N_per_rank", IGNORED];
+        (run.split(), without(run, seeds))
     })
 }
 
 /// A line for every set of runs that computed the same and whose digests are not.
 pub(super) fn disagreements(runs: &[Run]) -> Vec<String> {
-    let same = grouped(runs, |run| without(run, &WITHOUT_EFFECT));
+    let same = grouped(runs, |run| without(run, WITHOUT_EFFECT));
     let lines = same.iter().filter_map(|runs| {
         let first = &runs[0];
         runs.iter().find_map(|run| {

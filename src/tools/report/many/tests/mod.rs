@@ -2,6 +2,7 @@
 
 mod bars;
 mod lines;
+mod one_series;
 mod tables;
 
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 use super::figures;
 use super::table::{Table, table};
 use crate::base::digest::Digest;
+use crate::base::units::grouped;
 use crate::comm::{Comm, Spread};
 use crate::engine::Simulation;
 use crate::io::config;
