@@ -1,14 +1,18 @@
-//! `stdp-hpc dry-run CONFIG --ranks R --rank r`: one rank of many, rehearsed alone.
+//! `stdp-hpc dry-run CONFIG --ranks R --rank r`: one rank of many, rehearsed alone; of several R a
+//! table and a figure.
+
+use std::io::{Write, stderr};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::base::error::{Error, Result};
+use crate::base::error::{Error, Result, printable};
 use crate::base::simd;
 use crate::cli::console::{Verbosity, Watcher};
 use crate::comm::{Comm, launcher};
-use crate::tools::dry_run::rehearse;
+use crate::tools::dry_run::{Series, rehearse};
 
-use super::{Config, print_result};
+use super::{Config, json, print_result, print_text};
 
 /// Rehearses one rank of a run on R ranks, alone in one process.
 ///
@@ -19,10 +23,10 @@ use super::{Config, print_result};
 pub(super) struct DryRun {
     #[command(flatten)]
     config: Config,
-    /// Ranks of the run.
-    #[arg(long, value_name = "R")]
-    ranks: usize,
-    /// The rank to rehearse, 0 … R - 1.
+    /// Ranks of the run; several rehearse one after the other, for a table and a figure.
+    #[arg(long, value_name = "R,…", value_delimiter = ',', required = true)]
+    ranks: Vec<usize>,
+    /// The rank to rehearse, 0 … R - 1; of several R the last where there are fewer.
     #[arg(long, value_name = "r", default_value_t = 0)]
     rank: usize,
     /// Threads of each rank, instead of the config's.
@@ -31,6 +35,13 @@ pub(super) struct DryRun {
     /// Print JSON: bytes, seconds.
     #[arg(long)]
     json: bool,
+    /// Write table, figure and a file per R to DIR; what is done is kept
+    /// [default of several R: results/rehearsal/<name of CONFIG>]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Rehearse again what is done.
+    #[arg(long)]
+    force: bool,
     /// Show no progress.
     #[arg(short, long)]
     quiet: bool,
@@ -42,14 +53,24 @@ pub(super) struct DryRun {
 /// Bad input; more than one process.
 pub(super) fn run(comm: &Comm, arguments: &DryRun) -> Result<()> {
     comm.agree(simd::choose())?;
-    let (ranks, rank) = (arguments.ranks, arguments.rank);
     if let Some(size @ 2..) = launcher::size_told_by_mpirun() {
         return Err(Error::input(format!(
             "dry-run rehearses one rank in one process: must be started without mpirun, not on \
              {size} ranks"
         )));
     }
-    super::plan::check_ranks(ranks, 1)?;
+    for &ranks in &arguments.ranks {
+        super::plan::check_ranks(ranks, 1)?;
+    }
+    match &arguments.ranks[..] {
+        [ranks] if arguments.out.is_none() => one(comm, arguments, *ranks),
+        _ => several(arguments),
+    }
+}
+
+/// Rehearses a rank of `ranks`, and prints what it found.
+fn one(comm: &Comm, arguments: &DryRun, ranks: usize) -> Result<()> {
+    let rank = arguments.rank;
     if rank >= ranks {
         return Err(Error::input(format!(
             "--rank {rank}: must be an integer 0 … {} (--ranks {ranks})",
@@ -68,5 +89,33 @@ pub(super) fn run(comm: &Comm, arguments: &DryRun) -> Result<()> {
     let rehearsal = rehearse(params, rank, ranks, &mut [&mut watcher])?;
     watcher.close();
     print_result(&rehearsal, arguments.json);
+    Ok(())
+}
+
+/// Rehearses a rank of each number of ranks, and prints the table.
+fn several(arguments: &DryRun) -> Result<()> {
+    let config = arguments.config.path();
+    let name = config.file_stem().unwrap_or_default();
+    let out = arguments.out.clone();
+    let series = Series {
+        config: config.to_owned(),
+        ranks: arguments.ranks.clone(),
+        rank: arguments.rank,
+        threads: arguments.threads,
+        overrides: arguments.config.overrides.clone(),
+        out: out.unwrap_or_else(|| Path::new("results/rehearsal").join(name)),
+        force: arguments.force,
+    };
+    let found = series.rehearse(&mut |line| {
+        if !arguments.quiet {
+            // A reader that is gone is no reason to end the series.
+            let _ = writeln!(stderr(), "dry-run: {}", printable(line));
+        }
+    })?;
+    let table = series.write(&found)?;
+    match arguments.json {
+        true => print_text(&json(&found)),
+        false => print_text(&table),
+    }
     Ok(())
 }

@@ -43,7 +43,7 @@ use study::StudyArguments;
 /// The environment variable STDP_HPC_ISA=portable|avx2|avx512 forces an instruction set
 /// other than the widest that the machine has; it does not change the result.
 #[derive(Debug, Parser)]
-#[command(name = "stdp-hpc", version, after_long_help = KEYS)]
+#[command(name = "stdp-hpc", version, after_long_help = config::help())]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 #[command(disable_help_subcommand = true)]
 struct Arguments {
@@ -75,8 +75,6 @@ struct Config {
     #[arg(long = "set", value_name = "TABLE.KEY=VALUE")]
     overrides: Vec<String>,
 }
-
-const KEYS: &str = include_str!("../io/config/keys.txt");
 
 /// Runs the program; returns its exit code: 0 done, 1 the run failed, 2 bad input, 75 a signal
 /// ended it in good order.
@@ -214,11 +212,16 @@ fn check_inputs(comm: &Comm, params: &Params, whole: bool) -> Result<()> {
 }
 
 /// Prints what a verb found, as JSON or as people read it.
-fn print_result<T: Serialize + Display>(result: &T, json: bool) {
-    match json {
-        true => print_text(&(serde_json::to_string_pretty(result).expect("plain data") + "\n")),
+fn print_result<T: Serialize + Display>(result: &T, as_json: bool) {
+    match as_json {
+        true => print_text(&json(result)),
         false => print_text(&result.to_string()),
     }
+}
+
+/// Returns `result` as JSON.
+fn json<T: Serialize>(result: &T) -> String {
+    serde_json::to_string_pretty(result).expect("plain data") + "\n"
 }
 
 /// Prints to standard output. Nothing is lost where nobody reads it (`| head -1`).

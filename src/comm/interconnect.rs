@@ -15,10 +15,10 @@
 //! while all send; that messages within a node are faster is not modelled, nor are links that
 //! several nodes share, nor ranks that come late.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Algorithm that MPI_Alltoall is assumed to use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Algorithm {
     /// Whichever of the others is faster for the message at hand, as MPI libraries choose.

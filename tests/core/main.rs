@@ -4,5 +4,6 @@
 mod architecture;
 mod bad_config;
 mod good_config;
+mod keys;
 mod nest_neurons;
 mod power;

@@ -21,10 +21,8 @@ use std::process::Command;
 
 use stdp_hpc::io::config;
 use tempfile::TempDir;
-use toml::{Table, Value};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_stdp-hpc");
-const KEYS: &str = include_str!("../../src/io/config/keys.txt");
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -100,16 +98,6 @@ impl Bench {
         bench.script(
             "scripts/bench_vs_nest.sh",
             &format!("exec bash -n {scripts}/bench_vs_nest.sh"),
-        );
-        // It takes a minute for big machines: here two small ones.
-        bench.script(
-            "scripts/rehearse_scaling.py",
-            &format!(
-                "export STDP_HPC={PROGRAM}\n\
-                 exec python3 -B {scripts}/rehearse_scaling.py \"$@\" --ranks 1,4 \\\n\
-                 --set network.N_per_rank=50 --set network.K=20 --set simulation.T=20 \\\n\
-                 --set simulation.presim=3 --set record.n_rec=10 --set record.weights=true"
-            ),
         );
         bench.script(
             "bin/cargo",
@@ -349,89 +337,6 @@ fn links_lead_somewhere() {
     }
 }
 
-/// Table, key and default (`None` for a dash) of every line of keys.txt that has them.
-fn keys() -> Vec<(String, String, Option<String>)> {
-    let (mut table, mut outer) = (String::new(), String::new());
-    let mut keys = Vec::new();
-    for line in KEYS.lines() {
-        if let Some(name) = line.strip_prefix('[') {
-            table = name.trim_end_matches(']').to_owned();
-            continue;
-        }
-        let indent = line.len() - line.trim_start().len();
-        let (key, rest) = match line.trim_start().split_once(' ') {
-            Some(split) if indent == 2 || indent == 4 => split,
-            _ => continue,
-        };
-        let default = rest.trim_start().split("  ").next().unwrap_or_default();
-        let default = (default != "-").then(|| default.to_owned());
-        let path = if indent == 2 {
-            outer = key.to_owned();
-            table.clone()
-        } else {
-            format!("{table}.{outer}")
-        };
-        keys.push((path, key.to_owned(), default));
-    }
-    keys
-}
-
-#[test]
-fn help_has_every_key_of_the_default_config() {
-    let text = fs::read_to_string(root().join("configs/default.toml")).expect("default.toml");
-    let known = keys();
-    let mut table = String::new();
-    let mut count = 0;
-    for line in text.lines() {
-        if let Some(name) = line.strip_prefix('[') {
-            table = name.split(']').next().unwrap_or_default().to_owned();
-            continue;
-        }
-        // Keys in comments are other ways to say the same.
-        let line = line.trim_start_matches("# ");
-        let Some((key, _)) = line.split_once(" = ") else {
-            continue;
-        };
-        if key.contains(|c: char| !(c.is_ascii_alphanumeric() || c == '_')) {
-            continue;
-        }
-        count += 1;
-        let stands = known.iter().any(|(t, k, _)| *t == table && k == key);
-        assert!(stands, "src/io/config/keys.txt: [{table}] {key} is missing");
-    }
-    assert!(count > 40, "{count} keys");
-}
-
-/// A config with all defaults of keys.txt written out is one with none.
-#[test]
-fn help_has_the_defaults_of_the_program() {
-    let load = |text: &str| {
-        let params = config::load(Path::new("x.toml"), text, &[], None, 1);
-        serde_json::to_value(params.unwrap_or_else(|error| panic!("{error}"))).expect("JSON")
-    };
-    let mut root: Table = "network.N = 5000\nsimulation.T = 100.0"
-        .parse()
-        .expect("TOML");
-    for (path, key, default) in keys() {
-        // Their other form, a table, stands below them.
-        let Some(default) = default.filter(|_| !key.starts_with("weights")) else {
-            continue;
-        };
-        let default: Value = default
-            .parse()
-            .unwrap_or_else(|error| panic!("{path}.{key}: {default}: {error}"));
-        let mut table = &mut root;
-        for name in path.split('.') {
-            let inner = table.entry(name).or_insert_with(|| Table::new().into());
-            table = inner.as_table_mut().expect("a table");
-        }
-        table.insert(key, default);
-    }
-    let written_out = load(&root.to_string());
-    let bare = load("network.N = 5000\nsimulation.T = 100.0");
-    assert_eq!(written_out, bare);
-}
-
 #[test]
 fn help_fits_a_terminal() {
     let help = |option| {
@@ -441,8 +346,9 @@ fn help_fits_a_terminal() {
     };
     let (short, long) = (help("-h"), help("--help"));
     assert!(short.lines().count() < 25, "{short}");
-    assert!(long.contains(KEYS.trim_end()), "{long}");
-    for line in KEYS.lines() {
+    let keys = config::help();
+    assert!(long.contains(keys.trim_end()), "{long}");
+    for line in keys.lines() {
         assert!(line.chars().count() <= 80, "{line}");
     }
 }

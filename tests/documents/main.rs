@@ -5,7 +5,6 @@ mod common;
 
 mod bench_script;
 mod documents;
-mod rehearse_scaling;
 mod report_page;
 mod scripts;
 mod slurm_scripts;

@@ -8,6 +8,7 @@ mod common;
 mod bad_input;
 mod comm_bench;
 mod dry_run;
+mod dry_run_series;
 mod ends;
 mod exchange;
 mod export;

@@ -2,7 +2,7 @@
 
 use toml::Value;
 
-use super::reading::Tables;
+use super::keys::Keys;
 
 /// Least likeness (Jaro–Winkler, 0 … 1) of a known name that is suggested.
 const NEAR: f64 = 0.75;
@@ -48,12 +48,13 @@ pub(super) fn kind(value: &Value) -> String {
     }
 }
 
-/// Returns what an unknown `name` in the table at `path` may have meant: a key of another of `tables`,
+/// Returns what an unknown `name` in the table at `path` may have meant: a key of another table of `keys`,
 /// a known name that is like it, or else any of the known ones.
-pub(crate) fn hint(tables: Tables, path: &str, name: &str, known: &[&str]) -> String {
-    let homes: Vec<String> = tables
+pub(crate) fn hint(keys: Keys, path: &str, name: &str, known: &[&str]) -> String {
+    let homes: Vec<String> = keys
         .iter()
-        .filter(|(home, keys)| !home.is_empty() && keys.split(' ').any(|key| key == name))
+        .map(|key| key.split())
+        .filter(|(home, key)| !home.is_empty() && *key == name)
         .map(|(home, _)| format!("[{home}]"))
         .collect();
     if !homes.is_empty() {

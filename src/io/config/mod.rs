@@ -1,11 +1,14 @@
 //! Parameters from TOML or from code, checked: a fault is one line that names file (or `--set`),
 //! key, value and what is allowed.
 //!
-//! `overrides` merges `--set` into the TOML; `reading` sees that names are known and that values
-//! have the right type and range, `messages` how a fault is put; `tables` makes each table a struct and checks what concerns
-//! several keys; `range` refuses what they and a run make infinite. [`recorded`] turns parameters
+//! `keys` lists every key with default, range, unit and meaning; `documents` writes `--help`,
+//! docs/keys.md and configs/default.toml from it. `overrides` merges `--set` into the TOML; `reading`
+//! checks names, types and ranges, `messages` words the faults; `tables` makes each table a struct and
+//! checks what concerns several keys; `range` refuses what they and a run make infinite. [`recorded`] turns parameters
 //! into what run.json holds, and reads run.json again.
 
+mod documents;
+pub(crate) mod keys;
 pub(crate) mod messages;
 mod overrides;
 mod range;
@@ -20,7 +23,9 @@ use toml::{Table, Value};
 use crate::base::error::Result;
 use crate::model::params::Params;
 
-use reading::{CONFIG, Document};
+pub use documents::{default_toml, help, reference};
+use keys::KEYS;
+use reading::Document;
 
 /// Returns checked parameters from the `text` of the config at `path`.
 ///
@@ -39,7 +44,7 @@ pub fn load(
     threads: Option<usize>,
     ranks: usize,
 ) -> Result<Params> {
-    let document = Document::parse(path, text, overrides, CONFIG)?;
+    let document = Document::parse(path, text, overrides, KEYS)?;
     tables::params(&document, threads, ranks)
 }
 
@@ -90,7 +95,7 @@ impl Config {
     /// [`Error::Input`](crate::base::error::Error::Input) at the first fault.
     pub fn params(&self, ranks: usize) -> Result<Params> {
         let (file, dir) = ("config in code".to_owned(), Path::new(""));
-        let document = Document::new(CONFIG, file, dir, self.root.clone(), Vec::new())?;
+        let document = Document::new(KEYS, file, dir, self.root.clone(), Vec::new())?;
         tables::params(&document, None, ranks)
     }
 }

@@ -4,33 +4,8 @@ use toml::{Table, Value};
 
 use crate::base::error::{Error, Result};
 
+use super::keys::{KEYS, find};
 use super::messages::{TOO_LARGE, join, one_line, quoted};
-
-/// Keys that say the same thing in different ways: the first, given with `--set`, takes the
-/// place of the others in the file.
-const REPLACES: [(&str, &[&str]); 10] = [
-    ("network.N", &["network.N_per_rank"]),
-    ("network.N_per_rank", &["network.N"]),
-    (
-        "network.edges",
-        &[
-            "network.K",
-            "network.allow_autapses",
-            "network.allow_multapses",
-            "synapse.delay.E_to_E",
-            "synapse.delay.E_to_I",
-            "synapse.delay.I_to_E",
-            "synapse.delay.I_to_I",
-        ],
-    ),
-    ("neuron.V_init.uniform", &["neuron.V_init.normal"]),
-    ("neuron.V_init.normal", &["neuron.V_init.uniform"]),
-    ("synapse.J_E", &["synapse.weight"]),
-    ("synapse.weight", &["synapse.J_E"]),
-    ("stimulus.eta", &["stimulus.rate", "stimulus.spikes"]),
-    ("stimulus.rate", &["stimulus.eta", "stimulus.spikes"]),
-    ("stimulus.spikes", &["stimulus.eta", "stimulus.rate"]),
-];
 
 /// Puts `overrides` (`table.key=value`) into `root`, having taken out what they replace;
 /// returns the dotted paths that were set.
@@ -40,8 +15,7 @@ pub(super) fn apply(root: &mut Table, overrides: &[String]) -> Result<Vec<String
         .map(|text| parse(text))
         .collect::<Result<Vec<_>>>()?;
     for (path, _) in &parsed {
-        let replaced = REPLACES.iter().find(|(key, _)| key == path);
-        for other in replaced.map_or(&[][..], |(_, others)| others) {
+        for other in find(KEYS, path).map_or(&[][..], |key| key.replaces) {
             remove(root, other);
         }
     }

@@ -40,7 +40,7 @@ pub(super) fn check_grid(document: &Document, simulation: &SimulationParams) -> 
         None => Ok(()),
         Some((what, number)) => {
             let what = format!("gives {what} = {number:e}, must be a finite number > 0");
-            Err(document.section("simulation")?.fault("dt", "0.125", what))
+            Err(document.section("simulation")?.fault("dt", what))
         }
     }
 }
@@ -68,7 +68,7 @@ fn weight_precision(document: &Document, params: &Params) -> Result<()> {
         "gives plastic weights of {weight:e} pA, must be {} for stdp.weight_precision = \"f32\"",
         WeightPrecision::F32_RANGE
     );
-    Err(table.fault(key, "0.5", what))
+    Err(table.fault(key, what))
 }
 
 /// Refuses a law of plasticity whose factors leave the range.
@@ -79,13 +79,13 @@ fn law(document: &Document, params: &Params) -> Result<()> {
     // Edges bring their delays later.
     let drawn = params.synapse.delay.ee;
     if let Some(what) = drawn.and_then(|delay| stdp.too_short(delay.to_ms(simulation.dt))) {
-        return Err(table.fault("tau_minus", "30.0", what));
+        return Err(table.fault("tau_minus", what));
     }
     let product = stdp.lambda * stdp.alpha;
     let most = f64::MAX / libm::exp(MAX_EXPONENT);
     if product > most {
         let what = format!("gives lambda * alpha = {product:e}, must be at most {most:e}");
-        return Err(table.fault("alpha", "0.1", what));
+        return Err(table.fault("alpha", what));
     }
     // A source that fires at every step has the largest K₊.
     let steps = f64::from(simulation.end().0);
@@ -93,7 +93,7 @@ fn law(document: &Document, params: &Params) -> Result<()> {
     let most = f64::MAX / trace;
     if stdp.lambda >= most {
         let what = format!("must be at most {most:e}, or potentiation leaves the range of doubles");
-        return Err(table.fault("lambda", "20.0", what));
+        return Err(table.fault("lambda", what));
     }
     Ok(())
 }
@@ -103,7 +103,7 @@ fn neuron(document: &Document, params: &Params) -> Result<()> {
     let (neuron, synapse) = (&params.neuron, &params.synapse);
     let table = document.section("neuron")?;
     let p = Propagators::new(neuron, params.simulation.dt);
-    for (key, default, channel) in [("tau_syn_ex", "2.0", p.ex), ("tau_syn_in", "2.0", p.inh)] {
+    for (key, channel) in [("tau_syn_ex", p.ex), ("tau_syn_in", p.inh)] {
         let numbers = [
             channel.p11,
             channel.p21,
@@ -118,24 +118,24 @@ fn neuron(document: &Document, params: &Params) -> Result<()> {
                  C_m = {:?} pF, dt = {:?} ms and weights of {:e} and {:e} pA",
                 neuron.tau_m, neuron.C_m, params.simulation.dt.0, synapse.I_E, synapse.I_I
             );
-            return Err(table.fault(key, default, what));
+            return Err(table.fault(key, what));
         }
     }
-    let fault = |key, default, what: &str, value: f64| -> Error {
+    let fault = |key, what: &str, value: f64| -> Error {
         let what = format!("gives {what} = {value:e}, must be finite");
-        table.fault(key, default, what)
+        table.fault(key, what)
     };
     for (what, value) in [
         ("the decay of the potential per step", p.p33),
         ("the potential per pA (mV/pA)", p.p30),
     ] {
         if !value.is_finite() {
-            return Err(fault("tau_m", "20.0", what, value));
+            return Err(fault("tau_m", what, value));
         }
     }
     let drive = p.p30 * neuron.I_e;
     if !drive.is_finite() {
-        return Err(fault("I_e", "0.0", "a step of the potential (mV)", drive));
+        return Err(fault("I_e", "a step of the potential (mV)", drive));
     }
     let initial = match neuron.V_init {
         VInit::Uniform(low, high) => [high - low, low - neuron.E_L, high - neuron.E_L],
@@ -145,18 +145,13 @@ fn neuron(document: &Document, params: &Params) -> Result<()> {
             mean + TAIL * sd - neuron.E_L,
         ],
     };
-    for (key, default, values) in [
-        ("V_th", "20.0", vec![neuron.V_th - neuron.E_L]),
-        ("V_reset", "0.0", vec![neuron.V_reset - neuron.E_L]),
-        ("V_init", "{ uniform = [0.0, 20.0] }", initial.to_vec()),
+    for (key, values) in [
+        ("V_th", vec![neuron.V_th - neuron.E_L]),
+        ("V_reset", vec![neuron.V_reset - neuron.E_L]),
+        ("V_init", initial.to_vec()),
     ] {
         if let Some(&value) = values.iter().find(|value| !value.is_finite()) {
-            return Err(fault(
-                key,
-                default,
-                "a potential relative to E_L (mV)",
-                value,
-            ));
+            return Err(fault(key, "a potential relative to E_L (mV)", value));
         }
     }
     Ok(())

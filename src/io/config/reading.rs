@@ -3,63 +3,25 @@
 //! A [`Document`] knows every table and key there is; a [`Section`] reads one table of it.
 //! Every fault becomes one line: where it was written, the key, the value, what is allowed.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 use crate::base::error::{Error, Result};
 use crate::base::units::{Ms, Steps};
 
+use super::keys::{Key, Keys, Kind, find, names_in};
 use super::messages::{hint, join, kind, quoted, syntax_error};
 use super::overrides;
-
-/// Tables by their dotted paths, each with its keys between blanks; "" is the file itself. What
-/// a table that is not among them holds is free.
-pub(crate) type Tables = &'static [(&'static str, &'static str)];
-
-/// Those of a config.
-pub(crate) const CONFIG: Tables = &[
-    (
-        "",
-        "network neuron synapse stdp stimulus simulation record interconnect",
-    ),
-    (
-        "network",
-        "N N_per_rank K beta allow_autapses allow_multapses edges",
-    ),
-    (
-        "neuron",
-        "model E_L C_m tau_m t_ref V_th V_reset tau_syn_ex tau_syn_in I_e V_init initial \
-         ignore_and_fire",
-    ),
-    ("neuron.V_init", "uniform normal"),
-    ("neuron.ignore_and_fire", "rate phase"),
-    ("synapse", "J_E weight unit_psp g delay"),
-    ("synapse.delay", "E_to_E E_to_I I_to_E I_to_I X_to_all"),
-    (
-        "stdp",
-        "alpha lambda mu_plus tau_plus tau_minus weight_precision",
-    ),
-    ("stimulus", "eta rate spikes"),
-    ("simulation", "T presim dt tics_per_step seed threads"),
-    (
-        "record",
-        "spikes n_rec compression weights weights_over_time",
-    ),
-    ("record.weights", "at targets sources target_to_source"),
-    (
-        "record.weights_over_time",
-        "every bins max one_in trajectories",
-    ),
-    ("interconnect", "latency bandwidth algorithm"),
-];
 
 /// A file with its overrides merged in; all names in it are known ones.
 pub(crate) struct Document {
     /// The names.
-    tables: Tables,
+    keys: Keys,
     /// The file's name, for messages.
     file: String,
     /// Where relative paths in the file start.
@@ -72,33 +34,28 @@ pub(crate) struct Document {
 
 impl Document {
     /// Parses `text`, merges `overrides` (`table.key=value`) into it and checks all names
-    /// against those in `tables`.
-    pub(crate) fn parse(
-        path: &Path,
-        text: &str,
-        overrides: &[String],
-        tables: Tables,
-    ) -> Result<Self> {
+    /// against `keys`.
+    pub(crate) fn parse(path: &Path, text: &str, overrides: &[String], keys: Keys) -> Result<Self> {
         let file = path.display().to_string();
         let mut root: Table = text
             .parse()
             .map_err(|e| Error::input(syntax_error(&file, text, &e)))?;
         let set = overrides::apply(&mut root, overrides)?;
         let dir = path.parent().unwrap_or(Path::new(""));
-        Self::new(tables, file, dir, root, set)
+        Self::new(keys, file, dir, root, set)
     }
 
     /// Takes `root`, of `file` in `dir` with the keys `set`, and checks its names against those in
-    /// `tables`.
+    /// `keys`.
     pub(super) fn new(
-        tables: Tables,
+        keys: Keys,
         file: String,
         dir: &Path,
         root: Table,
         set: Vec<String>,
     ) -> Result<Self> {
         let document = Document {
-            tables,
+            keys,
             file,
             dir: dir.to_path_buf(),
             root,
@@ -133,10 +90,10 @@ impl Document {
 
     /// Refuses tables and keys that do not exist, in `table` at `path` and below it.
     fn check_names(&self, path: &str, table: &Table) -> Result<()> {
-        let Some((_, known)) = self.tables.iter().find(|(known, _)| *known == path) else {
+        if find(self.keys, path).is_some_and(|key| key.kind == Kind::Free) {
             return Ok(());
-        };
-        let known: Vec<&str> = known.split(' ').collect();
+        }
+        let known: Vec<&str> = names_in(self.keys, path).collect();
         for (key, value) in table {
             let inner = join(path, key);
             if !known.contains(&key.as_str()) {
@@ -145,7 +102,7 @@ impl Document {
                     ("", _) => format!("key {key:?} outside any table"),
                     _ => format!("[{path}] unknown key {key:?}"),
                 };
-                let hint = hint(self.tables, path, key, &known);
+                let hint = hint(self.keys, path, key, &known);
                 let origin = self.origin(&inner);
                 return Err(Error::input(format!("{origin}: {what}, {hint}")));
             }
@@ -176,8 +133,8 @@ impl Document {
 }
 
 /// What a number must be.
-#[derive(Clone, Copy)]
-pub(super) enum Bound {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Bound {
     /// Any finite number.
     Finite,
     /// Finite and ≥ 0.
@@ -189,11 +146,6 @@ pub(super) enum Bound {
 }
 
 impl Bound {
-    /// A quantity so bounded; `unit` stands in messages, "" for none.
-    pub(super) fn of(self, unit: &'static str) -> Quantity {
-        Quantity { bound: self, unit }
-    }
-
     fn admits(self, x: f64) -> bool {
         x.is_finite()
             && match self {
@@ -207,7 +159,7 @@ impl Bound {
 
 /// A bound and the unit it is in.
 #[derive(Clone, Copy)]
-pub(super) struct Quantity {
+struct Quantity {
     bound: Bound,
     unit: &'static str,
 }
@@ -236,22 +188,25 @@ pub(crate) struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
-    /// The table under `key`, at `path`: an empty one where `key` is `true` or absent, none
-    /// where it is `false`.
-    pub(super) fn switched(&self, key: &str, path: &'static str) -> Result<Option<Section<'a>>> {
+    /// Returns what is known of `key`. Panics if it is not in the list of keys.
+    pub(super) fn known(&self, key: &str) -> &'static Key {
+        let path = join(self.path, key);
+        find(self.document.keys, &path).unwrap_or_else(|| panic!("no key {path}"))
+    }
+
+    /// Returns the table under `key`: an empty one where `key` is `true` or absent, none where it is
+    /// `false`.
+    pub(super) fn switched(&self, key: &str) -> Result<Option<Section<'a>>> {
+        let path = self.known(key).path;
         let table = match self.get(key) {
             Some(Value::Boolean(false)) => return Ok(None),
             None | Some(Value::Boolean(true)) => None,
             Some(Value::Table(table)) => Some(table),
             Some(_) => {
-                let known = self
-                    .document
-                    .tables
-                    .iter()
-                    .find(|(known, _)| *known == path);
-                let keys = known.map_or("", |(_, keys)| keys).replace(' ', ", ");
+                let keys: Vec<&str> = names_in(self.document.keys, path).collect();
+                let keys = keys.join(", ");
                 let what = format!("must be true, false or a table {{ {keys} }}");
-                return Err(self.fault(key, "", what));
+                return Err(self.fault(key, what));
             }
         };
         let document = self.document;
@@ -262,9 +217,18 @@ impl<'a> Section<'a> {
         }))
     }
 
-    /// The value of `key` as written, if it was.
+    /// Returns the value of `key` as written, if it was.
     pub(crate) fn get(&self, key: &str) -> Option<&'a Value> {
         self.table?.get(key)
+    }
+
+    /// Returns the value of `key` as written, else its default, if it has one.
+    fn value(&self, key: &str) -> Option<Cow<'a, Value>> {
+        match (self.get(key), self.known(key).default) {
+            (Some(value), _) => Some(Cow::Borrowed(value)),
+            (None, "") => None,
+            (None, default) => Some(Cow::Owned(default.parse().expect("a default is TOML"))),
+        }
     }
 
     /// All keys and values as written.
@@ -272,24 +236,18 @@ impl<'a> Section<'a> {
         self.table.into_iter().flatten()
     }
 
-    /// The fault of a `key`: `what` is allowed. `default` is shown where the key is absent.
-    pub(crate) fn fault(
-        &self,
-        key: &str,
-        default: impl fmt::Display,
-        what: impl fmt::Display,
-    ) -> Error {
+    /// Returns the fault of a `key`: `what` is allowed. Where the key is absent its default is shown.
+    pub(crate) fn fault(&self, key: &str, what: impl fmt::Display) -> Error {
         let Section { document, path, .. } = self;
         let origin = document.origin(&join(path, key));
-        let given = self
-            .get(key)
-            .map_or_else(|| format!("{default} (default)"), quoted);
+        let default = || format!("{} (default)", self.known(key).default);
+        let given = self.get(key).map_or_else(default, quoted);
         Error::input(format!("{origin}: [{path}] {key} = {given}: {what}"))
     }
 
-    /// The fault of a value of the wrong type.
+    /// Returns the fault of a value of the wrong type.
     fn wrong_type(&self, key: &str, value: &Value, what: impl fmt::Display) -> Error {
-        self.fault(key, "", format!("must be {what}, not {}", kind(value)))
+        self.fault(key, format!("must be {what}, not {}", kind(value)))
     }
 
     /// The fault that `key` is there or is not, rather than of its value.
@@ -310,14 +268,18 @@ impl<'a> Section<'a> {
         Ok(first)
     }
 
-    /// A number; whole ones may be written as integers.
-    pub(super) fn number(&self, key: &str, default: f64, quantity: Quantity) -> Result<f64> {
-        let x = match self.get(key) {
-            None => default,
-            Some(value) => as_number(value)
-                .ok_or_else(|| self.wrong_type(key, value, format!("a number{quantity}")))?,
+    /// Returns a number; whole ones may be written as integers.
+    pub(super) fn number(&self, key: &str) -> Result<f64> {
+        let known = self.known(key);
+        let Kind::Number(bound) = known.kind else {
+            panic!("{} is no number", known.path);
         };
-        if quantity.bound.admits(x) {
+        let unit = known.unit;
+        let quantity = Quantity { bound, unit };
+        let value = self.value(key).expect("given, or has a default");
+        let x = as_number(&value)
+            .ok_or_else(|| self.wrong_type(key, &value, format!("a number{quantity}")))?;
+        if bound.admits(x) {
             return Ok(x);
         }
         let kind = if x.is_finite() {
@@ -325,35 +287,40 @@ impl<'a> Section<'a> {
         } else {
             " a finite number"
         };
-        let what = format!("must be{kind}{quantity}");
-        Err(self.fault(key, format!("{default:?}"), what))
+        Err(self.fault(key, format!("must be{kind}{quantity}")))
     }
 
-    /// Two numbers, `names` says which ("low, high").
-    pub(super) fn pair(
-        &self,
-        key: &str,
-        default: [f64; 2],
-        names: &str,
-        unit: &str,
-    ) -> Result<[f64; 2]> {
-        let Some(value) = self.get(key) else {
-            return Ok(default);
+    /// Returns two numbers.
+    pub(super) fn pair(&self, key: &str) -> Result<[f64; 2]> {
+        let known = self.known(key);
+        let Kind::Pair(names) = known.kind else {
+            panic!("{} is no pair", known.path);
         };
+        let value = self.value(key).expect("given, or has a default");
         let numbers: Option<Vec<f64>> = value
             .as_array()
             .and_then(|array| array.iter().map(as_number).collect());
         match numbers.as_deref() {
             Some(&[a, b]) if a.is_finite() && b.is_finite() => Ok([a, b]),
             _ => {
-                let what = format!("must be two finite numbers [{names}] ({unit})");
-                Err(self.fault(key, "", what))
+                let what = format!("must be two finite numbers [{names}] ({})", known.unit);
+                Err(self.fault(key, what))
             }
         }
     }
 
-    /// An integer in `range`.
-    pub(crate) fn integer(
+    /// Returns an integer in the range of the key.
+    pub(crate) fn integer(&self, key: &str) -> Result<i64> {
+        let known = self.known(key);
+        let Kind::Integer(low, high) = known.kind else {
+            panic!("{} is no integer", known.path);
+        };
+        let default = known.default.parse().unwrap_or(low);
+        self.integer_in(key, default, low..=high)
+    }
+
+    /// Returns an integer in `range`; `default` where the key is absent.
+    pub(super) fn integer_in(
         &self,
         key: &str,
         default: i64,
@@ -363,14 +330,17 @@ impl<'a> Section<'a> {
         match self.get(key) {
             None => Ok(default),
             Some(Value::Integer(n)) if range.contains(n) => Ok(*n),
-            Some(Value::Integer(_)) => Err(self.fault(key, default, format!("must be {what}"))),
+            Some(Value::Integer(_)) => Err(self.fault(key, format!("must be {what}"))),
             Some(value) => Err(self.wrong_type(key, value, what)),
         }
     }
 
-    /// How many of the first `of` things: `"all"` or an integer up to that; absent is all.
-    /// `name` is what people call `of`.
-    pub(super) fn count(&self, key: &str, of: u32, name: &str) -> Result<u32> {
+    /// Returns how many of the first `of` things: `"all"`, or an integer up to that; absent is all.
+    pub(super) fn count(&self, key: &str, of: u32) -> Result<u32> {
+        let known = self.known(key);
+        let Kind::Count(name) = known.kind else {
+            panic!("{} is no count", known.path);
+        };
         let what = format!("\"all\" or an integer 0 … {of} ({name})");
         match self.get(key) {
             None => Ok(of),
@@ -378,71 +348,68 @@ impl<'a> Section<'a> {
             Some(Value::Integer(n)) => u32::try_from(*n)
                 .ok()
                 .filter(|n| *n <= of)
-                .ok_or_else(|| self.fault(key, "", format!("must be {what}"))),
-            Some(Value::String(_)) => Err(self.fault(key, "", format!("must be {what}"))),
+                .ok_or_else(|| self.fault(key, format!("must be {what}"))),
+            Some(Value::String(_)) => Err(self.fault(key, format!("must be {what}"))),
             Some(value) => Err(self.wrong_type(key, value, what)),
         }
     }
 
-    /// `true` or `false`.
-    pub(super) fn switch(&self, key: &str, default: bool) -> Result<bool> {
-        match self.get(key) {
-            None => Ok(default),
-            Some(Value::Boolean(on)) => Ok(*on),
-            Some(value) => Err(self.wrong_type(key, value, "true or false")),
-        }
+    /// Returns `true` or `false`.
+    pub(super) fn switch(&self, key: &str) -> Result<bool> {
+        let value = self.value(key).expect("a switch has a default");
+        value
+            .as_bool()
+            .ok_or_else(|| self.wrong_type(key, &value, "true or false"))
     }
 
-    /// One of the named `choices`, two or more.
-    pub(super) fn choice<T: Copy, const N: usize>(
-        &self,
-        key: &str,
-        default: T,
-        choices: [(&str, T); N],
-    ) -> Result<T> {
-        let names = choices.map(|(name, _)| format!("{name:?}"));
+    /// Returns one of the words that the key allows, as a `T` of that name.
+    pub(super) fn choice<T: DeserializeOwned>(&self, key: &str) -> Result<T> {
+        let known = self.known(key);
+        let Kind::Choice(words) = known.kind else {
+            panic!("{} is no choice", known.path);
+        };
+        let names: Vec<String> = words.iter().map(|name| format!("{name:?}")).collect();
         let (last, others) = names.split_last().expect("two or more");
         let what = format!("{} or {last}", others.join(", "));
-        match self.get(key) {
-            None => Ok(default),
-            Some(Value::String(name)) => choices
-                .iter()
-                .find(|(known, _)| known == name)
-                .map(|(_, choice)| *choice)
-                .ok_or_else(|| self.fault(key, "", format!("must be {what}"))),
-            Some(value) => Err(self.wrong_type(key, value, what)),
+        let value = self.value(key).expect("a choice has a default");
+        match value.as_str() {
+            Some(word) if words.contains(&word) => {
+                Ok(value.into_owned().try_into().expect("a known word"))
+            }
+            Some(_) => Err(self.fault(key, format!("must be {what}"))),
+            None => Err(self.wrong_type(key, &value, what)),
         }
     }
 
-    /// The path of a file; a relative one starts where the config lies.
+    /// Returns the path of a file; a relative one starts where the config lies.
     pub(crate) fn file(&self, key: &str) -> Result<Option<PathBuf>> {
         let what = "the path of a file";
         match self.get(key) {
             None => Ok(None),
             Some(Value::String(name)) if !name.is_empty() => Ok(Some(self.document.dir.join(name))),
-            Some(Value::String(_)) => Err(self.fault(key, "", format!("must be {what}"))),
+            Some(Value::String(_)) => Err(self.fault(key, format!("must be {what}"))),
             Some(value) => Err(self.wrong_type(key, value, what)),
         }
     }
 
-    /// A time in whole steps of `dt` within `range`; `default` in ms.
-    pub(super) fn time(
-        &self,
-        key: &str,
-        default: f64,
-        dt: Ms,
-        range: RangeInclusive<i32>,
-    ) -> Result<Steps> {
-        let what = whole_steps(dt, &range);
-        let ms = match self.get(key) {
-            None => default,
-            Some(value) => as_number(value).ok_or_else(|| self.wrong_type(key, value, &what))?,
+    /// Returns a time in whole steps of `dt` within the range of the key.
+    pub(super) fn time(&self, key: &str, dt: Ms) -> Result<Steps> {
+        let known = self.known(key);
+        let Kind::Time(low, high) = known.kind else {
+            panic!("{} is no time", known.path);
         };
-        within(ms, dt, &range)
-            .ok_or_else(|| self.fault(key, format!("{default:?}"), format!("must be {what}")))
+        self.time_in(key, dt, low..=high)
     }
 
-    /// Times in whole steps of `dt` within `range`, ascending and each once; none if absent.
+    /// Returns a time in whole steps of `dt` within `range`.
+    pub(super) fn time_in(&self, key: &str, dt: Ms, range: RangeInclusive<i32>) -> Result<Steps> {
+        let what = whole_steps(dt, &range);
+        let value = self.value(key).expect("given, or has a default");
+        let ms = as_number(&value).ok_or_else(|| self.wrong_type(key, &value, &what))?;
+        within(ms, dt, &range).ok_or_else(|| self.fault(key, format!("must be {what}")))
+    }
+
+    /// Returns times in whole steps of `dt` within `range`, ascending and each once; none if absent.
     pub(super) fn times(
         &self,
         key: &str,
@@ -465,7 +432,7 @@ impl<'a> Section<'a> {
             .iter()
             .map(|item| as_number(item).and_then(|ms| within(ms, dt, &range)))
             .collect::<Option<Vec<Steps>>>()
-            .ok_or_else(|| self.fault(key, "", format!("must be {what}")))?;
+            .ok_or_else(|| self.fault(key, format!("must be {what}")))?;
         times.sort_unstable();
         times.dedup();
         Ok(times)

@@ -1,41 +1,20 @@
-//! Each table of the config as its struct: the defaults, and the checks across keys.
-//!
-//! The defaults are those of the published example, NEST's scalable two-population STDP
-//! network model.
+//! Each table of the config as its struct, and the checks across keys.
 
 use toml::Value;
 
 use crate::base::error::{Error, Result};
 use crate::base::units::{Ms, Projection, Steps};
-use crate::comm::interconnect::{Algorithm, InterconnectParams};
+use crate::comm::interconnect::InterconnectParams;
 use crate::model::params::derive::{self, part};
 use crate::model::params::{
     Delays, MAX_EVENTS_PER_STEP, MAX_PERIOD, NetworkParams, NeuronModel, NeuronParams, Params,
     RecordParams, SimulationParams, StdpParams, Stimulus, SynapseParams, UnitPsp, VInit,
-    WeightPrecision, WeightRecord, WeightSampling,
+    WeightRecord, WeightSampling,
 };
 
+use super::keys::{Kind, MAX_STEPS, MAX_TRAJECTORIES};
 use super::range;
-use super::reading::Bound::{Finite, Fraction, NotNegative, Positive};
 use super::reading::{Document, Section};
-
-/// The longest delay and refractory time (steps).
-const MOST_DELAY: i32 = 1 << 20;
-
-/// The longest run, warm-up included (steps): a stamp and a delay added to it fit an `i32`.
-const MOST_STEPS: i32 = i32::MAX - MOST_DELAY;
-
-/// The most tics a step has: the longest period is then 2⁵⁰ of them, which a double holds.
-const MOST_TICS: i64 = 1 << 20;
-
-/// The most threads a rank may have.
-const MOST_THREADS: i64 = 1024;
-
-/// The most bins of a histogram of weights.
-const MOST_BINS: i64 = 10_000;
-
-/// The most synapses whose weights are written one by one as the run goes.
-const MOST_TRAJECTORIES: u32 = 10_000;
 
 /// Reads all tables, each with the help of those before it.
 pub(super) fn params(document: &Document, threads: Option<usize>, ranks: usize) -> Result<Params> {
@@ -68,27 +47,30 @@ pub(super) fn params(document: &Document, threads: Option<usize>, ranks: usize) 
 }
 
 fn simulation(table: &Section, threads: Option<usize>) -> Result<SimulationParams> {
-    let dt = Ms(table.number("dt", 0.125, Positive.of("ms"))?);
+    let dt = Ms(table.number("dt")?);
     if table.get("T").is_none() {
         return Err(table.table_fault("T", "is missing: the model time to record, > 0 (ms)"));
     }
-    let presim = table.time("presim", 0.0, dt, 0..=MOST_STEPS - 1)?;
+    let presim = table.time("presim", dt)?;
     Ok(SimulationParams {
-        T: table.time("T", 0.0, dt, 1..=MOST_STEPS - presim.0)?,
+        T: table.time_in("T", dt, 1..=MAX_STEPS - presim.0)?,
         presim,
         dt,
-        tics_per_step: table.integer("tics_per_step", 128, 1..=MOST_TICS)? as u32,
-        seed: table.integer("seed", 1, 0..=i64::MAX)? as u64,
+        tics_per_step: table.integer("tics_per_step")? as u32,
+        seed: table.integer("seed")? as u64,
         threads: thread_count(table, threads)?,
     })
 }
 
 /// The threads of a rank: those of the command line, else those of the config.
 fn thread_count(table: &Section, threads: Option<usize>) -> Result<usize> {
-    let configured = table.integer("threads", 1, 1..=MOST_THREADS)? as usize;
+    let configured = table.integer("threads")? as usize;
+    let Kind::Integer(_, most) = table.known("threads").kind else {
+        unreachable!("a number of threads is an integer");
+    };
     match threads {
-        Some(n) if n == 0 || n > MOST_THREADS as usize => Err(Error::input(format!(
-            "--threads {n}: must be an integer 1 … {MOST_THREADS}"
+        Some(n) if n == 0 || n > most as usize => Err(Error::input(format!(
+            "--threads {n}: must be an integer 1 … {most}"
         ))),
         given => Ok(given.unwrap_or(configured)),
     }
@@ -97,11 +79,11 @@ fn thread_count(table: &Section, threads: Option<usize>) -> Result<usize> {
 #[allow(non_snake_case)]
 fn network(table: &Section, ranks: usize) -> Result<NetworkParams> {
     let (N, N_per_rank) = neurons(table, ranks)?;
-    let beta = table.number("beta", 0.8, Fraction.of(""))?;
+    let beta = table.number("beta")?;
     let edges = table.file("edges")?;
     let K = match edges {
         Some(_) => no_draw(table)?,
-        None => table.integer("K", 1250, 0..=u32::MAX.into())? as u32,
+        None => table.integer("K")? as u32,
     };
     let (N_E, K_E) = (part(beta, N), part(beta, K));
     let network = NetworkParams {
@@ -113,8 +95,8 @@ fn network(table: &Section, ranks: usize) -> Result<NetworkParams> {
         K_E,
         K_I: K - K_E,
         beta,
-        allow_autapses: table.switch("allow_autapses", false)?,
-        allow_multapses: table.switch("allow_multapses", true)?,
+        allow_autapses: table.switch("allow_autapses")?,
+        allow_multapses: table.switch("allow_multapses")?,
         edges,
     };
     check_pool(table, &network, ("K_E", K_E), ("N_E", N_E))?;
@@ -141,15 +123,15 @@ fn neurons(table: &Section, ranks: usize) -> Result<(u32, Option<u32>)> {
             "N",
             format!("or N_per_rank is missing: the number of neurons, 1 … {MOST}"),
         )),
-        Some("N") => Ok((table.integer("N", 0, 1..=MOST.into())? as u32, None)),
+        Some("N") => Ok((table.integer("N")? as u32, None)),
         Some(key) => {
-            let each = table.integer(key, 0, 1..=MOST.into())? as u32;
+            let each = table.integer(key)? as u32;
             let all = u32::try_from(ranks)
                 .ok()
                 .and_then(|ranks| ranks.checked_mul(each))
                 .ok_or_else(|| {
                     let what = format!("times {ranks} ranks must be at most {MOST} neurons");
-                    table.fault(key, "", what)
+                    table.fault(key, what)
                 })?;
             Ok((all, Some(each)))
         }
@@ -181,40 +163,33 @@ fn check_pool(
     } else {
         return Ok(());
     };
-    Err(table.fault("K", network.K, what))
+    Err(table.fault("K", what))
 }
 
 #[allow(non_snake_case)]
 fn neuron(document: &Document, dt: Ms) -> Result<NeuronParams> {
     let table = document.section("neuron")?;
-    let V_th = table.number("V_th", 20.0, Finite.of("mV"))?;
-    let V_reset = table.number("V_reset", 0.0, Finite.of("mV"))?;
+    let V_th = table.number("V_th")?;
+    let V_reset = table.number("V_reset")?;
     if V_reset >= V_th {
         let what = format!("must be < V_th = {V_th:?} (mV)");
-        return Err(table.fault("V_reset", "0.0", what));
+        return Err(table.fault("V_reset", what));
     }
-    let model = table.choice(
-        "model",
-        NeuronModel::IgnoreAndFire,
-        [
-            ("iaf_psc_alpha", NeuronModel::IafPscAlpha),
-            ("ignore_and_fire", NeuronModel::IgnoreAndFire),
-        ],
-    )?;
+    let model = table.choice("model")?;
     let initial = table.file("initial")?;
     let ignoring = document.section("neuron.ignore_and_fire")?;
     let ranges_count = model == NeuronModel::IgnoreAndFire && initial.is_none();
     Ok(NeuronParams {
         model,
-        E_L: table.number("E_L", 0.0, Finite.of("mV"))?,
-        C_m: table.number("C_m", 250.0, Positive.of("pF"))?,
-        tau_m: table.number("tau_m", 20.0, Positive.of("ms"))?,
+        E_L: table.number("E_L")?,
+        C_m: table.number("C_m")?,
+        tau_m: table.number("tau_m")?,
         t_ref: refractory_time(&table, model, dt)?,
         V_th,
         V_reset,
-        tau_syn_ex: table.number("tau_syn_ex", 2.0, Positive.of("ms"))?,
-        tau_syn_in: table.number("tau_syn_in", 2.0, Positive.of("ms"))?,
-        I_e: table.number("I_e", 0.0, Finite.of("pA"))?,
+        tau_syn_ex: table.number("tau_syn_ex")?,
+        tau_syn_in: table.number("tau_syn_in")?,
+        I_e: table.number("I_e")?,
         V_init: initial_potential(document, &table)?,
         rate: rates(&ignoring, ranges_count, dt)?,
         phase: phases(&ignoring)?,
@@ -224,7 +199,7 @@ fn neuron(document: &Document, dt: Ms) -> Result<NeuronParams> {
 
 /// Of a model that has none only what the config says is checked against the grid.
 fn refractory_time(table: &Section, model: NeuronModel, dt: Ms) -> Result<Option<Steps>> {
-    let time = table.time("t_ref", 2.0, dt, 0..=MOST_DELAY);
+    let time = table.time("t_ref", dt);
     if model == NeuronModel::IgnoreAndFire && table.get("t_ref").is_none() {
         return Ok(time.ok());
     }
@@ -237,19 +212,19 @@ fn initial_potential(document: &Document, neuron: &Section) -> Result<VInit> {
     match neuron.get("V_init") {
         None => return Ok(default),
         Some(value) if value.is_table() => {}
-        Some(_) => return Err(neuron.fault("V_init", "", FORMS)),
+        Some(_) => return Err(neuron.fault("V_init", FORMS)),
     }
     let table = document.section("neuron.V_init")?;
     match table.only_one(&["uniform", "normal"])? {
-        None => Err(neuron.fault("V_init", "", FORMS)),
+        None => Err(neuron.fault("V_init", FORMS)),
         Some("uniform") => {
-            let [low, high] = ordered(&table, "uniform", [0.0; 2], "mV")?;
+            let [low, high] = ordered(&table, "uniform")?;
             Ok(VInit::Uniform(low, high))
         }
         Some(key) => {
-            let [mean, sd] = table.pair(key, [0.0; 2], "mean, SD", "mV")?;
+            let [mean, sd] = table.pair(key)?;
             if sd < 0.0 {
-                return Err(table.fault(key, "", "SD must be ≥ 0 (mV)"));
+                return Err(table.fault(key, "SD must be ≥ 0 (mV)"));
             }
             Ok(VInit::Normal(mean, sd))
         }
@@ -257,10 +232,10 @@ fn initial_potential(document: &Document, neuron: &Section) -> Result<VInit> {
 }
 
 /// A range [low, high] with low ≤ high.
-fn ordered(table: &Section, key: &str, default: [f64; 2], unit: &str) -> Result<[f64; 2]> {
-    let [low, high] = table.pair(key, default, "low, high", unit)?;
+fn ordered(table: &Section, key: &str) -> Result<[f64; 2]> {
+    let [low, high] = table.pair(key)?;
     if low > high {
-        return Err(table.fault(key, "", "low must be ≤ high"));
+        return Err(table.fault(key, "low must be ≤ high"));
     }
     Ok([low, high])
 }
@@ -268,7 +243,7 @@ fn ordered(table: &Section, key: &str, default: [f64; 2], unit: &str) -> Result<
 /// The range of rates: at most one spike a step, and a period that can be counted; of the
 /// default, only where it `counts`.
 fn rates(table: &Section, counts: bool, dt: Ms) -> Result<[f64; 2]> {
-    let [low, high] = ordered(table, "rate", [0.5, 1.5], "spikes/s")?;
+    let [low, high] = ordered(table, "rate")?;
     if !counts && table.get("rate").is_none() {
         return Ok([low, high]);
     }
@@ -283,13 +258,13 @@ fn rates(table: &Section, counts: bool, dt: Ms) -> Result<[f64; 2]> {
     } else {
         return Ok([low, high]);
     };
-    Err(table.fault("rate", "[0.5, 1.5]", what))
+    Err(table.fault("rate", what))
 }
 
 fn phases(table: &Section) -> Result<[f64; 2]> {
-    let [low, high] = ordered(table, "phase", [0.01, 1.0], "of a period")?;
+    let [low, high] = ordered(table, "phase")?;
     if low <= 0.0 || high > 1.0 {
-        return Err(table.fault("phase", "", "must be > 0 and ≤ 1 (of a period)"));
+        return Err(table.fault("phase", "must be > 0 and ≤ 1 (of a period)"));
     }
     Ok([low, high])
 }
@@ -302,37 +277,26 @@ fn synapse(
     dt: Ms,
 ) -> Result<SynapseParams> {
     let table = document.section("synapse")?;
-    let unit_psp = table.choice(
-        "unit_psp",
-        UnitPsp::Maximum,
-        [
-            ("maximum", UnitPsp::Maximum),
-            ("nest-example", UnitPsp::NestExample),
-        ],
-    )?;
-    let g = table.number("g", 10.0, Finite.of(""))?;
+    let unit_psp = table.choice("unit_psp")?;
+    let g = table.number("g")?;
     let (J_E, J_unit, I_E) = match table.only_one(&["J_E", "weight"])? {
-        Some("weight") => (
-            None,
-            None,
-            table.number("weight", 0.0, NotNegative.of("pA"))?,
-        ),
+        Some("weight") => (None, None, table.number("weight")?),
         _ => {
-            let J_E = table.number("J_E", 0.5, NotNegative.of("mV"))?;
+            let J_E = table.number("J_E")?;
             let J_unit = unit_potential(&table, neuron, unit_psp)?;
             (Some(J_E), Some(J_unit), J_E / J_unit)
         }
     };
     if !I_E.is_finite() || (I_E == 0.0 && J_E.is_some_and(|amplitude| amplitude > 0.0)) {
         let what = format!("gives the weight {I_E} pA, must be finite and > 0");
-        return Err(table.fault("J_E", "0.5", what));
+        return Err(table.fault("J_E", what));
     }
     if !(g * I_E).is_finite() {
         let what = format!(
             "gives the inhibitory weight {} pA, must be finite",
             -g * I_E
         );
-        return Err(table.fault("g", "10.0", what));
+        return Err(table.fault("g", what));
     }
     Ok(SynapseParams {
         J_E,
@@ -358,7 +322,7 @@ fn unit_potential(table: &Section, neuron: &NeuronParams, by: UnitPsp) -> Result
                     "is defined where a·e^a ≤ 1/e for a = tau_syn_ex/tau_m, that is \
                      a ≤ 0.2784…; a is {a}"
                 );
-                table.fault("unit_psp", "", what)
+                table.fault("unit_psp", what)
             })
         }
     }
@@ -372,8 +336,6 @@ fn delays(
     network: &NetworkParams,
     dt: Ms,
 ) -> Result<Delays> {
-    let allowed = 1..=MOST_DELAY;
-    let each = |table: &Section, key: &str| table.time(key, 1.5, dt, allowed.clone());
     let table = synapse.get("delay").is_some_and(Value::is_table);
     let table = table
         .then(|| document.section("synapse.delay"))
@@ -393,7 +355,7 @@ fn delays(
             return Ok(None);
         }
         let drawn = given || network.draws(projection);
-        drawn.then(|| each(table, key)).transpose()
+        drawn.then(|| table.time(key, dt)).transpose()
     };
     Ok(Delays {
         ee: recurrent(Projection::EE)?,
@@ -401,24 +363,20 @@ fn delays(
         ie: recurrent(Projection::IE)?,
         ii: recurrent(Projection::II)?,
         x: match &table {
-            Some(table) => each(table, "X_to_all")?,
-            None => each(synapse, "delay")?,
+            Some(table) => table.time("X_to_all", dt)?,
+            None => synapse.time("delay", dt)?,
         },
     })
 }
 
 fn stdp(table: &Section) -> Result<StdpParams> {
     Ok(StdpParams {
-        alpha: table.number("alpha", 0.1, NotNegative.of(""))?,
-        lambda: table.number("lambda", 20.0, NotNegative.of(""))?,
-        mu_plus: table.number("mu_plus", 0.4, Fraction.of(""))?,
-        tau_plus: table.number("tau_plus", 15.0, Positive.of("ms"))?,
-        tau_minus: table.number("tau_minus", 30.0, Positive.of("ms"))?,
-        weight_precision: table.choice(
-            "weight_precision",
-            WeightPrecision::F64,
-            [("f64", WeightPrecision::F64), ("f32", WeightPrecision::F32)],
-        )?,
+        alpha: table.number("alpha")?,
+        lambda: table.number("lambda")?,
+        mu_plus: table.number("mu_plus")?,
+        tau_plus: table.number("tau_plus")?,
+        tau_minus: table.number("tau_minus")?,
+        weight_precision: table.choice("weight_precision")?,
     })
 }
 
@@ -430,10 +388,10 @@ fn stimulus(table: &Section, neuron: &NeuronParams, I_X: f64, dt: Ms) -> Result<
     }
     let key = given.unwrap_or("eta");
     let (eta, nu_theta, rate) = if key == "rate" {
-        let rate = table.number("rate", 0.0, NotNegative.of("spikes/s"))?;
+        let rate = table.number("rate")?;
         (None, None, rate)
     } else {
-        let eta = table.number("eta", 1.2, NotNegative.of(""))?;
+        let eta = table.number("eta")?;
         let nu_theta = threshold_rate(table, neuron, I_X)?;
         (Some(eta), Some(nu_theta), eta * nu_theta)
     };
@@ -442,7 +400,7 @@ fn stimulus(table: &Section, neuron: &NeuronParams, I_X: f64, dt: Ms) -> Result<
         let what = format!(
             "gives {mean_per_step} events per neuron and step, must be at most {MAX_EVENTS_PER_STEP}"
         );
-        return Err(table.fault(key, "1.2", what));
+        return Err(table.fault(key, what));
     }
     Ok(Stimulus::Poisson {
         eta,
@@ -469,7 +427,7 @@ fn threshold_rate(table: &Section, neuron: &NeuronParams, I_X: f64) -> Result<f6
         let (tau_m, tau_s) = (neuron.tau_m, neuron.tau_syn_ex);
         return Ok(derive::threshold_rate(theta, neuron.C_m, I_X, tau_m, tau_s));
     };
-    Err(table.fault("eta", "1.2", what))
+    Err(table.fault("eta", what))
 }
 
 fn record(
@@ -481,9 +439,9 @@ fn record(
     let weights = weight_record(&table, network, simulation)?;
     let over_time = weight_sampling(&table, network, simulation.dt)?;
     Ok(RecordParams {
-        spikes: table.switch("spikes", true)?,
-        n_rec: table.count("n_rec", network.N, "N")?,
-        compression: table.integer("compression", 0, 0..=9)? as u8,
+        spikes: table.switch("spikes")?,
+        n_rec: table.count("n_rec", network.N)?,
+        compression: table.integer("compression")? as u8,
         // Both go to weights.h5, and without the former there is none.
         weights_over_time: over_time.filter(|_| weights.is_some()),
         weights,
@@ -495,15 +453,15 @@ fn weight_record(
     network: &NetworkParams,
     simulation: &SimulationParams,
 ) -> Result<Option<WeightRecord>> {
-    let Some(table) = record.switched("weights", "record.weights")? else {
+    let Some(table) = record.switched("weights")? else {
         return Ok(None);
     };
     let end = simulation.end().0;
     Ok(Some(WeightRecord {
         at: table.times("at", simulation.dt, 0..=end)?,
-        targets: table.count("targets", network.N_E, "N_E")?,
-        sources: table.count("sources", network.N_E, "N_E")?,
-        target_to_source: table.switch("target_to_source", false)?,
+        targets: table.count("targets", network.N_E)?,
+        sources: table.count("sources", network.N_E)?,
+        target_to_source: table.switch("target_to_source")?,
     }))
 }
 
@@ -514,10 +472,10 @@ fn weight_sampling(
     network: &NetworkParams,
     dt: Ms,
 ) -> Result<Option<WeightSampling>> {
-    let Some(table) = record.switched("weights_over_time", "record.weights_over_time")? else {
+    let Some(table) = record.switched("weights_over_time")? else {
         return Ok(None);
     };
-    let nearest = Steps((100.0 / dt.0).round().clamp(1.0, MOST_STEPS.into()) as i32);
+    let nearest = Steps((100.0 / dt.0).round().clamp(1.0, MAX_STEPS.into()) as i32);
     let neurons = network.N_E.max(1);
     let in_degree = match network.edges {
         Some(_) => network.N_E / 10, // not known yet, nor need it be
@@ -525,14 +483,17 @@ fn weight_sampling(
     };
     let synapses = u64::from(network.N_E) * u64::from(in_degree);
     let one_in = (synapses >> 14).clamp(1, 256).min(neurons.into());
-    let most_trajectories = network.N_E.min(MOST_TRAJECTORIES);
+    let most_trajectories = network.N_E.min(MAX_TRAJECTORIES);
     let trajectories = most_trajectories.min(100);
     Ok(Some(WeightSampling {
-        every: table.time("every", nearest.to_ms(dt).0, dt, 1..=MOST_STEPS)?,
-        bins: table.integer("bins", 150, 1..=MOST_BINS)? as u32,
-        max: table.number("max", 150.0, Positive.of("pA"))?,
-        one_in: table.integer("one_in", one_in as i64, 1..=neurons.into())? as u32,
-        trajectories: table.integer(
+        every: match table.get("every") {
+            None => nearest,
+            Some(_) => table.time("every", dt)?,
+        },
+        bins: table.integer("bins")? as u32,
+        max: table.number("max")?,
+        one_in: table.integer_in("one_in", one_in as i64, 1..=neurons.into())? as u32,
+        trajectories: table.integer_in(
             "trajectories",
             trajectories.into(),
             0..=most_trajectories.into(),
@@ -545,8 +506,8 @@ fn weight_sampling(
 /// message takes one to two microseconds across the switches of a large tree.
 fn interconnect(table: &Section) -> Result<InterconnectParams> {
     Ok(InterconnectParams {
-        latency: table.number("latency", 2.0, NotNegative.of("µs"))?,
-        bandwidth: table.number("bandwidth", 25.0, Positive.of("GB/s"))?,
-        algorithm: table.choice("algorithm", Algorithm::Best, Algorithm::NAMED)?,
+        latency: table.number("latency")?,
+        bandwidth: table.number("bandwidth")?,
+        algorithm: table.choice("algorithm")?,
     })
 }

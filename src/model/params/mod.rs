@@ -129,7 +129,7 @@ impl NetworkParams {
 }
 
 /// Which neuron model every neuron follows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NeuronModel {
     /// Leaky integrate-and-fire with alpha-shaped currents, exactly integrated.
@@ -194,7 +194,7 @@ pub struct NeuronParams {
 }
 
 /// How the PSP of a unit alpha current is reckoned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum UnitPsp {
     /// The true maximum of the potential.
@@ -304,7 +304,7 @@ pub struct SynapseParams {
 }
 
 /// How plastic weights are stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WeightPrecision {
     /// 8 bytes a plastic weight.

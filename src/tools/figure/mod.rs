@@ -10,6 +10,7 @@ mod bitmap;
 mod draw;
 mod palette;
 mod shapes;
+mod stack;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ use serde::{Serialize, Serializer};
 pub use axis::nice;
 pub use draw::{Layout, Svg};
 pub use palette::dark_rules;
+pub(in crate::tools) use stack::{places, stacked};
 
 /// A figure of one or more panels.
 #[derive(Clone, Debug, Serialize)]

@@ -2,15 +2,14 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::comm::launcher::forget_launcher;
 use crate::comm::signals;
+use crate::tools::child::{self, shell_line};
 
-use super::{Queue, Run, State, Study, clear, last_words, shell_line, write};
+use super::{Queue, Run, State, Study, clear, last_words, write};
 
 /// Runs all of `to_do`; one that fails does not keep the others from running. Returns the names
 /// of those that did, and why. A signal to end goes to the run at work, and no other is started.
@@ -83,10 +82,7 @@ fn start(
         .stdin(lock.try_clone().map_err(fault)?)
         .stdout(log.try_clone().map_err(fault)?)
         .stderr(log);
-    // What this process was started by, if only a shell inside a step of Slurm, has not started
-    // the run.
-    forget_launcher(&mut command);
-    end_with_this_process(&mut command);
+    child::prepare(&mut command);
     let ended = command.spawn().and_then(wait);
     ended.map_err(|error| format!("{} cannot be started: {error}", words[0]))
 }
@@ -125,21 +121,3 @@ fn command(study: &Study, run: &Run, force: bool) -> std::result::Result<Vec<Str
     words.extend(["--threads".to_owned(), run.threads.to_string()]);
     Ok(words)
 }
-
-/// What `command` starts is told to end when this process has.
-#[cfg(target_os = "linux")]
-fn end_with_this_process(command: &mut Command) {
-    let ask = || {
-        // SAFETY: a system call with plain numbers, on a process that has this thread alone.
-        match unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) } {
-            0 => Ok(()),
-            _ => Err(io::Error::last_os_error()),
-        }
-    };
-    // SAFETY: between fork and exec `ask` makes that one system call and allocates nothing.
-    unsafe { command.pre_exec(ask) };
-}
-
-/// Elsewhere the run goes on to its end, and holds the lock until then.
-#[cfg(not(target_os = "linux"))]
-fn end_with_this_process(_: &mut Command) {}

@@ -24,6 +24,7 @@ use crate::comm::signals;
 use crate::io::analysis::Results;
 use crate::io::config::recorded::FORMAT;
 use crate::io::outcome::{self, COMMIT, PROGRAM, RunRecord};
+use crate::tools::child;
 use crate::tools::report;
 
 use runs::Run;
@@ -414,32 +415,8 @@ fn write(path: &Path, text: &str) -> Result<()> {
     files::replace_own(path, text.as_bytes())
 }
 
-/// Why a run failed, by what stands in its log: the program's own message, mpirun's, else the
-/// last line.
+/// Returns why a run failed, by what stands in its log.
 fn last_words(log: &Path) -> String {
     let bytes = fs::read(log).unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
-    let mut lines = text.lines().rev();
-    let message = lines
-        .clone()
-        .find_map(|line| line.strip_prefix("stdp-hpc: "));
-    let mut launcher = lines.clone().filter(|line| line.starts_with("mpirun "));
-    let message = message.or_else(|| launcher.next());
-    let last = message.or_else(|| lines.find(|line| line.contains(char::is_alphanumeric)));
-    last.unwrap_or("it said nothing").to_owned()
-}
-
-/// A word as a shell takes it for what it is.
-fn shell_word(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_./=,:+-".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
-
-/// A command as a shell takes it.
-fn shell_line(words: &[String]) -> String {
-    let words: Vec<String> = words.iter().map(|word| shell_word(word)).collect();
-    words.join(" ")
+    child::last_words(&String::from_utf8_lossy(&bytes))
 }

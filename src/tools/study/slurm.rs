@@ -9,7 +9,9 @@ use std::process::{Command, Output};
 
 use crate::base::error::{Error, Result};
 
-use super::{Run, Study, clear, last_words, shell_line, shell_word, write};
+use crate::tools::child::{shell_line, shell_word};
+
+use super::{Run, Study, clear, last_words, write};
 
 /// The user's jobs that Slurm has not ended with: state by id.
 #[derive(Default)]

@@ -7,15 +7,23 @@ use toml::Value;
 
 use crate::base::error::{Error, Result};
 use crate::base::files;
+use crate::io::config::keys::{KEYS, Key, Keys, Kind};
 use crate::io::config::messages::{hint, join, quoted};
-use crate::io::config::reading::{CONFIG, Document, Section, Tables};
+use crate::io::config::reading::{Document, Section};
 
 /// What a study file may hold; [set] and [axes] hold keys of a config.
-const TABLES: Tables = &[
-    ("", "study set axes quick slurm"),
-    ("study", "config repeats"),
-    ("quick", "set axes"),
-    ("slurm", "ranks_per_node options"),
+const STUDY: Keys = &[
+    Key::new("study", Kind::Table, ""),
+    Key::new("study.config", Kind::File, ""),
+    Key::new("study.repeats", Kind::Integer(1, MOST), "1"),
+    Key::new("set", Kind::Free, ""),
+    Key::new("axes", Kind::Free, ""),
+    Key::new("quick", Kind::Table, ""),
+    Key::new("quick.set", Kind::Free, ""),
+    Key::new("quick.axes", Kind::Free, ""),
+    Key::new("slurm", Kind::Table, ""),
+    Key::new("slurm.ranks_per_node", Kind::Integer(1, MOST), ""),
+    Key::new("slurm.options", Kind::Free, ""),
 ];
 
 /// What may be set or varied beside the keys of a config.
@@ -66,7 +74,7 @@ impl Spec {
     pub(super) fn read(path: &Path, quick: bool) -> Result<Self> {
         let fault = |what: String| Error::input(format!("{}: {what}", path.display()));
         let text = files::read_text(path)?;
-        let document = Document::parse(path, &text, &[], TABLES)?;
+        let document = Document::parse(path, &text, &[], STUDY)?;
         let mut set = settings(&document.section("set")?);
         let mut axes = settings(&document.section("axes")?);
         if quick {
@@ -89,7 +97,7 @@ impl Spec {
         Ok(Spec {
             config: config
                 .ok_or_else(|| study.table_fault("config", "is missing: the path of a config"))?,
-            repeats: study.integer("repeats", 1, 1..=MOST)? as usize,
+            repeats: study.integer("repeats")? as usize,
             set,
             axes,
             jobs: JobOptions::read(&document.section("slurm")?)?,
@@ -101,7 +109,7 @@ impl JobOptions {
     fn read(table: &Section) -> Result<Self> {
         let ranks_per_node = match table.get("ranks_per_node") {
             None => None,
-            Some(_) => Some(table.integer("ranks_per_node", 1, 1..=MOST)? as usize),
+            Some(_) => Some(table.integer("ranks_per_node")? as usize),
         };
         let options = match table.get("options") {
             None => Some(Vec::new()),
@@ -114,7 +122,7 @@ impl JobOptions {
         let long = |options: &Vec<String>| options.iter().all(|option| option.starts_with("--"));
         let options = options.filter(long).ok_or_else(|| {
             let what = "must be an array of options of sbatch such as \"--partition=NAME\"";
-            table.fault("options", "", what)
+            table.fault("options", what)
         })?;
         Ok(JobOptions {
             ranks_per_node,
@@ -230,7 +238,7 @@ fn check_keys<'a>(settings: impl Iterator<Item = &'a Setting>) -> std::result::R
             ));
         }
         if !key.contains('.') && !SPLIT.contains(&key.as_str()) {
-            let hint = hint(CONFIG, "axes", key, &SPLIT);
+            let hint = hint(KEYS, "axes", key, &SPLIT);
             return Err(format!("unknown key {key:?}, {hint}"));
         }
     }

@@ -2,9 +2,9 @@
 
 use crate::base::memory::Structure;
 use crate::comm::Spread;
-use crate::tools::figure::{Axis, Colour, Figure, Panel, Shape};
+use crate::tools::figure::{Axis, Colour, Figure, Panel, Shape, places, stacked};
 
-use super::super::stack::{phases, places, stacked, with_rest};
+use super::super::stack::{phases, with_rest};
 use super::Run;
 use super::naming::names;
 use super::series::repeats;

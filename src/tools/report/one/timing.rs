@@ -1,10 +1,10 @@
 //! Where the wall time went.
 
-use super::super::stack::{phases as phase_parts, stacked, with_rest};
+use super::super::stack::{phases as phase_parts, with_rest};
 use super::numbers::{decades, end_above, evenly};
 use crate::comm::Spread;
 use crate::io::outcome::{Outcome, Phases, RunRecord, WallTime};
-use crate::tools::figure::{Axis, Colour, Figure, Panel, Shape};
+use crate::tools::figure::{Axis, Colour, Figure, Panel, Shape, stacked};
 
 /// Ranks shown one by one, at most.
 const RANKS: usize = 32;

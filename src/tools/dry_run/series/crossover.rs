@@ -1,0 +1,99 @@
+//! From how many ranks on one part grows beyond another.
+
+use crate::base::units::grouped;
+
+use super::scaled::{Part, Scaled};
+
+type Of = fn(&Scaled) -> f64;
+
+/// What is compared, and which grows beyond which.
+const QUESTIONS: [(&str, Of, Of); 12] = [
+    ("deliver > update", |one| one.time("deliver"), update),
+    ("receive > update", |one| one.time("receive"), update),
+    ("collocate > update", |one| one.time("collocate"), update),
+    ("network > update", Scaled::network, update),
+    ("network > receive", Scaled::network, |one| {
+        one.time("receive")
+    }),
+    ("network > deliver", Scaled::network, |one| {
+        one.time("deliver")
+    }),
+    (
+        "network > all that was measured",
+        Scaled::network,
+        Scaled::simulate,
+    ),
+    (
+        "row index > neurons and buffers",
+        |one| one.memory(Part::RowIndex),
+        |one| one.memory(Part::NeuronsAndBuffers),
+    ),
+    (
+        "exchange > neurons and buffers",
+        |one| one.memory(Part::Exchange),
+        |one| one.memory(Part::NeuronsAndBuffers),
+    ),
+    (
+        "target table + sources > weights and targets",
+        |one| one.memory(Part::TargetTable) + one.memory(Part::Sources),
+        |one| one.memory(Part::WeightsAndTargets),
+    ),
+    (
+        "all but weights and targets > weights and targets",
+        |one| one.0.memory.staying as f64,
+        |one| 2.0 * one.memory(Part::WeightsAndTargets),
+    ),
+    (
+        "chunks sent > ten times the spikes in them",
+        Scaled::sent,
+        |one| 10.0 * one.payload(),
+    ),
+];
+
+fn update(one: &Scaled) -> f64 {
+    one.time("update")
+}
+
+/// Returns a Markdown item per question.
+pub(super) fn lines(series: &[Scaled]) -> String {
+    let lines = QUESTIONS.iter().map(|(what, left, right)| {
+        let since = crossover(series, *left, *right);
+        format!("- {what}: {}\n", told(series, since))
+    });
+    lines.collect()
+}
+
+/// Returns from which R on, to the largest, `left` is larger than `right`: interpolated between
+/// values of log R. None if it is not at the largest.
+fn crossover(series: &[Scaled], left: Of, right: Of) -> Option<f64> {
+    let excess: Vec<f64> = series
+        .iter()
+        .map(|one| match (left(one), right(one)) {
+            (left, right) if left > 0.0 && right > 0.0 => (left / right).ln(),
+            (left, right) => (left - right).signum(),
+        })
+        .collect();
+    let above = excess.iter().rev().take_while(|excess| **excess > 0.0);
+    let since = excess.len() - above.count();
+    if since == excess.len() {
+        return None;
+    }
+    if since == 0 {
+        return Some(series[0].ranks());
+    }
+    let [low, high] = [since - 1, since].map(|nth| series[nth].ranks().ln());
+    let part = excess[since - 1] / (excess[since - 1] - excess[since]);
+    Some((low + part * (high - low)).exp())
+}
+
+fn told(series: &[Scaled], since: Option<f64>) -> String {
+    let [first, last] = [0, series.len() - 1].map(|nth| series[nth].0.ranks);
+    match since {
+        None => format!("not up to R = {}", grouped(last)),
+        Some(ranks) if ranks == first as f64 => {
+            format!("from R = {} on, the smallest", grouped(first))
+        }
+        Some(ranks) if ranks >= 10.0 => format!("from R ≈ {} on", grouped(ranks.round())),
+        Some(ranks) => format!("from R ≈ {ranks:.1} on"),
+    }
+}
