@@ -18,6 +18,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 
 use stdp_hpc::io::config;
 use tempfile::TempDir;
@@ -315,11 +316,13 @@ fn architecture() {
 
 #[test]
 fn docs() {
-    for document in documents() {
-        if document.starts_with(root().join("docs")) {
-            run(document.to_str().expect("a name in UTF-8"));
+    thread::scope(|scope| {
+        for document in documents() {
+            if document.starts_with(root().join("docs")) {
+                scope.spawn(move || run(document.to_str().expect("a name in UTF-8")));
+            }
         }
-    }
+    });
 }
 
 #[test]

@@ -1,33 +1,23 @@
 //! The bytes of an HDF5 file, as far as the writers need them.
 //!
 //! Encodes the structures of the HDF5 File Format Specification, version 3.0, that every
-//! libhdf5 from 1.8 on reads: superblock version 2, object headers version 2, and version-1
-//! B-trees as chunk indexes. All numbers are little-endian, all addresses and lengths 8 bytes.
+//! libhdf5 from 1.8 on reads: object headers version 2, and version-1 B-trees as chunk indexes; the
+//! superblock is [`superblock`](super::superblock)'s. All numbers are little-endian, all addresses and
+//! lengths 8 bytes.
 //!
 //! ```text
-//! superblock   89 "HDF" 0D 0A 1A 0A | 2 8 8 0 | base | extension | end of file | root | checksum
 //! header       "OHDR" 2 flags | bytes of messages (4) | messages | checksum
 //! message      type (1) | bytes (2) | flags (1) | data
 //! B-tree node  "TREE" 1 level | entries (2) | left | right | key₀ child₀ key₁ child₁ … keyₙ
 //! ```
 
+use super::checksum::with_checksum;
+
 /// The address that stands for "none".
 pub const NOWHERE: u64 = u64::MAX;
 
-/// Bytes of a superblock.
-pub const SUPERBLOCK: u64 = 48;
-
 /// Most children of a node of a chunk index: twice the rank that libhdf5 assumes by default.
 pub const FANOUT: usize = 64;
-
-/// Encodes the superblock of a file that ends at `end` and whose root group is at `root`.
-pub fn superblock(end: u64, root: u64) -> Vec<u8> {
-    let mut bytes = b"\x89HDF\r\n\x1a\n\x02\x08\x08\x00".to_vec();
-    for address in [0, NOWHERE, end, root] {
-        bytes.extend(address.to_le_bytes());
-    }
-    with_checksum(bytes)
-}
 
 /// An object header that is being put together.
 pub struct Header(Vec<u8>);
@@ -296,74 +286,4 @@ pub fn heap(objects: &[Vec<u8>]) -> Vec<u8> {
 pub fn heap_reference(heap: u64, number: u32, length: usize) -> Vec<u8> {
     let length = (length as u32).to_le_bytes();
     [&length[..], &heap.to_le_bytes(), &number.to_le_bytes()].concat()
-}
-
-fn with_checksum(mut bytes: Vec<u8>) -> Vec<u8> {
-    let checksum = lookup3(&bytes);
-    bytes.extend(checksum.to_le_bytes());
-    bytes
-}
-
-/// Returns the checksum of HDF5's metadata: `hashlittle` of Bob Jenkins's lookup3, from 0.
-fn lookup3(bytes: &[u8]) -> u32 {
-    let start = 0xDEAD_BEEF_u32.wrapping_add(bytes.len() as u32);
-    let mut state = [start; 3];
-    let mut rest = bytes;
-    while rest.len() > 12 {
-        let (block, left) = rest.split_at(12);
-        add(&mut state, block);
-        mix(&mut state);
-        rest = left;
-    }
-    if !rest.is_empty() {
-        add(&mut state, rest);
-        last_mix(&mut state);
-    }
-    state[2]
-}
-
-/// Adds up to 12 bytes to the state, as three little-endian words padded with zeros.
-fn add(state: &mut [u32; 3], bytes: &[u8]) {
-    let mut block = [0; 12];
-    block[..bytes.len()].copy_from_slice(bytes);
-    for (word, bytes) in state.iter_mut().zip(block.as_chunks::<4>().0) {
-        *word = word.wrapping_add(u32::from_le_bytes(*bytes));
-    }
-}
-
-fn mix(state: &mut [u32; 3]) {
-    let [mut a, mut b, mut c] = *state;
-    for rotations in [[4, 6, 8], [16, 19, 4]] {
-        a = a.wrapping_sub(c) ^ c.rotate_left(rotations[0]);
-        c = c.wrapping_add(b);
-        b = b.wrapping_sub(a) ^ a.rotate_left(rotations[1]);
-        a = a.wrapping_add(c);
-        c = c.wrapping_sub(b) ^ b.rotate_left(rotations[2]);
-        b = b.wrapping_add(a);
-    }
-    *state = [a, b, c];
-}
-
-fn last_mix(state: &mut [u32; 3]) {
-    let [mut a, mut b, mut c] = *state;
-    c = (c ^ b).wrapping_sub(b.rotate_left(14));
-    a = (a ^ c).wrapping_sub(c.rotate_left(11));
-    b = (b ^ a).wrapping_sub(a.rotate_left(25));
-    c = (c ^ b).wrapping_sub(b.rotate_left(16));
-    a = (a ^ c).wrapping_sub(c.rotate_left(4));
-    b = (b ^ a).wrapping_sub(a.rotate_left(14));
-    c = (c ^ b).wrapping_sub(b.rotate_left(24));
-    *state = [a, b, c];
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Published with lookup3.c.
-    #[test]
-    fn the_checksum_is_the_published_one() {
-        assert_eq!(lookup3(b""), 0xDEAD_BEEF);
-        assert_eq!(lookup3(b"Four score and seven years ago"), 0x1777_0551);
-    }
 }

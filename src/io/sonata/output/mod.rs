@@ -3,7 +3,7 @@
 //! libhdf5 writes what a flush changes in several pieces: object headers with their new lengths
 //! first, the nodes that find the chunks later, one dataset after the other. A kill in between
 //! leaves rows of zeros, columns of different lengths, or an unreadable index. So the writers here
-//! write the format themselves ([`format`]), in an order that leaves nothing in between:
+//! write the format themselves (`format`), in an order that leaves nothing in between:
 //!
 //! 1. Rows go to chunks beyond the rows that the file has so far, or to new chunks.
 //! 2. Nodes of chunk indexes gain children ([`index`]), which no reader of the file as it stands
@@ -18,10 +18,12 @@
 //! its first superblock is in place. A loss of power is not covered: nothing here waits for the
 //! disk.
 
+mod checksum;
 mod column;
 mod entry;
 mod format;
 mod index;
+mod superblock;
 
 use std::fs::File;
 use std::io;
@@ -41,7 +43,8 @@ pub use format::Kind;
 
 use column::Column;
 use entry::{Content, Entry, Heap};
-use format::{HEAP, SUPERBLOCK, heap_reference, superblock};
+use format::{HEAP, heap_reference};
+use superblock::{SUPERBLOCK, superblock};
 
 /// The attribute by which SONATA files are known.
 const MAGIC: u32 = 0x0A7A;
