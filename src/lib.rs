@@ -1,34 +1,35 @@
 //! Simulator of the scalable two-population STDP network model on many ranks and threads.
 //!
 //! Excitatory and inhibitory neurons, random connections of fixed in-degree, plastic
-//! synapses from E to E, a Poisson source for every neuron: NEST's example of that name
-//! (Brunel 2000; Morrison, Aertsen & Diesmann 2007). The same config and seed give the same
-//! spikes and weights, bit for bit, however the network is split over ranks and threads.
+//! synapses from E to E, one Poisson source per neuron: the NEST example of that name
+//! (Brunel 2000; Morrison, Aertsen & Diesmann 2007). The same config and seed give
+//! bit-identical spikes and weights for any number of ranks and threads.
 //!
-//! **The loop is [`Simulation::run`].** Once per min_delay, these phases, by NEST's
-//! names where it has them; waiting for the other threads is timed as *synchronize*:
+//! **The loop is [`Simulation::run`].** It runs these phases once per min_delay. They have
+//! NEST's names where NEST has the phase. Time spent waiting for other threads is counted as
+//! *synchronize*:
 //!
 //! 1. *deliver*: arrived spikes → [STDP](model::synapse::Law::deliver) → [ring
 //!    buffers](model::buffers::RingBuffer); [`VirtualProcess::deliver`]
 //! 2. *update*: ring buffers and [external input](model::stimulus::Input) →
 //!    [neurons](model::neuron::Neurons::update) → spikes; [`VirtualProcess::update`]
-//! 3. *collocate*: one entry per spike and listening rank; [`Exchange::collocate`]
-//! 4. *record*: spikes to whoever observes the run; [`Observer`]
+//! 3. *collocate*: writes one entry per spike and target rank; [`Exchange::collocate`]
+//! 4. *record*: passes the spikes to each [`Observer`]
 //! 5. *communicate*: one MPI_Alltoall for spikes and flags; [`Exchange::exchange`], and the
 //!    [protocol](engine::spikes)
-//! 6. *receive*: received entries into the order of delivery
+//! 6. *receive*: puts received entries into the order of delivery
 //!
-//! Before the loop, a [`Config`] becomes checked [`Params`], those a [`Recipe`], and
-//! [`Simulation::build`] makes a network of it; after it,
-//! [`Outcome`](io::outcome::Outcome) sums up. `ARCHITECTURE.md` explains the folders,
-//! `docs/model.md` the model.
+//! Before the loop, a [`Config`] becomes checked [`Params`], the parameters become a
+//! [`Recipe`], and [`Simulation::build`] builds the network. After the loop,
+//! [`Outcome`](io::outcome::Outcome) summarizes the run. `ARCHITECTURE.md` explains the
+//! folders, `docs/model.md` the model.
 //!
-//! A program that uses this library needs what stands at the end of this page under
-//! *Re-exports*, and [`analysis`] to read results; the modules are for those who change it.
+//! Programs that use this library need only the *Re-exports* at the end of this page, and
+//! [`analysis`] to read results. The modules are for developers of the library.
 //!
 //! # Example
 //!
-//! A network of 200 neurons on one rank, whose spikes and weights go to no file:
+//! A network of 200 neurons on one rank. Spikes and weights are kept in memory:
 //!
 //! ```
 //! use stdp_hpc::{Comm, Config, DrawnNetwork, Observer, Simulation, Spike};

@@ -1,4 +1,4 @@
-//! The program: everything is in the library.
+//! Entry point of the program `stdp-hpc`. All code is in the library.
 
 use std::process::ExitCode;
 
@@ -10,7 +10,7 @@ use stdp_hpc::comm::job;
 static ALLOCATOR: Allocator = Allocator;
 
 fn main() -> ExitCode {
-    // SAFETY: the first thing that the program does; no other thread has been started.
+    // SAFETY: this is the first call of the program; no other thread has been started.
     unsafe { memory::return_what_is_freed() };
     memory::grow_stack();
     allocator::end_with(job::end_job);

@@ -1,6 +1,7 @@
-//! The end of a program that has run out of memory: one line, exit code 1.
+//! Global allocator that ends the program with a one-line message and exit code 1 when memory
+//! runs out.
 //!
-//! Rust's own end is an abort, with a backtrace and without a word of rank or purpose.
+//! Rust's default is an abort with a backtrace that names neither the rank nor the purpose.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -10,13 +11,13 @@ use std::sync::{Mutex, OnceLock};
 use std::thread::sleep;
 use std::time::Duration;
 
-/// The system's allocator, but that a failure ends the program by [`ran_out`].
+/// System allocator whose failures end the program through [`ran_out`].
 ///
-/// Costs a comparison with null per allocation. `try_reserve` ends the program as well.
+/// Costs one comparison with null per allocation. A failed `try_reserve` ends the program, too.
 pub struct Allocator;
 
-// SAFETY: hands every call on to the system's allocator, as it came, and returns what that
-// returned unless it is null, when it does not return.
+// SAFETY: forwards every call unchanged to the system allocator and returns its result. If the
+// result is null, it does not return.
 unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller keeps the contract of the same function.
@@ -47,49 +48,49 @@ fn found(block: *mut u8, bytes: usize) -> *mut u8 {
     block
 }
 
-/// Prints the last message and ends the program. Must not allocate.
+/// Function that prints the last message and ends the program. It must not allocate.
 type End = fn(Arguments) -> !;
 
 static END: OnceLock<End> = OnceLock::new();
-/// Structure that memory is being allocated for.
+/// Name of the structure that memory is currently allocated for; empty if none.
 static PURPOSE: Mutex<&str> = Mutex::new("");
-/// Room for the message to get out: the MPI library takes some of its own.
+/// Reserve that is freed before the message is printed, because the MPI library allocates too.
 static BALLAST: Mutex<Option<Vec<u8>>> = Mutex::new(None);
 const BALLAST_BYTES: usize = 1 << 20;
-/// Set by the first thread that fails.
+/// Set by the first thread whose allocation fails.
 static SPOKEN: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
-    /// Returns whether this is that thread.
+    /// Set on the thread that prints the message.
     static SPEAKS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// From now on `end` is told where memory runs out.
+/// Registers `end` as the function that [`ran_out`] calls. Later calls have no effect.
 pub fn end_with(end: End) {
-    // A second caller changes nothing.
+    // An error means that a function is registered already; it stays.
     let _ = END.set(end);
     if let Ok(mut ballast) = BALLAST.lock() {
-        // Never touched, it takes addresses and no memory.
+        // The pages are never touched: they take address space but no memory.
         *ballast = Some(vec![0; BALLAST_BYTES]);
     }
 }
 
-/// Notes what memory is taken for from now on, such as the name of a structure; for the message.
+/// Sets the purpose of the following allocations, such as a structure's name, for the message.
 pub fn working_on(purpose: &'static str) {
     if let Ok(mut noted) = PURPOSE.lock() {
         *noted = purpose;
     }
 }
 
-/// Ends the program where `bytes` bytes cannot be had.
+/// Ends the program after an allocation of `bytes` bytes failed.
 #[cold]
 pub fn ran_out(bytes: usize) -> ! {
     let (Some(end), false) = (END.get(), SPEAKS.get()) else {
-        // Nobody to tell, or not even that works.
+        // No function is registered, or it ran out of memory itself.
         std::process::abort();
     };
     if SPOKEN.swap(true, Ordering::Relaxed) {
-        // Another thread is about to end all of them.
+        // Another thread is about to end the process.
         loop {
             sleep(Duration::from_secs(1));
         }

@@ -1,14 +1,15 @@
-//! Digests of spikes and weights that do not depend on order, and so not on the split.
+//! Order-independent digests of spikes and weights, equal for any number of ranks and threads.
 
 use std::fmt;
 
 use crate::base::units::{Gid, Steps};
 
-/// Wrapping sum of a 64-bit hash of every item: the same for every order and grouping.
+/// Wrapping sum of one 64-bit hash per item, independent of order and grouping.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Digest(pub u64);
 
-/// The finalizer of SplitMix64: Steele, Lea & Flood (2014), OOPSLA, with Stafford's constants.
+/// Hashes `x` with the finalizer of SplitMix64 (Steele, Lea & Flood 2014, OOPSLA) and Stafford's
+/// constants.
 fn mix(x: u64) -> u64 {
     let x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -30,7 +31,7 @@ impl Digest {
         self.0 = self.0.wrapping_add(mix(mix(key) ^ weight.to_bits()));
     }
 
-    /// Adds all that another digest holds.
+    /// Adds all items of another digest.
     pub fn merge(&mut self, other: Digest) {
         self.0 = self.0.wrapping_add(other.0);
     }

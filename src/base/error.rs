@@ -1,35 +1,35 @@
-//! The one error type: a line for people and the exit code that goes with it.
+//! The error type of the library: a one-line message and an exit code.
 
 use std::fmt;
 use std::path::Path;
 
-/// Why a run did not happen or did not finish.
+/// Reason why a run did not start or did not finish.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// The user's input is at fault: names file, key, value and what is allowed. Exit code 2.
+    /// Invalid input. The message names file, key, value and allowed range. Exit code 2.
     Input(String),
-    /// The run failed although its input was good (disk full, out of memory). Exit code 1.
+    /// Failure of a run with valid input (disk full, out of memory). Exit code 1.
     Run(String),
-    /// A signal asked the program to end, which it did in good order. Exit code 75, "temporary
-    /// failure" of sysexits.h: the same command, given again, may succeed.
+    /// Regular end after a signal asked the program to stop. Exit code 75, "temporary failure" of
+    /// sysexits.h: the same command may succeed if it is repeated.
     Interrupted(String),
 }
 
-/// Result of everything that can fail for a reason a user can mend.
+/// Result of operations that can fail for a reason that the user can fix.
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    /// A fault of the input.
+    /// Creates an error for invalid input.
     pub fn input(message: impl Into<String>) -> Self {
         Error::Input(self::message(&message.into()))
     }
 
-    /// A failure of the run.
+    /// Creates an error for a failed run.
     pub fn run(message: impl Into<String>) -> Self {
         Error::Run(self::message(&message.into()))
     }
 
-    /// What the process returns to its parent.
+    /// Returns the exit code of the process: 1, 2 or 75.
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Input(_) => 2,
@@ -38,7 +38,7 @@ impl Error {
         }
     }
 
-    /// Returns the error of this exit code and message, as another rank had it.
+    /// Recreates the error of another rank from its exit code and message.
     pub fn of_exit_code(code: u8, message: String) -> Self {
         match code {
             2 => Error::Input(message),
@@ -48,8 +48,8 @@ impl Error {
     }
 }
 
-/// Makes one line of `text` that a terminal and a page show as it is: control characters, line
-/// ends and marks that turn the direction of writing or cannot be seen become escapes.
+/// Returns `text` as a single line that is safe to show in a terminal and on a page. Replaces
+/// control characters, line ends, bidirectional marks and invisible characters by escapes.
 pub fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
@@ -62,20 +62,20 @@ pub fn printable(text: &str) -> String {
     shown
 }
 
-/// Whether Unicode counts `c` among the format characters, or the separators of lines.
+/// Returns whether `c` is a Unicode format character or a line or paragraph separator.
 fn unseen(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
         | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// A path as messages and pages show it.
+/// Returns `path` as text for messages and pages; see [`printable`].
 pub fn shown(path: &Path) -> String {
     printable(&path.to_string_lossy())
 }
 
-/// A message for people: printable, and without the numbers of failed system calls, whose words
-/// stand before them.
+/// Returns a printable message without the numbers of system errors, such as "(os error 2)". The
+/// description of the error precedes the number and is kept.
 fn message(text: &str) -> String {
     let mut rest = text;
     let mut kept = String::with_capacity(text.len());

@@ -1,4 +1,4 @@
-//! Files that are there whole or not at all.
+//! Atomic file writes: a file is complete or absent.
 
 use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
@@ -10,13 +10,14 @@ use tempfile::{NamedTempFile, TempPath};
 
 use crate::base::error::{Error, Result};
 
-/// The most bytes of a file of text, far beyond what anybody writes by hand.
+/// Maximum length of a text file (bytes), far more than users write by hand.
 const LONGEST_TEXT: u64 = 64 << 20;
 
-/// Reads a file of text.
+/// Reads a UTF-8 text file of at most 64 MiB.
 ///
 /// # Errors
-/// If it cannot be read, is too long, or is not UTF-8: then the line is named.
+/// Fails if it cannot be read, is too long, or is not UTF-8. The message for the last names the
+/// line.
 pub fn read_text(path: &Path) -> Result<String> {
     let fault = |what: String| Error::input(format!("{}: {what}", path.display()));
     let mut bytes = Vec::new();
@@ -39,13 +40,14 @@ pub fn read_text(path: &Path) -> Result<String> {
     })
 }
 
-/// Puts a file of these bytes at `path`, in place of one that is there.
+/// Writes `bytes` to a file at `path` and replaces an existing file atomically.
 ///
-/// The bytes go to a [`draft`] first, so that nobody ever sees a part of them. A link leads to
-/// the file that is replaced; what is no file, such as /dev/stdout, is written to.
+/// Writes to a [`draft`] first: no reader ever sees an incomplete file. Follows a symbolic link
+/// and replaces its target. Writes directly to paths that are not regular files, such as
+/// /dev/stdout.
 ///
 /// # Errors
-/// If it cannot be written; then what was there is still there.
+/// Fails if the file cannot be written. An existing file is then unchanged.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let place = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let written = match place.exists() && !place.is_file() {
@@ -55,10 +57,10 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     written.map_err(|error| unwritten(path, &error))
 }
 
-/// Puts a file of these bytes at `path`, which is in a directory that this process has locked.
+/// Writes `bytes` to a file at `path`, atomically, in a directory that this process has locked.
 ///
 /// # Errors
-/// If it cannot be written; then what was there is still there.
+/// Fails if the file cannot be written. An existing file is then unchanged.
 pub fn replace_own(path: &Path, bytes: &[u8]) -> Result<()> {
     let written = own_draft(path).and_then(|draft| put(draft, bytes, path));
     written.map_err(|error| unwritten(path, &error))
@@ -74,18 +76,18 @@ fn unwritten(path: &Path, error: &io::Error) -> Error {
     Error::run(format!("{}: cannot write: {error}", path.display()))
 }
 
-/// Ending of the name of a draft.
+/// File name suffix of a draft.
 const DRAFT: &str = ".new";
 
-/// Permissions that the umask is taken from, as of any new file.
+/// Permissions of a new file before the umask is applied, as for any new file.
 const PERMISSIONS: u32 = 0o666;
 
-/// Creates an empty file beside `place`, to be written and then put there. No other file is
-/// touched: its name is `.<name>.<letters>.new`, of letters drawn anew. It is removed if it is
-/// dropped before it is put. (It may be what the disk had no room for.)
+/// Creates an empty file in the directory of `place`, to be written and then renamed to `place`.
+/// It is called `.<name>.<letters>.new`, with random letters, and overwrites no other file.
+/// Dropping it before it is renamed removes it. This frees its space if the disk was full.
 ///
 /// # Errors
-/// If it cannot be created.
+/// Fails if the file cannot be created.
 pub fn draft(place: &Path) -> io::Result<NamedTempFile> {
     let mut prefix = OsString::from(".");
     prefix.push(place.file_name().unwrap_or_default());
@@ -99,18 +101,18 @@ pub fn draft(place: &Path) -> io::Result<NamedTempFile> {
         .map_err(without_path)
 }
 
-/// Returns the failure without the path of a draft, which tempfile adds and nobody knows.
+/// Removes the draft's path from an error. tempfile adds it, but users do not know that path.
 fn without_path(error: io::Error) -> io::Error {
     let text = error.to_string();
     let text = text.split(" at path ").next().unwrap_or_default();
     io::Error::new(error.kind(), text)
 }
 
-/// Creates an empty file `<place>.new` as [`draft`] does, in a directory that this process has
-/// locked: one that a killed process left there is overwritten.
+/// Creates an empty file `<place>.new`, as [`draft`] does, in a directory that this process has
+/// locked. Overwrites a draft that a killed process left there.
 ///
 /// # Errors
-/// If it cannot be created.
+/// Fails if the file cannot be created.
 pub fn own_draft(place: &Path) -> io::Result<NamedTempFile> {
     let path = with_ending(place, DRAFT);
     let mut options = File::options();
@@ -122,31 +124,30 @@ pub fn own_draft(place: &Path) -> io::Result<NamedTempFile> {
     ))
 }
 
-/// Returns `path` with `ending` after its name.
+/// Returns `path` with `ending` appended to the file name.
 fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut longer = OsString::from(path);
     longer.push(ending);
     longer.into()
 }
 
-/// Room on a disk for a file that is written at the end, when the disk may be full.
+/// Disk space reserved for a file that is written at the end of a run, when the disk may be full.
 ///
-/// Until then it is a file beside the place of that one, of blank lines; it is gone if it is
-/// dropped.
+/// The reserve is a file of blank lines in the same directory. Dropping it removes that file.
 pub struct Reserve {
     file: File,
     path: PathBuf,
     place: PathBuf,
 }
 
-/// Ending of its name.
+/// File name suffix of a reserve.
 const RESERVE: &str = ".reserve";
 
 impl Reserve {
-    /// Takes `bytes` for the file at `place`.
+    /// Reserves `bytes` bytes for the file at `place`.
     ///
     /// # Errors
-    /// Fails if the disk, a quota or a limit does not allow for them.
+    /// Fails if the disk is full or a quota or limit is exceeded.
     pub fn beside(place: &Path, bytes: usize) -> io::Result<Self> {
         let path = with_ending(place, RESERVE);
         let mut reserve = Reserve {
@@ -154,18 +155,18 @@ impl Reserve {
             path,
             place: place.to_owned(),
         };
-        // Written, for not all file systems can allocate; not zeros, which some do not store.
+        // Write the bytes: not all file systems can preallocate, and some do not store zeros.
         reserve.file.write_all(&vec![b'\n'; bytes])?;
         reserve.file.sync_data()?;
         Ok(reserve)
     }
 
-    /// Puts a file of these bytes in its place. Up to as many as were reserved need no room on
-    /// the disk.
+    /// Writes `bytes` into the reserved space and renames the file to its place. Needs no further
+    /// disk space for up to the reserved number of bytes.
     ///
     /// # Errors
-    /// Fails if it cannot be written. Then what was in its place is still there, and so is the
-    /// room for another try.
+    /// Fails if the file cannot be written. An existing file is then unchanged, and the reserve
+    /// remains for another attempt.
     pub fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.rewind()?;
         self.file.write_all(bytes)?;
@@ -176,15 +177,15 @@ impl Reserve {
 
 impl Drop for Reserve {
     fn drop(&mut self) {
-        // No longer there if it was put.
+        // The file does not exist any more if `put` renamed it.
         let _ = fs::remove_file(&self.path);
     }
 }
 
-/// Checks that a file can be put at `path`, which the user gave as `option`.
+/// Checks that a file can be written at `path`, which the user gave as `option`.
 ///
 /// # Errors
-/// If the path is a directory, its parent is missing, it is a link to nothing, or it exists and
+/// Fails if the path is a directory, its parent is missing, it is a broken link, or it exists and
 /// `force` is not set.
 pub fn refuse_existing(option: &str, path: &Path, force: bool) -> Result<()> {
     let path_shown = path.display();
@@ -259,7 +260,7 @@ mod tests {
         let nowhere = draft(&directory.path().join("nowhere/table.csv"));
         let error = nowhere.expect_err("no such directory");
         assert_eq!(error.to_string(), "No such file or directory (os error 2)");
-        // As any other file of this process would be.
+        // The draft has the permissions of any other new file.
         let plain = directory.path().join("plain");
         fs::write(&plain, "").expect("written");
         let mode = |path| fs::metadata(path).expect("there").permissions().mode();

@@ -1,8 +1,9 @@
-//! Locks: one process at a time writes to a directory, and readers tell if it still lives.
+//! Directory locks: only one process writes to a directory, and readers see whether it still runs.
 //!
-//! A lock is the system's (`flock`): it ends with the process that holds it, however that ends,
-//! and a child gets it only if it is handed over. Some network file systems have no locks. There
-//! nothing is locked, the caller can warn of it, and readers cannot tell the living from the dead.
+//! The locks are the system's (`flock`). The system releases a lock when its process ends, even
+//! if it is killed. A child process inherits the lock only if it is passed on. Some network file
+//! systems do not support locks. There nothing is locked, callers can print a warning, and readers
+//! cannot tell a running process from a killed one.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
@@ -11,33 +12,33 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
 
-/// The file that is locked in a directory. A process that was killed leaves it behind.
+/// Name of the lock file in a directory. A killed process leaves it behind.
 pub const NAME: &str = "run.lock";
 
-/// How long a lock that another process holds is tried for: a reader that looks who holds it
-/// has it for some microseconds, and a process that is being killed for some moments.
+/// Maximum time to wait for a lock that another process holds. A reader that checks the lock
+/// holds it for some microseconds; a process that is being killed releases it shortly after.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// The longest note of a holder that is believed (bytes).
+/// Maximum length of a holder's note that is read (bytes).
 const LONGEST_NOTE: u64 = 1000;
 
 /// Outcome of an attempt to lock a file.
 #[derive(Debug)]
 pub enum Hold {
-    /// The lock is held from now on, until the file is closed.
+    /// This process holds the lock until the file is closed.
     Taken,
     /// Another process holds it.
     Busy,
-    /// The file system has no locks, for this reason.
+    /// The file system does not support locks; the system's error.
     Unsupported(io::Error),
 }
 
 impl Hold {
-    /// Takes the lock of `file` for itself alone, trying for `patience` while another process
-    /// holds it.
+    /// Takes an exclusive lock on `file`. Retries for up to `patience` while another process
+    /// holds the lock.
     pub fn take(file: &File, patience: Duration) -> Self {
         let begun = Instant::now();
         loop {
@@ -48,13 +49,15 @@ impl Hold {
         }
     }
 
-    /// Takes the lock of `file` together with other readers; does not wait.
+    /// Takes a shared lock on `file`, as other readers may do at the same time. Does not wait.
     pub fn share(file: &File) -> Self {
         Self::of(|| file.try_lock_shared())
     }
 
-    /// Only "would block" means that another process holds a lock. Whatever else a system
-    /// answers (ENOLCK of NFS, ENOSYS of Lustre, 524 of DVS, …), it cannot lock this file.
+    /// Returns the outcome of `attempt`, which is repeated if a signal interrupts it.
+    ///
+    /// Only "would block" means that another process holds the lock. Any other error (ENOLCK of
+    /// NFS, ENOSYS of Lustre, 524 of DVS, …) means that the system cannot lock this file.
     fn of(attempt: impl Fn() -> Result<(), TryLockError>) -> Self {
         loop {
             return match attempt() {
@@ -69,16 +72,16 @@ impl Hold {
     }
 }
 
-/// Why a directory was not locked.
+/// Reason why a directory was not locked.
 #[derive(Debug)]
 pub enum Refusal {
-    /// Another process is at work there: what it is, as it noted in the lock file.
+    /// Another process holds the lock; its note from the lock file.
     Busy(String),
     /// The lock file cannot be written.
     Unwritable(io::Error),
 }
 
-/// The lock of a directory, held by this process until it is dropped.
+/// Lock of a directory, held by this process until it is dropped.
 #[derive(Debug)]
 pub struct DirectoryLock {
     file: File,
@@ -87,11 +90,12 @@ pub struct DirectoryLock {
 }
 
 impl DirectoryLock {
-    /// Locks `directory` for this process, which is `what` ("a run"), and notes in the lock
-    /// file who that is.
+    /// Locks `directory` and writes a note into the lock file: `what` this process is (such as
+    /// "a run"), its id, host and start time.
     ///
     /// # Errors
-    /// If another process holds the lock for a second, or the lock file cannot be written.
+    /// Fails if another process still holds the lock after one second, or the lock file cannot
+    /// be written.
     pub fn take(directory: &Path, what: &str) -> Result<Self, Refusal> {
         let path = directory.join(NAME);
         let begun = Instant::now();
@@ -106,8 +110,8 @@ impl DirectoryLock {
                 .map_err(Refusal::Unwritable)?;
             let unsupported = match Hold::take(&file, PATIENCE) {
                 Hold::Busy => return Err(Refusal::Busy(Note::read(file).shown())),
-                // The holder before may have removed the file after it was opened here: then a
-                // third process would lock another one of the same name.
+                // The previous holder may have removed the file after it was opened here. A
+                // third process could then create and lock a new file of the same name.
                 Hold::Taken if !is_at(&file, &path) => {
                     if begun.elapsed() < PATIENCE {
                         sleep(PAUSE);
@@ -128,17 +132,17 @@ impl DirectoryLock {
         }
     }
 
-    /// A warning where the file system has no locks.
+    /// Returns a warning if the file system does not support locks.
     pub fn warning(&self) -> Option<String> {
         let error = self.unsupported.as_ref()?;
         let directory = self.path.parent().unwrap_or(Path::new(""));
         Some(format!(
-            "{}: no locks on this file system ({error}): see to it that nothing else writes there",
+            "{}: no locks on this file system ({error}): make sure that nothing else writes there",
             directory.display()
         ))
     }
 
-    /// Writes who holds the lock. For people only: where it fails, the lock holds all the same.
+    /// Writes the note on the lock's holder. It only informs users: errors are ignored.
     fn note(&self, what: &str) {
         let note = format!(
             "{what}\nprocess {}\nhost {}\nsince {}\n",
@@ -154,8 +158,8 @@ impl DirectoryLock {
 }
 
 impl Drop for DirectoryLock {
-    /// Removes the lock file while the lock is held, so that nobody else can have locked it.
-    /// Without locks it stays: another process may have written its note there.
+    /// Removes the lock file while the lock is held, when no other process can have locked it.
+    /// Keeps the file if locks are not supported: another process may have written its note there.
     fn drop(&mut self) {
         if self.unsupported.is_none() && is_at(&self.file, &self.path) {
             let _ = fs::remove_file(&self.path);
@@ -163,7 +167,7 @@ impl Drop for DirectoryLock {
     }
 }
 
-/// Returns whether `file` is the one that stands at `path`.
+/// Returns whether `file` is the file at `path`, by device and inode.
 fn is_at(file: &File, path: &Path) -> bool {
     let there = fs::symlink_metadata(path);
     let here = file.metadata();
@@ -171,13 +175,13 @@ fn is_at(file: &File, path: &Path) -> bool {
     here.map(id).ok() == there.map(id).ok()
 }
 
-/// Name of this machine.
+/// Returns the host name of this machine, empty if unknown.
 fn host() -> String {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     name.trim().to_owned()
 }
 
-/// What the holder of a lock wrote into its file, line by line.
+/// Lines of the note that a lock's holder wrote into the lock file.
 struct Note(Vec<String>);
 
 impl Note {
@@ -189,7 +193,7 @@ impl Note {
         Note(text.lines().map(plain).collect())
     }
 
-    /// "a run (process 7, host a, since …)", as far as it is known.
+    /// Returns the note as text, such as "a run (process 7, host a, since …)".
     fn shown(&self) -> String {
         match &self.0[..] {
             [] => "another process".to_owned(),
@@ -198,7 +202,7 @@ impl Note {
         }
     }
 
-    /// Returns whether the holder was on another machine than this one.
+    /// Returns whether the note names a host other than this one.
     fn is_of_another_host(&self) -> bool {
         let host = host();
         let mut hosts = self.0.iter().filter_map(|line| line.strip_prefix("host "));
@@ -209,16 +213,16 @@ impl Note {
 /// State of the process that writes to a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Life {
-    /// It holds the lock of the directory.
+    /// A process holds the lock of the directory.
     Alive,
-    /// Nobody holds the lock.
+    /// No process holds the lock.
     Dead,
-    /// The file system has no locks, or may not have those of another machine.
+    /// The file system does not support locks, or may not show those of another machine.
     Unknown,
 }
 
 impl Life {
-    /// Looks at the lock of `directory`.
+    /// Checks the lock of `directory`.
     pub fn of(directory: &Path) -> Self {
         let file = match File::open(directory.join(NAME)) {
             Ok(file) => file,
@@ -232,15 +236,16 @@ impl Life {
         }
     }
 
-    /// Reads with `read` what a process writes to `directory`, and tells whether it lived then.
+    /// Calls `read` on files that a process writes to `directory`. Returns the result and the
+    /// state of that process during the call.
     ///
     /// # Errors
-    /// Those of `read`.
+    /// Fails if `read` fails.
     pub fn while_reading<T, E>(
         directory: &Path,
         read: impl FnOnce() -> Result<T, E>,
     ) -> Result<(T, Self), E> {
-        // Before as well: what lived then may have ended well since, and not been killed.
+        // Check before reading as well: a process alive then may have finished normally since.
         let before = Self::of(directory);
         let value = read()?;
         let life = match before {
@@ -250,7 +255,7 @@ impl Life {
         Ok((value, life))
     }
 
-    /// The status of a process that left no other than "running".
+    /// Returns the status of a process whose recorded status is "running".
     pub fn status(self) -> &'static str {
         match self {
             Self::Alive => "running",
@@ -303,8 +308,8 @@ mod tests {
         assert_eq!(Life::of(directory), Life::Unknown);
     }
 
-    /// A lock that was opened before its holder removed it is not taken for that of the
-    /// directory, and the file of another is not removed.
+    /// Replaces the lock file while its holder lives. The first holder must not remove the
+    /// second holder's file.
     #[test]
     fn a_lock_file_that_was_replaced_does_not_count() {
         let directory = tempfile::tempdir().expect("a directory");

@@ -1,13 +1,15 @@
 //! Numerics shared by the hot loops: exponentials on the time grid and a vector power.
 //!
-//! Plain IEEE operations in one fixed order, no fused ones, and set-up constants from the
-//! pure-Rust `libm`: results do not depend on the instruction set or the system's libm.
+//! All functions use plain IEEE operations in a fixed order, without fused multiply-add, and
+//! constants from the pure-Rust `libm`. Results do not depend on the instruction set or on the
+//! system's libm.
 
 use crate::base::units::{Ms, Steps};
 
-/// exp(−n·dt/τ) for whole n ≥ 0, as the product of two small tables that stay in L1.
+/// Table of exp(−n·dt/τ) for whole n ≥ 0, as the product of two small tables that stay in L1.
 ///
-/// Relative error ≤ 3e-16 · (1 + n·dt/τ), the argument's own rounding; exactly 0 where the true value is below 2⁻¹⁰²⁰.
+/// The relative error is ≤ 3e-16 · (1 + n·dt/τ), which is the rounding of the argument. The result
+/// is exactly 0 where the true value is below 2⁻¹⁰²⁰.
 #[derive(Clone, Debug)]
 pub struct GridExp {
     fine: Box<[f64; FINE]>,
@@ -16,11 +18,12 @@ pub struct GridExp {
 
 const FINE_BITS: u32 = 8;
 const FINE: usize = 1 << FINE_BITS;
-/// ln 2¹⁰²⁰: beyond it the exponential is taken as 0, before subnormals lose digits.
+/// ln 2¹⁰²⁰. Beyond it the exponential is set to 0, before subnormal numbers lose digits.
 const ZERO_BEYOND: f64 = 1020.0 * std::f64::consts::LN_2;
 
 impl GridExp {
-    /// Tables for one time constant and arguments up to `longest`; 8 bytes per 256 steps.
+    /// Creates the tables for time constant `tau` (ms) and up to `longest` steps. They take 2 KiB
+    /// and 8 bytes per 256 steps.
     pub fn new(dt: Ms, tau: f64, longest: Steps) -> Self {
         let decay = |n: usize| libm::exp(-(n as f64) * dt.0 / tau);
         let coarse = (0..=longest.0 as usize >> FINE_BITS)
@@ -34,8 +37,8 @@ impl GridExp {
         }
     }
 
-    /// exp(−n·dt/τ) for 0 ≤ n ≤ `longest`, and 0 for all n beyond the table, 2³¹ and more
-    /// included.
+    /// Returns exp(−n·dt/τ) for 0 ≤ n ≤ `longest`, and 0 for all n beyond the table. Negative n
+    /// stand for n + 2³² and give 0.
     #[inline(always)]
     pub fn at(&self, n: i32) -> f64 {
         let n = n as u32 as usize;
@@ -44,33 +47,33 @@ impl GridExp {
             .map_or(0.0, |coarse| self.fine[n % FINE] * coarse)
     }
 
-    /// The shortest time from which on [`GridExp::at`] is exactly 0.
+    /// Returns the shortest time from which on [`GridExp::at`] is exactly 0.
     pub fn horizon(&self) -> Steps {
         Steps((self.coarse.len() << FINE_BITS) as i32)
     }
 }
 
-/// x^μ for 0 ≤ x < ∞ and one exponent 0 ≤ μ ≤ 1, branch-free so that loops over it vectorise.
+/// Power function x^μ for 0 ≤ x < ∞ and fixed 0 ≤ μ ≤ 1, branch-free for vectorized loops.
 #[derive(Clone, Copy, Debug)]
 pub struct Power {
     mu: f64,
-    /// 0^μ
+    /// 0^μ: 1 for μ = 0, else 0.
     of_zero: f64,
-    /// 2^(−54μ): undoes the scaling of subnormal numbers.
+    /// 2^(−54μ), which undoes the scaling of subnormal numbers.
     unscale: f64,
 }
 
-/// 1.5 · 2⁵²: adding it rounds to a whole number that then stands in the low bits.
+/// 1.5 · 2⁵². Adding it rounds a double to a whole number, which is then in the low bits.
 const ROUND: f64 = 6_755_399_441_055_744.0;
-/// Added to the bits of a double, carries into the exponent where the fraction is ≥ √2.
+/// Number that, added to the bits of a double, carries into the exponent if the mantissa is ≥ √2.
 const SQRT2_CARRY: u64 = 0x0009_5f61_9980_c433;
 const EXPONENT_BIAS: u64 = 1023 << 52;
 const TWO_52: f64 = 4_503_599_627_370_496.0;
 const TWO_52_BITS: u64 = 0x4330_0000_0000_0000;
 const TWO_54: f64 = 18_014_398_509_481_984.0;
 
-/// log₂ m = s·P(s²) with s = (m − 1)/(m + 1), m in [√½, √2): P through the Chebyshev nodes of
-/// that range, error 4e-18; `mpmath.chebyfit` with 60 digits.
+/// Coefficients of P in log₂ m = s·P(s²), with s = (m − 1)/(m + 1) and m in [√½, √2). P passes
+/// through the Chebyshev nodes of that range, error 4e-18; `mpmath.chebyfit` with 60 digits.
 const LOG2: [f64; 8] = [
     2.8853900817779268,
     0.9617966939259898,
@@ -82,7 +85,7 @@ const LOG2: [f64; 8] = [
     0.2136589569431927,
 ];
 
-/// 2^f for f in [−½, ½], likewise, error 4e-18.
+/// Coefficients of 2^f for f in [−½, ½], computed likewise, error 4e-18.
 const EXP2: [f64; 12] = [
     1.0,
     std::f64::consts::LN_2,
@@ -98,8 +101,8 @@ const EXP2: [f64; 12] = [
     4.4558179083360645e-10,
 ];
 
-/// c₀ + c₁x + …, N a multiple of 4, by Estrin's scheme on fours: few dependent steps, so that
-/// the vector units do not wait for their own results.
+/// Evaluates c₀ + c₁x + …, N a multiple of 4, by Estrin's scheme on groups of four. Few steps
+/// depend on each other, so vector units rarely wait for earlier results.
 #[inline(always)]
 fn polynomial<const N: usize>(c: &[f64; N], x: f64) -> f64 {
     let x2 = x * x;
@@ -112,14 +115,14 @@ fn polynomial<const N: usize>(c: &[f64; N], x: f64) -> f64 {
     sum
 }
 
-/// 2ⁿ for a whole number −1022 ≤ n ≤ 1023 held in a double.
+/// Returns 2ⁿ for a whole number −1022 ≤ n ≤ 1023 stored in a double.
 #[inline(always)]
 fn power_of_two(n: f64) -> f64 {
     f64::from_bits((n + (ROUND + 1023.0)).to_bits() << 52)
 }
 
 impl Power {
-    /// The power function with exponent `mu`, 0 ≤ `mu` ≤ 1.
+    /// Creates the power function with exponent `mu`, 0 ≤ `mu` ≤ 1.
     pub fn new(mu: f64) -> Self {
         Power {
             mu,
@@ -128,7 +131,8 @@ impl Power {
         }
     }
 
-    /// x^μ with a relative error ≤ 1e-14 for x < 2¹⁰²³; about 50 operations, one a division.
+    /// Returns x^μ with a relative error ≤ 1e-14 for x < 2¹⁰²³. Costs about 50 operations, one of
+    /// them a division.
     #[inline(always)]
     pub fn of(&self, x: f64) -> f64 {
         let subnormal = x < f64::MIN_POSITIVE;

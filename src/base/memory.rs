@@ -1,4 +1,4 @@
-//! Memory: what it is counted by, what a process holds, what its machine has left.
+//! Memory: bytes per data structure, resident memory of the process, memory left on the machine.
 
 use std::collections::HashMap;
 use std::fs;
@@ -11,38 +11,38 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::base::error::{Error, Result};
 use crate::base::sizes::total;
 
-/// What the memory of a rank goes to. Each type states its bytes twice: by a formula (`bytes`)
-/// that needs nothing but sizes, and as counted on what is there (`held`).
+/// Data structure that a rank's memory is accounted to. Each type reports its bytes twice:
+/// `bytes` computes them from sizes alone, `held` counts what is allocated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Structure {
-    /// Targets and weights of the synapses E→E.
+    /// Targets and weights of the E→E synapses.
     PlasticSynapses,
-    /// Targets, and weights where they were read, of the others.
+    /// Targets of the other synapses, and their weights if they were read from a file.
     StaticSynapses,
-    /// Where the rows of each thread begin.
+    /// Start of each row, per thread.
     RowIndex,
-    /// Who is listened to, and the presynaptic traces.
+    /// Sources of the rank's synapses, and presynaptic traces.
     Sources,
-    /// Who listens to the neurons here.
+    /// Target ranks and rows of each local neuron.
     TargetTable,
-    /// The neurons' state.
+    /// State variables of the neurons.
     Neurons,
-    /// What will arrive.
+    /// Input that has not arrived yet, per neuron and step.
     RingBuffers,
-    /// Counts of the external input, or the spikes that were given.
+    /// Counts of the external input, or the external spikes that were supplied.
     ExternalInput,
     /// Postsynaptic spikes and traces.
     SpikeHistory,
-    /// The buffers of the exchange.
+    /// Send and receive buffers of the spike exchange.
     Exchange,
-    /// Spikes on their way to the file and the largest block of a snapshot, for a time only.
+    /// Spikes waiting to be written, and the largest block of a snapshot; temporary.
     Recording,
-    /// What connections are sorted by while rows are built, gone when they are.
+    /// Sorting buffers for connections while rows are built; freed afterwards.
     Construction,
 }
 
 impl Structure {
-    /// All of them, in the order of [`ByStructure`].
+    /// All structures, in the order of [`ByStructure`].
     pub const ALL: [Structure; 12] = [
         Structure::PlasticSynapses,
         Structure::StaticSynapses,
@@ -58,7 +58,7 @@ impl Structure {
         Structure::Construction,
     ];
 
-    /// As run.json names it.
+    /// Returns the name in run.json.
     pub fn name(self) -> &'static str {
         match self {
             Structure::PlasticSynapses => "plastic_synapses",
@@ -76,36 +76,36 @@ impl Structure {
         }
     }
 
-    /// Whether it is there for a part of the run only.
+    /// Returns whether it is allocated during part of the run only.
     pub fn passes(self) -> bool {
         matches!(self, Structure::Recording | Structure::Construction)
     }
 }
 
-/// One value a structure; in JSON an object of their names.
+/// One value per structure; in JSON an object with the structures' names as keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ByStructure<T>([T; Structure::ALL.len()]);
 
 impl<T: Copy> ByStructure<T> {
-    /// All structures with their values.
+    /// Returns all structures with their values.
     pub fn iter(&self) -> impl Iterator<Item = (Structure, T)> + '_ {
         Structure::ALL.into_iter().zip(self.0)
     }
 
-    /// `f` of every value, in order.
+    /// Applies `f` to every value, in order.
     pub fn map<U>(&self, f: impl FnMut(T) -> U) -> ByStructure<U> {
         ByStructure(self.0.map(f))
     }
 }
 
 impl ByStructure<u64> {
-    /// The bytes of all that stays for the whole run.
+    /// Returns the bytes of all structures that are held for the whole run.
     pub fn staying(&self) -> u64 {
         let stays = |(structure, bytes): (Structure, u64)| (!structure.passes()).then_some(bytes);
         total(self.iter().filter_map(stays))
     }
 
-    /// Adds `bytes` to what `structure` takes; at most 2⁶⁴ − 1.
+    /// Adds `bytes` to the bytes of `structure`; saturates at 2⁶⁴ − 1.
     pub fn add(&mut self, structure: Structure, bytes: u64) {
         self[structure] = self[structure].saturating_add(bytes);
     }
@@ -145,7 +145,7 @@ impl<T: Copy + Serialize> Serialize for ByStructure<T> {
     }
 }
 
-/// Returns the bytes that `held` has allocated, filled or not.
+/// Returns the bytes that `held` has allocated, including unused capacity.
 pub fn allocated_bytes<T>(held: &Vec<T>) -> u64 {
     (held.capacity() * size_of::<T>()) as u64
 }
@@ -153,13 +153,13 @@ pub fn allocated_bytes<T>(held: &Vec<T>) -> u64 {
 /// Resident memory of a process (bytes).
 #[derive(Clone, Copy, Debug)]
 pub struct Resident {
-    /// The most there ever was.
+    /// Peak so far.
     pub peak: u64,
-    /// Now.
+    /// Current value.
     pub now: u64,
 }
 
-/// Of this process; 0 where the system does not say.
+/// Returns the resident memory of this process, from /proc/self/status; 0 if unavailable.
 pub fn resident() -> Resident {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     Resident {
@@ -168,34 +168,34 @@ pub fn resident() -> Resident {
     }
 }
 
-/// From now on blocks of 256 KiB and more go back to the system as soon as they are freed.
+/// Makes the allocator return blocks of 256 KiB and more to the system as soon as they are freed.
 ///
-/// The GNU allocator otherwise learns from large blocks that are freed to keep later ones, up
-/// to 32 MiB, and the holes between them: a run would take more than it holds, and how much
-/// more nobody could foretell.
+/// By default the GNU allocator raises this threshold, up to 32 MiB, when large blocks are freed.
+/// It then keeps later blocks and the holes between them. A run would use an unpredictable
+/// amount of memory beyond what it holds.
 ///
 /// # Safety
 /// No other thread of the process may run yet (`mallopt` is MT-Unsafe).
 pub unsafe fn return_what_is_freed() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: sets a number in the allocator, while no other thread is there that might
-    // allocate: the caller's duty.
+    // SAFETY: sets a number in the allocator. The caller guarantees that no other thread is
+    // running, which might allocate.
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, 256 << 10);
     }
 }
 
-/// Takes the addresses that the stack of the calling thread is going to need.
+/// Grows the stack of the calling thread in advance by 512 KiB, the space that it will need.
 ///
-/// A stack grows when it is used. Where a limit on addresses (`ulimit -v`) is met then, the
-/// system kills the process without a word; an allocation that fails later can tell of it.
+/// A stack grows on use. If it then exceeds the limit on address space (`ulimit -v`), the system
+/// kills the process without a message. An allocation that fails later can report the error.
 #[inline(never)]
 pub fn grow_stack() {
     std::hint::black_box([0u8; 1 << 19]);
 }
 
-/// Bytes that this process may still take under the limits on it alone (`ulimit -v`, `ulimit -d`);
-/// `None` where there are none or the system does not say.
+/// Returns the bytes that this process may still allocate under its own limits (`ulimit -v`,
+/// `ulimit -d`); `None` if there are no limits or they are unknown.
 pub fn left_to_process() -> Option<u64> {
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -205,7 +205,7 @@ pub fn left_to_process() -> Option<u64> {
 fn left_under_limits(limits: &str, status: &str) -> Option<u64> {
     let left = |name: &str, used: &str| {
         let line = limits.lines().find_map(|line| line.strip_prefix(name))?;
-        // "unlimited" is no number.
+        // "unlimited" does not parse as a number.
         let limit: u64 = line.split_whitespace().next()?.parse().ok()?;
         Some(limit.saturating_sub(kibibytes(status, used)?))
     };
@@ -216,9 +216,9 @@ fn left_under_limits(limits: &str, status: &str) -> Option<u64> {
     all.into_iter().flatten().min()
 }
 
-/// Bytes that processes of this machine can still take, together, before one of them is
-/// killed: what the kernel says is available, or less where a control group (version 1 or 2)
-/// that this process is in allows less. `None` where the system does not say.
+/// Returns the bytes that all processes of this machine together can still allocate before one of
+/// them is killed. This is the minimum of the kernel's MemAvailable and the memory left in the
+/// control groups (version 1 or 2) of this process. `None` if unknown.
 pub fn available() -> Option<u64> {
     let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
@@ -228,14 +228,15 @@ pub fn available() -> Option<u64> {
     left.chain(kibibytes(&meminfo, "MemAvailable:")).min()
 }
 
-/// The field `name` of /proc's `text`, in bytes.
+/// Returns the field `name` of the /proc file `text`, converted from kB to bytes.
 fn kibibytes(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     let number: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(1024 * number)
 }
 
-/// What the control group named by a `line` of /proc/self/cgroup, and those it is in, leave.
+/// Returns the bytes left in the control group named by a `line` of /proc/self/cgroup and in each
+/// of its ancestors that has a limit.
 fn left_in_groups(line: &str, mount: &Path) -> Vec<u64> {
     let mut fields = line.splitn(3, ':').skip(1);
     let (Some(controllers), Some(group)) = (fields.next(), fields.next()) else {
@@ -257,12 +258,12 @@ fn left_in_groups(line: &str, mount: &Path) -> Vec<u64> {
         _ => return Vec::new(),
     };
     let number = |path: PathBuf| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
-    // In a container the group's own path may not be mounted, those above it are.
+    // In a container the group itself may not be mounted, but its ancestors are.
     let groups = Path::new(group.trim_start_matches('/')).ancestors();
     let left = groups.filter_map(|group| {
         let group = mount.join(group);
         let (limit, usage) = (number(group.join(limit))?, number(group.join(usage))?);
-        // Files it has read count as its own until somebody needs the room.
+        // The usage includes cached file pages, which the kernel frees on demand.
         let stat = fs::read_to_string(group.join("memory.stat")).unwrap_or_default();
         let mut lines = stat.lines();
         let files = lines.find_map(|line| line.strip_prefix(inactive)?.trim().parse().ok());
@@ -283,9 +284,10 @@ const UNITS: [(&str, u64); 9] = [
     ("B", 1),
 ];
 
-/// `64GB`, `1.5 GiB`, `500MB` as bytes.
+/// Parses a size such as `64GB`, `1.5 GiB` or `500MB` and returns it in bytes.
 ///
-/// Errors: no positive number, no unit, 2⁶⁴ bytes or more.
+/// # Errors
+/// Fails if the number or the unit is missing, or the size is below 1 byte or at least 2⁶⁴ bytes.
 pub fn parse_size(text: &str) -> Result<u64> {
     let size = UNITS.iter().find_map(|(unit, bytes)| {
         let number: f64 = text.trim().strip_suffix(unit)?.trim_end().parse().ok()?;
@@ -295,7 +297,7 @@ pub fn parse_size(text: &str) -> Result<u64> {
     size.ok_or_else(|| Error::input("must be a size such as 64GB, 1.5GiB or 500MB".to_owned()))
 }
 
-/// Bytes for people: `1.25 GiB`.
+/// Formats a number of bytes with three significant digits and a binary unit: `1.25 GiB`.
 pub fn show_size(bytes: u64) -> String {
     let unit = UNITS[..4].iter().rev().find(|(_, unit)| bytes >= *unit);
     match unit {

@@ -1,12 +1,13 @@
-//! What knows nothing of neurons.
+//! General utilities that do not depend on the neuron model.
 //!
-//! - numbers and their meaning: [`units`], [`sizes`] (arithmetic that does not wrap)
+//! - units and sizes: [`units`], [`sizes`] (saturating arithmetic)
 //! - reproducible mathematics: [`math`], [`rng`], [`digest`]
 //! - speed: [`simd`] (hot loops compiled for wider vectors), [`pages`] (huge pages),
 //!   [`per_thread`]
-//! - memory: [`memory`] (what is counted, held and left), [`allocator`] (its end)
-//! - the machine's files: [`files`] (whole or not at all), [`lock`]
-//! - [`error`]: a line for people and an exit code
+//! - memory: [`memory`] (accounting, resident and available memory), [`allocator`]
+//!   (out-of-memory handling)
+//! - files: [`files`] (atomic writes), [`lock`] (directory locks)
+//! - [`error`]: the error type, a one-line message with an exit code
 
 pub mod allocator;
 pub mod digest;

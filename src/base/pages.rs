@@ -1,4 +1,4 @@
-//! Arrays that a thread goes through in every interval, on huge pages.
+//! Arrays on huge pages, for data that a thread traverses in every interval.
 
 use crate::base::sizes::whole;
 use std::marker::PhantomData;
@@ -9,35 +9,35 @@ use memmap2::MmapMut;
 
 use crate::base::allocator;
 
-/// An array whose memory is contiguous, where the system has huge pages.
+/// Array in physically contiguous memory, if the system has huge pages.
 ///
-/// Pages of 4 KiB lie anywhere in memory, and those of two threads that build at the same time
-/// alternate there: then an array that would just fit the level-2 cache collides with itself.
-/// From 512 KiB on it takes up whole pages of 2 MiB.
+/// Pages of 4 KiB are scattered in physical memory, and pages of threads that build at the same
+/// time alternate. An array that just fits the level-2 cache then conflicts with itself. Arrays
+/// of 512 KiB and more occupy whole pages of 2 MiB.
 pub struct HugeArray<T> {
     map: MmapMut,
-    /// Where the array lies in it.
+    /// Byte range of the array in `map`.
     range: Range<usize>,
     of: PhantomData<T>,
 }
 
-/// Bytes of a huge page.
+/// Bytes per huge page.
 const HUGE: usize = 1 << 21;
-/// Bytes from which on huge pages pay: smaller arrays are in nobody's way.
+/// Minimum size for huge pages (bytes). Smaller arrays do not gain from them.
 const WORTHWHILE: usize = HUGE / 4;
 
 impl<T: Pod> HugeArray<T> {
-    /// `len` zeros. Ends the program where the system has no memory left.
+    /// Creates an array of `len` zeros. Ends the program if memory runs out.
     pub fn zeroed(len: usize) -> Self {
         let bytes = len * size_of::<T>();
         let whole = Self::bytes(len as u64) as usize;
-        // What is not touched takes no memory.
+        // Pages that are never touched take no memory.
         let map =
             MmapMut::map_anon(whole + HUGE).unwrap_or_else(|_| allocator::ran_out(whole + HUGE));
         let start = map.as_ptr().align_offset(HUGE);
         #[cfg(target_os = "linux")]
         if bytes >= WORTHWHILE {
-            // Only advice: on small pages all goes the same way, if slower.
+            // This is only advice: with small pages the array works too, but slower.
             let _ = map.advise_range(memmap2::Advice::HugePage, start, whole);
         }
         HugeArray {
@@ -48,9 +48,9 @@ impl<T: Pod> HugeArray<T> {
     }
 }
 
-/// Memory, in bytes.
+/// Memory accounting.
 impl<T> HugeArray<T> {
-    /// Of `len` elements, where the system has huge pages.
+    /// Returns the bytes that an array of `len` elements takes, if the system has huge pages.
     pub fn bytes(len: u64) -> u64 {
         let bytes = len.saturating_mul(size_of::<T>() as u64);
         if bytes < WORTHWHILE as u64 {
@@ -60,7 +60,7 @@ impl<T> HugeArray<T> {
         }
     }
 
-    /// Returns the bytes held now.
+    /// Returns the bytes that this array takes, if the system has huge pages.
     pub fn held(&self) -> u64 {
         Self::bytes((self.range.len() / size_of::<T>()) as u64)
     }

@@ -1,13 +1,15 @@
-//! One item for each thread of a rank.
+//! Container of one item per thread of a rank.
 
 use std::sync::{Mutex, MutexGuard};
 
-/// One item for each thread of a rank, in order of thread.
+/// One item per thread of a rank, in order of thread.
 ///
-/// While all threads work each holds its own item; between that, the calling thread reaches all of
-/// them. The locks are thus never contended: some 20 ns per thread and phase.
+/// In parallel phases each thread holds the lock of one item. Between phases the calling thread
+/// locks all of them. The locks are never contended and cost some 20 ns per thread and phase.
 ///
-/// Panics where a thread panicked with its item in hand: the item may be half changed.
+/// # Panics
+/// All methods that access an item panic if a thread panicked while it held that item: the item
+/// may be in an inconsistent state.
 #[derive(Debug)]
 pub struct PerThread<T>(Vec<Mutex<T>>);
 
@@ -22,17 +24,17 @@ impl<T> PerThread<T> {
         whole(self.0[thread].lock())
     }
 
-    /// Locks one item after the other.
+    /// Locks the items one after the other, in order of thread.
     pub fn iter(&self) -> impl Iterator<Item = MutexGuard<'_, T>> {
         self.0.iter().map(|item| whole(item.lock()))
     }
 
-    /// Returns the items, which nobody else can reach meanwhile.
+    /// Returns the items without locking: `&mut self` excludes other threads.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.0.iter_mut().map(|item| whole(item.get_mut()))
     }
 
-    /// Returns the items themselves.
+    /// Returns the items by value, in order of thread.
     pub fn into_items(self) -> impl Iterator<Item = T> {
         self.0.into_iter().map(|item| whole(item.into_inner()))
     }

@@ -1,15 +1,15 @@
 //! Random numbers as functions of (seed, purpose, gid, index).
 //!
-//! Every neuron has, for every purpose, a ChaCha8 stream of its own: the key holds seed,
-//! purpose and gid, the position is the index. No draw depends on what another neuron drew,
-//! so the split over ranks and threads cannot show.
+//! Each pair of neuron and purpose has a separate ChaCha8 stream. The key holds seed, purpose
+//! and gid; the position in the stream is the index. Draws of different neurons are independent,
+//! therefore results do not depend on the number of ranks and threads.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::base::units::Gid;
 
-/// What a stream is used for; streams of different purposes are independent.
+/// Purpose of a stream. Streams of different purposes are independent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub enum Purpose {
@@ -23,43 +23,44 @@ pub enum Purpose {
     SourcesE = 4,
     /// Inhibitory sources of a neuron.
     SourcesI = 5,
-    /// Poisson counts, 16 bits a step.
+    /// Poisson counts, 16 bits per step.
     Poisson = 6,
-    /// Further 48 bits for the few Poisson draws that 16 bits leave open.
+    /// Further 48 bits for the few Poisson draws that 16 bits do not decide.
     PoissonTail = 7,
-    /// Who listens to a neuron, where the listeners are not there to say.
+    /// Ranks that a neuron projects to, drawn in a dry run instead of the network.
     Listeners = 8,
-    /// Which synapse of a source is followed over time.
+    /// Choice of the synapse of a source whose weight is recorded over time.
     Followed = 9,
 }
 
-/// The stream of `purpose` for neuron `gid`, at its beginning.
+/// Returns the stream of `purpose` for neuron `gid`, at position 0.
 pub fn stream(seed: u64, purpose: Purpose, gid: Gid) -> ChaCha8Rng {
     ChaCha8Rng::from_seed(key(seed, purpose, gid))
 }
 
-/// Words of a ChaCha block.
+/// 32-bit words per ChaCha block.
 pub const WORDS: usize = 16;
 
-/// A ChaCha block of each of many streams, \[word]\[neuron].
+/// One ChaCha block for each of N streams, \[word]\[neuron].
 ///
-/// Neurons are side by side, so that [`generate`](Self::generate) compiles to vectors of any
-/// width. Aligned for them: a vector that straddles two pages costs as much as a hundred.
+/// The neurons of a word are contiguous: [`generate`](Self::generate) compiles to vectors of any
+/// width. The alignment suits vectors of 64 bytes: one vector that straddles two pages costs as
+/// much as a hundred that do not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[repr(align(64))]
 pub struct Abreast<const N: usize>(pub [[u32; N]; WORDS]);
 
 impl<const N: usize> Abreast<N> {
-    /// Fills in what [`stream`] gives each neuron from word 16·`block` on.
+    /// Fills in the 16 words of each neuron's [`stream`] from word 16·`block` on.
     ///
-    /// Costs a fifth of rand_chacha's time with AVX-512 and N = 64: that makes four blocks of
-    /// one stream at a time, with AVX2 at best.
+    /// Takes a fifth of rand_chacha's time with AVX-512 and N = 64. rand_chacha computes four
+    /// blocks of one stream at a time and uses AVX2 at best.
     ///
     /// Source: Bernstein (2008), "ChaCha, a variant of Salsa20".
     #[inline(always)]
     pub fn generate(&mut self, seed: u64, purpose: Purpose, gids: &[Gid; N], block: u64) {
         const DOUBLE_ROUNDS: usize = 4;
-        // The only word that differs between neurons: the first of the gid in the key.
+        // Index of the gid's low word in the state, the only word that differs between neurons.
         const GID: usize = 8;
         let mut start = [0; 4 * WORDS];
         start[..16].copy_from_slice(b"expand 32-byte k");
@@ -122,17 +123,17 @@ fn key(seed: u64, purpose: Purpose, gid: Gid) -> [u8; 32] {
     key
 }
 
-/// Uniform in [0, 1), a multiple of 2⁻⁵³.
+/// Draws a uniform number in [0, 1), a multiple of 2⁻⁵³.
 pub fn unit(rng: &mut impl Rng) -> f64 {
     (rng.next_u64() >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
 }
 
-/// The one number of `purpose` for neuron `gid`, uniform in [low, high).
+/// Returns the first number of `purpose` for neuron `gid`, uniform in [low, high).
 pub fn uniform(seed: u64, purpose: Purpose, gid: Gid, [low, high]: [f64; 2]) -> f64 {
     low + (high - low) * unit(&mut stream(seed, purpose, gid))
 }
 
-/// Uniform integer in [0, n), n ≥ 1, unbiased.
+/// Draws an unbiased uniform integer in [0, n), n ≥ 1.
 ///
 /// Source: Lemire (2019), "Fast random integer generation in an interval",
 /// ACM Trans Model Comput Simul 29:3.
@@ -148,7 +149,7 @@ pub fn below(rng: &mut impl Rng, n: u32) -> u32 {
     (product >> 32) as u32
 }
 
-/// Standard normal variate by the transform of Box & Muller (1958).
+/// Draws a standard normal variate with the transform of Box & Muller (1958).
 pub fn normal(rng: &mut impl Rng) -> f64 {
     let radius = libm::sqrt(-2.0 * libm::log(1.0 - unit(rng)));
     radius * libm::cos(std::f64::consts::TAU * unit(rng))

@@ -1,40 +1,40 @@
-//! One place where hot loops are compiled for the vector units of the machine at hand.
+//! Compiles hot loops for several vector instruction sets and selects one at run time.
 //!
-//! A [`Kernel`] is plain Rust; [`run`] calls the copy of it that the compiler made for the
-//! instruction set in use: the widest this machine has, or the one that the environment
-//! variable [`FORCE`] names. All copies give the same bits: they differ in how many elements
-//! go at once, never in the operations on one element.
+//! A [`Kernel`] is plain Rust. [`run`] calls the copy that was compiled for the instruction set
+//! in use: the widest that this machine supports, or the one that the environment variable
+//! [`FORCE`] names. All copies give bit-identical results: they differ in the number of elements
+//! processed at once, never in the operations on one element.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::base::error::{Error, Result};
 
-/// A loop worth compiling more than once. `run` must be `#[inline(always)]`, as must be
-/// what it calls in its inner loops.
+/// Hot loop that is compiled once per instruction set. `run` and all functions that it calls in
+/// its inner loops must be `#[inline(always)]`.
 pub trait Kernel {
-    /// What the loop returns.
+    /// Result of the loop.
     type Output;
-    /// The loop.
+    /// Runs the loop.
     fn run(self) -> Self::Output;
 }
 
-/// What kernels are compiled for.
+/// Vector instruction set that kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum InstructionSet {
-    /// What every machine of the target has; SSE2 on x86-64.
+    /// Baseline of the compilation target; SSE2 on x86-64.
     Portable = 1,
-    /// Vectors of 32 bytes.
+    /// AVX2, vectors of 32 bytes.
     Avx2 = 2,
-    /// Vectors of 64 bytes: the extensions F, BW, DQ and VL.
+    /// AVX-512 F, BW, DQ and VL, vectors of 64 bytes.
     Avx512 = 3,
 }
 
 impl InstructionSet {
-    /// All, the widest last.
+    /// All instruction sets, the widest last.
     pub const ALL: [InstructionSet; 3] = [Self::Portable, Self::Avx2, Self::Avx512];
 
-    /// As [`FORCE`] names it.
+    /// Returns the name used in [`FORCE`].
     pub fn name(self) -> &'static str {
         match self {
             Self::Portable => "portable",
@@ -43,7 +43,7 @@ impl InstructionSet {
         }
     }
 
-    /// Whether this machine has it.
+    /// Returns whether this machine supports it.
     pub fn is_here(self) -> bool {
         match self {
             Self::Portable => true,
@@ -62,23 +62,24 @@ impl InstructionSet {
         }
     }
 
-    /// The widest that this machine has.
+    /// Returns the widest instruction set that this machine supports.
     pub fn widest() -> Self {
         let here = Self::ALL.into_iter().rfind(|set| set.is_here());
         here.expect("every machine has the portable one")
     }
 }
 
-/// Environment variable that names the instruction set to use.
+/// Name of the environment variable that sets the instruction set.
 pub const FORCE: &str = "STDP_HPC_ISA";
 
-/// The instruction set in use, 0 before the first question. Only ever one that is here.
+/// Instruction set in use, 0 before the first query. It is always one that this machine supports.
 static IN_USE: AtomicU8 = AtomicU8::new(0);
 
-/// Takes the instruction set that [`FORCE`] names into use, else the widest of this machine,
-/// and returns its name.
+/// Selects the instruction set that [`FORCE`] names, or the widest of this machine if it is not
+/// set, and returns its name.
 ///
-/// Errors: an unknown one, or one that this machine lacks.
+/// # Errors
+/// Fails if the name is unknown or this machine does not support the instruction set.
 pub fn choose() -> Result<&'static str> {
     let set = match std::env::var_os(FORCE) {
         None => InstructionSet::widest(),
@@ -91,7 +92,7 @@ pub fn choose() -> Result<&'static str> {
     Ok(set.name())
 }
 
-/// The instruction set of this name, or what the name must be.
+/// Returns the instruction set called `name`, or a message that lists the allowed names.
 fn named(name: &str) -> std::result::Result<InstructionSet, String> {
     let known = InstructionSet::ALL;
     let names = |sets: &mut dyn Iterator<Item = InstructionSet>| {
@@ -108,7 +109,7 @@ fn named(name: &str) -> std::result::Result<InstructionSet, String> {
     }
 }
 
-/// The instruction set in use; without [`choose`] the widest of this machine.
+/// Returns the instruction set in use: the widest of this machine unless [`choose`] set another.
 #[inline(always)]
 pub fn in_use() -> InstructionSet {
     match IN_USE.load(Ordering::Relaxed) {
@@ -123,17 +124,17 @@ pub fn in_use() -> InstructionSet {
 #[inline(never)]
 fn first_use() -> InstructionSet {
     let set = InstructionSet::widest();
-    // Another thread may have chosen meanwhile: then that stands.
+    // If another thread has set one in the meantime, that one is kept.
     let _ = IN_USE.compare_exchange(0, set as u8, Ordering::Relaxed, Ordering::Relaxed);
     in_use()
 }
 
-/// Runs `kernel` on the instruction set in use. Costs a load and a branch.
+/// Runs `kernel` on the instruction set in use. Costs one load and one branch.
 #[inline]
 pub fn run<K: Kernel>(kernel: K) -> K::Output {
     match in_use() {
-        // SAFETY: `in_use` tells only what `choose` and `first_use` have stored, and those
-        // have asked the machine whether it is here.
+        // SAFETY: `in_use` returns only values that `choose` and `first_use` have stored. Both
+        // store only instruction sets that this machine supports.
         #[cfg(target_arch = "x86_64")]
         InstructionSet::Avx512 => unsafe { run_avx512(kernel) },
         // SAFETY: as above.
@@ -143,14 +144,15 @@ pub fn run<K: Kernel>(kernel: K) -> K::Output {
     }
 }
 
-/// Runs `kernel` on `set`, whichever is in use: for tests and measurements. What the kernel
-/// itself passes to [`run`] goes where that leads.
+/// Runs `kernel` on `set` instead of the instruction set in use, for tests and measurements.
+/// Kernels that `kernel` passes to [`run`] still use the instruction set in use.
 ///
-/// Panics where this machine lacks `set`.
+/// # Panics
+/// Panics if this machine does not support `set`.
 pub fn run_on<K: Kernel>(set: InstructionSet, kernel: K) -> K::Output {
     assert!(set.is_here(), "this machine lacks {}", set.name());
     match set {
-        // SAFETY: it is here, as was just checked.
+        // SAFETY: the assertion above has checked that this machine supports it.
         #[cfg(target_arch = "x86_64")]
         InstructionSet::Avx512 => unsafe { run_avx512(kernel) },
         // SAFETY: as above.
@@ -172,16 +174,16 @@ fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
     kernel.run()
 }
 
-/// Bytes of a cache line.
+/// Bytes per cache line.
 pub const LINE: usize = 64;
 
-/// Asks for `slice[index]` to be brought near; no effect but on speed, for any index.
+/// Prefetches `slice[index]` into the L1 cache. Any index is allowed; only speed changes.
 #[inline(always)]
 pub fn prefetch<T>(slice: &[T], index: usize) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: a prefetch reads nothing and faults on no address.
+        // SAFETY: a prefetch reads no value and never faults, whatever the address.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(slice.as_ptr().wrapping_add(index).cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]

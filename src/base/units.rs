@@ -1,19 +1,18 @@
-//! Units and indices as types: what the compiler knows need not be remembered.
+//! Units and indices as distinct types, which lets the compiler check their use.
 //!
-//! Time is counted in [`Steps`] of `dt` everywhere inside; [`Ms`] appears only where
-//! people and files meet the program.
+//! Internal times are in [`Steps`] of `dt`. [`Ms`] appears only in user input and output.
 
 use std::fmt::Display;
 use std::ops::{Add, Range, Sub};
 
 use serde::{Deserialize, Serialize};
 
-/// A time or duration in milliseconds, as people write it.
+/// Time or duration in milliseconds, used in user input and output.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Ms(pub f64);
 
-/// A time stamp or duration in whole steps of `dt`.
+/// Time stamp or duration in whole steps of `dt`.
 ///
 /// A spike found while advancing from step k to k + 1 carries the stamp k + 1.
 #[derive(
@@ -22,19 +21,19 @@ pub struct Ms(pub f64);
 #[serde(transparent)]
 pub struct Steps(pub i32);
 
-/// Global index of a neuron, 0 … N − 1, the excitatory ones first.
+/// Global index of a neuron, 0 … N − 1, excitatory neurons first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Gid(pub u32);
 
-/// Index of a neuron on its virtual process.
+/// Index of a neuron on its virtual process, excitatory neurons first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Lid(pub u32);
 
-/// The connections from one population to another, named source first.
+/// All connections from one population to another, source named first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub enum Projection {
-    /// Excitatory to excitatory: the plastic one.
+    /// Excitatory to excitatory, with plastic synapses.
     EE,
     /// Excitatory to inhibitory.
     EI,
@@ -45,10 +44,10 @@ pub enum Projection {
 }
 
 impl Projection {
-    /// All four, in the order of their sources, then their targets.
+    /// All four projections, ordered by source, then by target.
     pub const ALL: [Projection; 4] = [Self::EE, Self::EI, Self::IE, Self::II];
 
-    /// Its name in SONATA files: `E_to_E` and so on.
+    /// Returns the name in SONATA files, such as `E_to_E`.
     pub fn name(self) -> &'static str {
         match self {
             Self::EE => "E_to_E",
@@ -58,7 +57,7 @@ impl Projection {
         }
     }
 
-    /// Name of the population its spikes come from, `E` or `I`.
+    /// Returns the name of the source population, `E` or `I`.
     pub fn source(self) -> &'static str {
         match self {
             Self::EE | Self::EI => "E",
@@ -66,7 +65,7 @@ impl Projection {
         }
     }
 
-    /// Name of the population its spikes go to, `E` or `I`.
+    /// Returns the name of the target population, `E` or `I`.
     pub fn target(self) -> &'static str {
         match self {
             Self::EE | Self::IE => "E",
@@ -75,37 +74,38 @@ impl Projection {
     }
 }
 
-/// How far a time in steps of `dt` may lie from a whole number and still count as one.
+/// Maximum deviation from a whole number of steps that is rounded away.
 ///
-/// Decimal times such as 1.5 ms / 0.1 ms are whole up to a few rounding errors only.
+/// Quotients of decimal times, such as 1.5 ms / 0.1 ms, differ from whole numbers by a few
+/// rounding errors.
 const WHOLE: f64 = 1e-6;
 
-/// Neurons that are advanced together.
+/// Number of neurons that are advanced together.
 pub const GROUP: usize = 64;
 
-/// The steps that one update advances: stamps `start` + 1 … `start` + `steps`.
+/// Interval of one update: the steps with stamps `start` + 1 … `start` + `steps`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interval {
-    /// The time the interval starts at.
+    /// Start time.
     pub start: Steps,
-    /// How many steps it has, ≤ min_delay.
+    /// Number of steps, ≤ min_delay.
     pub steps: i32,
 }
 
 impl Interval {
-    /// The stamp of the step that `lag` steps of the interval precede.
+    /// Returns the stamp of the step `lag`, counted from 0.
     #[inline(always)]
     pub fn stamp(self, lag: u32) -> Steps {
         Steps(self.start.0 + 1 + lag as i32)
     }
 
-    /// The lags of its steps.
+    /// Returns the lags of its steps, 0 … `steps` − 1.
     #[inline(always)]
     pub fn lags(self) -> Range<u32> {
         0..self.steps as u32
     }
 
-    /// Its last stamp, which is the time that the next interval starts at.
+    /// Returns the last stamp, which is the start of the next interval.
     #[inline(always)]
     pub fn end(self) -> Steps {
         Steps(self.start.0 + self.steps)
@@ -131,8 +131,8 @@ impl Sub for Steps {
 }
 
 impl Ms {
-    /// This time in steps of `dt`, or `None` where it is not a whole number of them
-    /// (or does not fit).
+    /// Converts to steps of `dt`. Returns `None` if the time is not a whole number of steps or
+    /// their number exceeds 2³¹ − 1.
     pub fn to_steps(self, dt: Ms) -> Option<Steps> {
         let steps = self.0 / dt.0;
         let whole = steps.round();
@@ -142,39 +142,39 @@ impl Ms {
 }
 
 impl Steps {
-    /// This time in milliseconds: the double nearest to the decimal number.
+    /// Converts to milliseconds, as the double nearest to the decimal number.
     ///
     /// With steps of 0.1 ms, step 3 is 0.3 ms. The product of two doubles would be
-    /// 0.30000000000000004. Loops over many times make the [`Grid`] once.
+    /// 0.30000000000000004. Loops over many times should create the [`Grid`] once.
     pub fn to_ms(self, grid: impl Into<Grid>) -> Ms {
         Ms(grid.into().ms(self.0.into()))
     }
 }
 
-/// The time grid: whole steps of `dt`, as a decimal number.
+/// Time grid of whole steps of the decimal number `dt`.
 ///
-/// People write `dt` as a decimal, so that its value is the shortest decimal number that reads
-/// as the same double: `digits` times a power of ten. Times on the grid are exact multiples of
-/// that, each rounded once to the nearest double.
+/// Users write `dt` as a decimal number. It is taken to be the shortest decimal number that
+/// parses to the same double: `digits` times a power of ten. Times on the grid are exact
+/// multiples of that number, each rounded once to the nearest double.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Grid {
     dt: Ms,
     digits: i64,
     exponent: i32,
-    /// Ten to the absolute exponent, where a double holds it exactly.
+    /// 10^|exponent| if a double represents it exactly.
     power: Option<f64>,
 }
 
-/// The largest power of ten that is a double: 5^22 has 52 bits.
+/// Largest exponent of ten that a double represents exactly: 5^22 has 52 bits.
 const LARGEST_POWER: i32 = 22;
 
-/// Integers up to this magnitude are doubles.
+/// Largest magnitude up to which a double represents all integers exactly, 2⁵³.
 const LARGEST_INTEGER: i64 = 1 << f64::MANTISSA_DIGITS;
 
 impl Grid {
-    /// The grid with steps of `dt`, finite and > 0.
+    /// Creates the grid with steps of `dt`, which is finite and > 0.
     pub fn new(dt: Ms) -> Self {
-        // The shortest form that reads as the same double: "1.25e-1".
+        // The shortest form that parses to the same double, such as "1.25e-1".
         let shortest = format!("{:e}", dt.0);
         let (mantissa, exponent) = shortest.split_once('e').unwrap_or(("0", "0"));
         let decimals = mantissa.split_once('.').map_or(0, |(_, after)| after.len());
@@ -191,28 +191,28 @@ impl Grid {
         }
     }
 
-    /// The length of a step.
+    /// Returns the step length.
     pub fn dt(self) -> Ms {
         self.dt
     }
 
-    /// Half-way between two times.
+    /// Returns the midpoint of two times.
     pub fn middle(self, [one, other]: [Steps; 2]) -> Ms {
         // Halving a double is exact.
         Ms(self.ms(i64::from(one.0) + i64::from(other.0)) / 2.0)
     }
 
-    /// So many `steps` in milliseconds.
+    /// Converts `steps` to milliseconds.
     ///
-    /// Cost: a division (4 ns); where the digits of `dt` and `steps` together exceed a double,
-    /// one of 128-bit integers; where `dt` has an exponent beyond those, reading a decimal number
-    /// (0.3 µs).
+    /// Costs one division (4 ns). If the product of the digits of `dt` and `steps` exceeds 2⁵³,
+    /// costs one division of 128-bit integers. If the exponent of `dt` is out of range for these,
+    /// parses a decimal number (0.3 µs).
     #[inline]
     fn ms(self, steps: i64) -> f64 {
         let exact = self.digits.checked_mul(steps);
         let exact = exact.filter(|product| product.abs() <= LARGEST_INTEGER);
         match (exact, self.power) {
-            // Both operands are exact, so that the result is rounded once.
+            // Both operands are exact: the result is rounded only once.
             (Some(product), Some(power)) if self.exponent < 0 => product as f64 / power,
             (Some(product), Some(power)) => product as f64 * power,
             _ if (1 - LARGEST_POWER..0).contains(&self.exponent) => self.divided(steps),
@@ -220,12 +220,13 @@ impl Grid {
         }
     }
 
-    /// The same for 16 or 17 digits and up to 21 decimals.
+    /// Converts like [`Grid::ms`], for `dt` of 16 or 17 digits and up to 21 decimals.
     fn divided(self, steps: i64) -> f64 {
         let product = i128::from(self.digits) * i128::from(steps);
         let power = 10_u128.pow(self.exponent.unsigned_abs());
-        // 128 bits divided by at most 70: a quotient of 58 or more, five beyond a double's 53.
-        // With the lowest set where there is a rest, it rounds as the exact quotient does.
+        // 128 bits divided by at most 70 bits: the quotient has at least 58 bits, five more than
+        // a double's 53. Its lowest bit is set if there is a remainder. It therefore rounds like
+        // the exact quotient.
         let shift = product.unsigned_abs().leading_zeros().min(127);
         let shifted = product.unsigned_abs() << shift;
         let quotient = (shifted / power) | u128::from(!shifted.is_multiple_of(power));
@@ -233,7 +234,7 @@ impl Grid {
         if product < 0 { -value } else { value }
     }
 
-    /// The same for any number of digits: written as a decimal number and read.
+    /// Converts like [`Grid::ms`], for any `dt`: formats the decimal number and parses it.
     #[cold]
     fn read(self, steps: i64) -> f64 {
         let product = i128::from(self.digits) * i128::from(steps);
@@ -248,7 +249,7 @@ impl From<Ms> for Grid {
     }
 }
 
-/// A decimal number with the digits before the point in groups of three: 1234567 as `1,234,567`.
+/// Formats a decimal number with commas between groups of three integer digits: `1,234,567`.
 pub fn grouped(number: impl Display) -> String {
     let text = number.to_string();
     let whole = text.find('.').unwrap_or(text.len());
@@ -282,7 +283,7 @@ mod tests {
         assert_eq!(Ms(f64::NAN).to_steps(Ms(0.1)), None);
     }
 
-    /// `digits` · 10^−`decimals` times `steps`, by decimal arithmetic on the written number.
+    /// Returns `digits` · 10^−`decimals` · `steps`, by decimal arithmetic on the text.
     fn decimal(digits: i128, decimals: usize, steps: i32) -> f64 {
         let product = digits * i128::from(steps);
         let text = format!("{:0>width$}", product, width = decimals + 1);

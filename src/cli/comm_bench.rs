@@ -1,4 +1,4 @@
-//! `stdp-hpc comm-bench`: how fast the ranks exchange, as the config's `[interconnect]`.
+//! `stdp-hpc comm-bench`: measures the exchange between ranks for the config's `[interconnect]`.
 
 use clap::Args;
 
@@ -9,13 +9,13 @@ use crate::comm::interconnect::Algorithm;
 
 use super::print_result;
 
-/// Measures MPI_Alltoall and fits latency and bandwidth; start it under mpirun.
+/// Measure MPI_Alltoall and fit latency and bandwidth; start it under mpirun.
 ///
-/// Every rank sends 64 B … 64 KiB to every other, in a few seconds. What is printed last is the
-/// table [interconnect] of a config.
+/// Every rank sends 64 B … 64 KiB to every other rank. This takes a few seconds. The output ends
+/// with the table [interconnect] of a config.
 #[derive(Debug, Args)]
 pub(super) struct CommBench {
-    /// What MPI is taken to do: bruck, pairwise, or the faster of them, best.
+    /// Assumed algorithm of MPI: bruck, pairwise, or best, the faster one.
     #[arg(long, value_name = "NAME", default_value = "best", value_parser = named)]
     algorithm: Algorithm,
     /// Print JSON.
@@ -34,7 +34,7 @@ fn named(name: &str) -> std::result::Result<Algorithm, String> {
     }
 }
 
-/// Measures and prints. Collective; the same result on all ranks.
+/// Measures, and prints the report on rank 0. Collective; returns the same result on all ranks.
 pub(super) fn run(comm: &Comm, arguments: &CommBench) -> Result<()> {
     let report = Report::measure(comm, arguments.algorithm)?;
     if comm.rank() == 0 {

@@ -1,4 +1,4 @@
-//! What people see: progress while it runs, a short table at the end. Only rank 0 talks.
+//! Console output: progress during a run and a summary table at its end. Only rank 0 prints.
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _, stderr, stdout};
@@ -14,35 +14,35 @@ use crate::engine::{Observer, Simulation};
 use crate::io::outcome::{Outcome, Phases, Provenance, WallTime};
 use crate::model::params::{Params, Stimulus};
 
-/// How much is said.
+/// Amount of output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verbosity {
     /// Errors only.
     Quiet,
-    /// Progress and the table.
+    /// Progress, warnings and the summary table.
     Normal,
-    /// Also what is being built, and details of exchange and memory.
+    /// Also the parameters of the network, and details of exchange and events.
     Verbose,
 }
 
-/// Shows progress on standard error: a bar on a terminal, elsewhere a line now and then.
+/// Progress display on standard error: a bar on a terminal, elsewhere a line every 10 s.
 pub struct Watcher {
     bar: Option<ProgressBar>,
     lines: bool,
     begun: Option<(Instant, f64)>,
     shown: Instant,
-    /// Neurons of this rank, for the mean rate.
+    /// Average number of neurons per rank, for the mean rate.
     neurons: f64,
     presim: f64,
 }
 
-/// Between two redraws of the bar.
+/// Minimum time between two redraws of the bar.
 const REDRAW: Duration = Duration::from_millis(200);
-/// Between two lines where there is no terminal.
+/// Minimum time between two lines if there is no terminal.
 const LINE: Duration = Duration::from_secs(10);
 
 impl Watcher {
-    /// For a run of `params`; silent but on rank 0.
+    /// Creates the display for a run of `params`. It prints only on rank 0, and nothing if quiet.
     pub fn new(comm: &Comm, params: &Params, verbosity: Verbosity) -> Self {
         let talks = comm.rank() == 0 && verbosity > Verbosity::Quiet;
         let terminal = std::io::stderr().is_terminal();
@@ -64,7 +64,7 @@ impl Watcher {
         }
     }
 
-    /// Shows how far the run has come, once per [`REDRAW`] or [`LINE`].
+    /// Shows the progress of the run, at most once per [`REDRAW`] or [`LINE`].
     fn show(&mut self, simulation: &Simulation, interval: Interval) {
         let now = || interval.end().to_ms(simulation.params().simulation.dt);
         let Some((begun, from)) = self.begun else {
@@ -102,13 +102,13 @@ impl Watcher {
                 bar.set_message(message);
             }
             None => {
-                // A reader that is gone is no reason to end the run.
+                // The run continues even if standard error is closed.
                 let _ = writeln!(stderr(), "simulate: {message}");
             }
         }
     }
 
-    /// Removes the bar.
+    /// Removes the bar from the terminal.
     pub fn close(self) {
         if let Some(bar) = self.bar {
             bar.finish_and_clear();
@@ -123,13 +123,13 @@ impl Observer for Watcher {
     }
 }
 
-/// Says on standard error what may not be as it was meant; the run goes on.
+/// Prints a warning on standard error; the run continues.
 pub fn warn(what: &str) {
-    // Where standard error is closed there is nobody to warn.
+    // The warning is lost if standard error is closed.
     let _ = writeln!(stderr(), "warning: {what}");
 }
 
-/// At [`Verbosity::Verbose`] says on standard error what is about to be built.
+/// Prints the parameters of the network on standard error, for [`Verbosity::Verbose`].
 pub fn announce(provenance: &Provenance, params: &Params) {
     let (network, synapse) = (&params.network, &params.synapse);
     let dt = params.simulation.dt;
@@ -151,7 +151,7 @@ pub fn announce(provenance: &Provenance, params: &Params) {
         synapse.I_E, synapse.I_I, synapse.I_X
     );
     match &params.stimulus {
-        Stimulus::Poisson { rate, .. } => eprintln!("input: Poisson, {rate} spikes/s a neuron"),
+        Stimulus::Poisson { rate, .. } => eprintln!("input: Poisson, {rate} spikes/s per neuron"),
         Stimulus::Spikes(path) => eprintln!("input: spikes of {}", shown(path)),
     }
     eprintln!(
@@ -163,7 +163,7 @@ pub fn announce(provenance: &Provenance, params: &Params) {
     );
 }
 
-/// The closing table, on standard output.
+/// Prints the summary table on standard output.
 pub fn print(provenance: &Provenance, outcome: &Outcome, directory: &Path, verbosity: Verbosity) {
     let Outcome {
         counts,
@@ -266,18 +266,18 @@ pub fn print(provenance: &Provenance, outcome: &Outcome, directory: &Path, verbo
         ),
     );
     line("written", shown(directory));
-    // All is on disk: a reader that is gone (`| head -1`) is no failure of the run.
+    // All files are written: a closed standard output (`| head -1`) is not an error.
     let _ = stdout().write_all(table.as_bytes());
 }
 
-/// Returns each phase of the loop with its time.
+/// Formats the time of each phase of the loop.
 fn phases(wall: &WallTime) -> String {
     let times = Phases::<Spread>::NAMES.into_iter().zip(wall.phases.named());
     let times = times.map(|(name, time)| format!("{name} {}", seconds(time)));
     times.collect::<Vec<_>>().join(", ")
 }
 
-/// Returns the load balance, in parts of the time of the loop.
+/// Formats the load balance in percent of the loop's time.
 fn balance(outcome: &Outcome) -> String {
     let (balance, wall) = (&outcome.balance, &outcome.wall_time);
     let percent = |part: f64| format!("{:.0} %", 100.0 * part / wall.simulate.mean);
@@ -293,7 +293,7 @@ fn balance(outcome: &Outcome) -> String {
     )
 }
 
-/// One number where the ranks agree on it as printed, else minimum, mean and maximum.
+/// Formats one number if all ranks agree at the printed precision, else minimum/mean/maximum.
 fn spread(spread: Spread, unit: &str, digits: usize) -> String {
     let [min, mean, max] =
         [spread.min, spread.mean, spread.max].map(|value| format!("{value:.digits$}"));

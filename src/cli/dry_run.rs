@@ -1,5 +1,5 @@
-//! `stdp-hpc dry-run CONFIG --ranks R --rank r`: one rank of many, rehearsed alone; of several R a
-//! table and a figure.
+//! `stdp-hpc dry-run CONFIG --ranks R --rank r`: rehearses one rank of many in a single process;
+//! several R give a table and a figure.
 
 use std::io::{Write, stderr};
 use std::path::{Path, PathBuf};
@@ -14,32 +14,32 @@ use crate::tools::dry_run::{Series, rehearse};
 
 use super::{Config, json, print_result, print_text};
 
-/// Rehearses one rank of a run on R ranks, alone in one process.
+/// Rehearse one rank of a run on R ranks in a single process.
 ///
-/// It builds the synapses of that rank and delivers the spikes it would receive. Its digests are
-/// those of that rank in a real run, its times and memory measured; the network is modelled from
-/// [interconnect], apart. Neurons must be ignore_and_fire.
+/// Builds the synapses of that rank and delivers the spikes it would receive. The digests equal
+/// those of that rank in a real run. Times and memory are measured; the time of exchanges is
+/// modelled separately from [interconnect]. The neuron model must be ignore_and_fire.
 #[derive(Debug, Args)]
 pub(super) struct DryRun {
     #[command(flatten)]
     config: Config,
-    /// Ranks of the run; several rehearse one after the other, for a table and a figure.
+    /// Ranks of the run; several R are rehearsed in turn, for a table and a figure.
     #[arg(long, value_name = "R,…", value_delimiter = ',', required = true)]
     ranks: Vec<usize>,
-    /// The rank to rehearse, 0 … R - 1; of several R the last where there are fewer.
+    /// Rank to rehearse, 0 … R - 1; with several R, the last rank if R is too small.
     #[arg(long, value_name = "r", default_value_t = 0)]
     rank: usize,
-    /// Threads of each rank, instead of the config's.
+    /// Threads per rank, instead of the config's.
     #[arg(long, value_name = "T")]
     threads: Option<usize>,
-    /// Print JSON: bytes, seconds.
+    /// Print JSON; sizes in bytes, times in s.
     #[arg(long)]
     json: bool,
-    /// Write table, figure and a file per R to DIR; what is done is kept
-    /// [default of several R: results/rehearsal/<name of CONFIG>]
+    /// Write table, figure and a file per R to DIR; keep existing files
+    /// [default for several R: results/rehearsal/<name of CONFIG>]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Rehearse again what is done.
+    /// Repeat existing rehearsals.
     #[arg(long)]
     force: bool,
     /// Show no progress.
@@ -47,10 +47,10 @@ pub(super) struct DryRun {
     quiet: bool,
 }
 
-/// Rehearses and prints.
+/// Rehearses one rank of each number of ranks and prints the results.
 ///
 /// # Errors
-/// Bad input; more than one process.
+/// Fails if the input is invalid or mpirun started more than one process.
 pub(super) fn run(comm: &Comm, arguments: &DryRun) -> Result<()> {
     comm.agree(simd::choose())?;
     if let Some(size @ 2..) = launcher::size_told_by_mpirun() {
@@ -68,7 +68,7 @@ pub(super) fn run(comm: &Comm, arguments: &DryRun) -> Result<()> {
     }
 }
 
-/// Rehearses a rank of `ranks`, and prints what it found.
+/// Rehearses one of `ranks` ranks and prints the result.
 fn one(comm: &Comm, arguments: &DryRun, ranks: usize) -> Result<()> {
     let rank = arguments.rank;
     if rank >= ranks {
@@ -92,7 +92,7 @@ fn one(comm: &Comm, arguments: &DryRun, ranks: usize) -> Result<()> {
     Ok(())
 }
 
-/// Rehearses a rank of each number of ranks, and prints the table.
+/// Rehearses one rank of each number of ranks, writes the files and prints the table.
 fn several(arguments: &DryRun) -> Result<()> {
     let config = arguments.config.path();
     let name = config.file_stem().unwrap_or_default();
@@ -108,7 +108,7 @@ fn several(arguments: &DryRun) -> Result<()> {
     };
     let found = series.rehearse(&mut |line| {
         if !arguments.quiet {
-            // A reader that is gone is no reason to end the series.
+            // The series continues even if standard error is closed.
             let _ = writeln!(stderr(), "dry-run: {}", printable(line));
         }
     })?;

@@ -1,4 +1,4 @@
-//! The command line: the run and the verbs beside it, their arguments, exit codes.
+//! Command line: the run and the other verbs, their arguments and exit codes.
 
 mod comm_bench;
 mod console;
@@ -35,13 +35,13 @@ use report::Report;
 use run::Run;
 use study::StudyArguments;
 
-/// Simulates the scalable two-population STDP network model.
+/// Simulate the scalable two-population STDP network model.
 ///
-/// Runs on one rank, or under `mpirun -n R` on R ranks; the result is the same, bit for bit,
-/// for every number of ranks and threads.
+/// Runs on one rank, or on R ranks with `mpirun -n R`. The result is the same, bit for bit, for
+/// every number of ranks and threads.
 ///
-/// The environment variable STDP_HPC_ISA=portable|avx2|avx512 forces an instruction set
-/// other than the widest that the machine has; it does not change the result.
+/// The environment variable STDP_HPC_ISA=portable|avx2|avx512 selects the instruction set; the
+/// default is the widest that the machine supports. It does not change the result.
 #[derive(Debug, Parser)]
 #[command(name = "stdp-hpc", version, after_long_help = config::help())]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -53,7 +53,7 @@ struct Arguments {
     verb: Option<Verb>,
 }
 
-/// What else can be done than to run a config.
+/// Verbs other than the run of a config.
 #[derive(Debug, Subcommand)]
 enum Verb {
     Plan(Plan),
@@ -64,20 +64,20 @@ enum Verb {
     Study(StudyArguments),
 }
 
-/// The config, and what is said otherwise.
+/// Config file and overrides of its keys.
 #[derive(Debug, Args)]
 struct Config {
-    /// What to simulate, in TOML; stdp-hpc --help lists the keys.
-    // A verb has a config of its own.
+    /// Config file in TOML; stdp-hpc --help lists the keys.
+    // `None` if a verb is given, which has its own config.
     #[arg(required = true)]
     config: Option<PathBuf>,
-    /// Another value for a key of the config, any number of times.
+    /// Override a key of the config; can be repeated.
     #[arg(long = "set", value_name = "TABLE.KEY=VALUE")]
     overrides: Vec<String>,
 }
 
-/// Runs the program; returns its exit code: 0 done, 1 the run failed, 2 bad input, 75 a signal
-/// ended it in good order.
+/// Runs the program and returns its exit code: 0 done; 1 the run failed; 2 invalid input, nothing
+/// was run; 75 a signal ended the run, and what was recorded is written.
 pub fn main() -> u8 {
     if let Err(error) = signals::survive_file_limits() {
         return complain(&error);
@@ -89,16 +89,17 @@ pub fn main() -> u8 {
     if let Ok(program) = std::env::current_exe() {
         check::by_program(program);
     }
-    // What needs no other rank asks no MPI, which may refuse to start where this process is not
-    // one of several (a shell inside a step of Slurm): the launcher's word has to do. The others
-    // end well, for a launcher kills all where one does not; who sits at a terminal is served.
+    // Verbs that need a single rank do not initialize MPI: it may fail if this process is not one
+    // of several (a shell inside a Slurm step). The launcher's environment variables give the rank.
+    // Other ranks return 0, because a launcher kills all processes if one fails. A process with a
+    // terminal always does the work.
     let leads = launcher::rank_told() == 0 || stderr().is_terminal();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(_) if !leads => return 0,
         Err(message) if message.use_stderr() => return complain(&misuse(&message)),
         Err(help) => {
-            // Nothing is left to do where standard output does not take it.
+            // A closed standard output is not an error.
             let _ = help.print();
             return 0;
         }
@@ -119,14 +120,14 @@ pub fn main() -> u8 {
     done.map_or_else(|error| complain(&error), |()| 0)
 }
 
-/// Does `work`, which needs all ranks that the launcher started.
+/// Runs `work` on all ranks that the launcher started; returns the exit code.
 fn among_ranks(work: impl FnOnce(Comm) -> Result<()>) -> u8 {
     let comm = match Comm::from_launcher() {
         Ok(comm) => comm,
         Err(error) => return complain(&error),
     };
     let leads = comm.rank() == 0;
-    // Until the message of a failure is out.
+    // Keeps MPI running until an error message is printed.
     let _running = comm.hold();
     match work(comm) {
         Ok(()) => 0,
@@ -134,7 +135,7 @@ fn among_ranks(work: impl FnOnce(Comm) -> Result<()>) -> u8 {
     }
 }
 
-/// Ends a run that all ranks agree has failed: the leading one says why.
+/// Returns the exit code of a run that failed on all ranks; the leading rank prints the error.
 fn end(leads: bool, error: &Error) -> u8 {
     if leads {
         complain(error);
@@ -143,14 +144,14 @@ fn end(leads: bool, error: &Error) -> u8 {
 }
 
 fn complain(error: &Error) -> u8 {
-    // Where standard error is closed the exit code has to do.
+    // If standard error is closed, only the exit code reports the error.
     let _ = writeln!(stderr(), "stdp-hpc: {}", printable(&error.to_string()));
     error.exit_code()
 }
 
-/// What is wrong with the arguments, on one line.
+/// Converts an error of clap into one with a one-line message.
 fn misuse(message: &clap::Error) -> Error {
-    // Any word after other arguments: clap takes it for a verb.
+    // clap takes any word after other arguments for a verb.
     if let Some(ContextValue::String(word)) = message.get(ContextKind::InvalidSubcommand) {
         let what = match Arguments::command().find_subcommand(word) {
             Some(_) => format!("{word} must be the first argument"),
@@ -173,13 +174,13 @@ fn misuse(message: &clap::Error) -> Error {
 }
 
 impl Config {
-    /// The file.
+    /// Returns the path of the config file.
     fn path(&self) -> &Path {
         self.config.as_deref().expect("clap asks for it")
     }
 
-    /// Its parameters on `ranks` ranks, of `threads` threads where not of the config's.
-    /// Collective.
+    /// Reads the config file and returns its parameters on `ranks` ranks. `threads` overrides the
+    /// config's threads per rank. Collective.
     fn load(&self, comm: &Comm, ranks: usize, threads: Option<usize>) -> Result<Params> {
         let path = self.path();
         let text = read_config(comm, path)?;
@@ -187,8 +188,8 @@ impl Config {
     }
 }
 
-/// Has rank 0 look at the files that `params` name, `whole` or only their heads, before any rank
-/// opens one. Collective.
+/// Checks the input files of `params` on rank 0 before any rank opens one: their values if `whole`,
+/// else only the first row of each dataset. Collective.
 fn check_inputs(comm: &Comm, params: &Params, whole: bool) -> Result<()> {
     let check = |(key, path): (&str, &Path)| {
         if let Err(error) = fs::File::open(path) {
@@ -211,7 +212,7 @@ fn check_inputs(comm: &Comm, params: &Params, whole: bool) -> Result<()> {
     })
 }
 
-/// Prints what a verb found, as JSON or as people read it.
+/// Prints the result of a verb as JSON or as text.
 fn print_result<T: Serialize + Display>(result: &T, as_json: bool) {
     match as_json {
         true => print_text(&json(result)),
@@ -219,17 +220,17 @@ fn print_result<T: Serialize + Display>(result: &T, as_json: bool) {
     }
 }
 
-/// Returns `result` as JSON.
+/// Returns `result` as indented JSON with a final line break.
 fn json<T: Serialize>(result: &T) -> String {
     serde_json::to_string_pretty(result).expect("plain data") + "\n"
 }
 
-/// Prints to standard output. Nothing is lost where nobody reads it (`| head -1`).
+/// Prints to standard output. A closed standard output (`| head -1`) is not an error.
 fn print_text(text: &str) {
     let _ = stdout().write_all(text.as_bytes());
 }
 
-/// The text of the config, read by rank 0 so that all ranks see the same.
+/// Returns the text of the config, which rank 0 reads and sends to all ranks. Collective.
 fn read_config(comm: &Comm, path: &Path) -> Result<String> {
     let read = if comm.rank() == 0 {
         files::read_text(path)

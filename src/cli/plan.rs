@@ -1,4 +1,4 @@
-//! `stdp-hpc plan CONFIG`: what a run would take, before anything is built.
+//! `stdp-hpc plan CONFIG`: estimates memory and file sizes without building the network.
 
 use clap::Args;
 use serde::Serialize;
@@ -10,31 +10,32 @@ use crate::tools::plan::{self, Inputs, Rate};
 
 use super::{Config, print_text};
 
-/// Tells what a run would take and whether it fits; builds nothing.
+/// Estimate memory and file sizes without building the network.
 ///
-/// For R ranks of T threads, on a machine of any size. The exit code is 0 if the run fits and 2 if not.
+/// Plans a run on R ranks of T threads, on a machine of any size. The exit code is 0 if the run
+/// fits and 2 if not.
 #[derive(Debug, Args)]
 pub(super) struct Plan {
     #[command(flatten)]
     config: Config,
-    /// Ranks of the machine that is planned for.
+    /// Number of ranks to plan for.
     #[arg(long, value_name = "R", default_value_t = 1)]
     ranks: usize,
-    /// Threads of each rank, instead of the config's.
+    /// Threads per rank, instead of the config's.
     #[arg(long, value_name = "T")]
     threads: Option<usize>,
-    /// Memory a rank may take, such as 64GB or 4GiB [default: what is left on this machine]
+    /// Memory per rank, such as 64GB or 4GiB [default: available on this machine]
     #[arg(long, value_name = "SIZE")]
     memory_per_rank: Option<String>,
-    /// Mean rate of all neurons (spikes/s) or of E and of I, where the config does not decide it.
+    /// Mean rate (spikes/s) of all neurons, or of E and I; replaces the estimate from CONFIG.
     #[arg(long, value_name = "RATE|E,I", value_parser = rates, allow_negative_numbers = true)]
     rate: Option<[f64; 2]>,
-    /// Print JSON, sizes in bytes.
+    /// Print JSON; sizes in bytes.
     #[arg(long)]
     json: bool,
 }
 
-/// The size that `--memory-per-rank` gives, if any.
+/// Returns the size given with `--memory-per-rank` (bytes), if any.
 pub(super) fn given_memory(text: Option<&str>) -> Result<Option<u64>> {
     let parse = |text: &str| {
         parse_size(text).map_err(|error| Error::input(format!("--memory-per-rank {text}: {error}")))
@@ -42,7 +43,7 @@ pub(super) fn given_memory(text: Option<&str>) -> Result<Option<u64>> {
     text.map(parse).transpose()
 }
 
-/// `5` or `4.5,6` as the rates of E and I.
+/// Parses `5` or `4.5,6` as the rates of E and I (spikes/s).
 fn rates(text: &str) -> std::result::Result<[f64; 2], String> {
     let rate = |text: &str| {
         text.trim()
@@ -55,7 +56,7 @@ fn rates(text: &str) -> std::result::Result<[f64; 2], String> {
     rates.ok_or_else(|| "must be one or two rates, 0 … 1e6 (spikes/s)".to_owned())
 }
 
-/// The plan and what comes of it.
+/// Plan and verdict, as printed in JSON.
 #[derive(Serialize)]
 struct Answer<'a> {
     #[serde(flatten)]
@@ -66,10 +67,10 @@ struct Answer<'a> {
     why_not: Option<&'a str>,
 }
 
-/// Plans and prints. Collective; the same result on all ranks.
+/// Plans a run and prints the plan. Collective; returns the same result on all ranks.
 ///
 /// # Errors
-/// Bad input, and a run that does not fit, after the plan was printed.
+/// Fails if the input is invalid, or, after printing the plan, if the run does not fit.
 pub(super) fn run(comm: &Comm, arguments: &Plan) -> Result<()> {
     let memory = given_memory(arguments.memory_per_rank.as_deref())?;
     let ranks = arguments.ranks;
@@ -102,7 +103,7 @@ pub(super) fn run(comm: &Comm, arguments: &Plan) -> Result<()> {
     fault.map_or(Ok(()), |why| Err(Error::input(why)))
 }
 
-/// Refuses a number of `ranks` that cannot be, with `threads` threads each.
+/// Rejects a number of `ranks` that is 0 or too large for `threads` threads per rank.
 pub(super) fn check_ranks(ranks: usize, threads: usize) -> Result<()> {
     let most = plan::most_ranks(threads);
     if (1..=most).contains(&(ranks as u64)) {
@@ -117,10 +118,10 @@ pub(super) fn check_ranks(ranks: usize, threads: usize) -> Result<()> {
     )))
 }
 
-/// Resident memory of MPI before it is used, beyond that of the program alone: Open MPI 4.1.
+/// Resident memory that MPI adds to the program before it is used (bytes): Open MPI 4.1.
 const MPI: u64 = 10_600 << 10;
 
-/// What the program holds before it builds anything on `ranks` ranks.
+/// Returns the resident memory of the program on `ranks` ranks before construction (bytes).
 fn program(comm: &Comm, ranks: usize) -> u64 {
     let mpi = if ranks > 1 && comm.library().is_none() {
         MPI

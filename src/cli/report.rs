@@ -1,4 +1,4 @@
-//! `stdp-hpc report DIR…`: what runs did, as a page.
+//! `stdp-hpc report DIR…`: shows results of runs as an HTML page.
 
 use std::path::{Path, PathBuf};
 
@@ -10,41 +10,41 @@ use crate::tools::report as pages;
 
 use super::{console, print_text};
 
-/// Name of the page where none is given.
+/// Default file name of the page.
 const PAGE: &str = "report.html";
 
-/// Shows results as one page of figures and numbers, for a browser.
+/// Write an HTML page that shows one result or compares several.
 ///
-/// The page is one HTML file that needs nothing else, neither a network. Of one result it
-/// shows the activity, the weights and the times, of several what they show side by side. What
-/// cannot be read is left out, and named on the page and on standard error.
+/// The page is a single file and needs no network. For one result it shows activity, weights and
+/// times. Data that cannot be read are left out, and named on the page and on standard error.
 #[derive(Debug, Args)]
 pub(super) struct Report {
-    /// Directories of results, or directories that hold such.
+    /// Result directories, or directories that contain some.
     #[arg(value_name = "DIR", required = true)]
     directories: Vec<PathBuf>,
     /// Write the page to FILE [default: report.html, with --scaling in its DIR]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Print the table of a scaling series, and write it and its figure to DIR.
+    /// Print the table of a scaling series; write table and figure to DIR.
     ///
-    /// The results must be of one configuration and commit on different numbers of ranks. The
-    /// files are scaling.md, scaling.csv and scaling.png. The exit code is 1 if a run is not done or
+    /// The results must have the same configuration and commit, on different numbers of ranks.
+    /// Writes scaling.md, scaling.csv and scaling.png. The exit code is 1 if a run is not done or
     /// digests differ that must be equal.
     #[arg(long, value_name = "DIR")]
     scaling: Option<PathBuf>,
-    /// Write the figures as PNG files to this directory too.
+    /// Also write the figures to DIR as PNG files.
     #[arg(long, value_name = "DIR")]
     png: Option<PathBuf>,
-    /// Overwrite files that are there.
+    /// Overwrite existing files.
     #[arg(long)]
     force: bool,
 }
 
-/// Writes the page on rank 0. Collective; the same result on all ranks.
+/// Writes the page on rank 0. Collective; returns the same result on all ranks.
 ///
 /// # Errors
-/// If no result can be read or a file cannot be written.
+/// Fails if no result can be read or a file cannot be written. With `--scaling`, also fails if the
+/// table omits a result or digests differ that must be equal.
 pub(super) fn run(comm: &Comm, arguments: &Report) -> Result<()> {
     let done = match comm.rank() {
         0 => write(arguments),
@@ -53,7 +53,7 @@ pub(super) fn run(comm: &Comm, arguments: &Report) -> Result<()> {
     comm.agree(done)
 }
 
-/// Writes the page and the scaling series, and names what they do not show.
+/// Writes the page and the scaling series; warns about omitted data and differing digests.
 fn write(arguments: &Report) -> Result<()> {
     let (png, force) = (arguments.png.as_deref(), arguments.force);
     let found = pages::Found::in_directories(&arguments.directories);

@@ -1,4 +1,4 @@
-//! The result directory of a run.
+//! Result directory of a run: lock, creation, clean-up and run.json.
 
 use std::fs;
 use std::io;
@@ -11,29 +11,33 @@ use crate::comm::Comm;
 use crate::io::outcome::{self, FILES, Provenance, Status};
 use crate::model::params::Params;
 
-/// The result directory, taken before any work is done and given back if nothing came of it.
+/// Result directory, claimed before any work is done. If the run writes nothing, dropping this
+/// removes the directories that it created.
 ///
-/// Rank 0 holds its lock as long as this lasts.
+/// Rank 0 holds the directory's lock until this is dropped.
 pub(super) struct ResultDirectory {
-    /// Where the files go.
+    /// Path of the directory.
     pub(super) directory: PathBuf,
-    /// Tells the files of this result from those of another; empty but on rank 0.
+    /// Id that distinguishes the files of this result from others; empty except on rank 0.
     pub(super) id: String,
-    /// The directories made for it, the innermost first.
+    /// Directories created for the result, innermost first.
     created: Vec<PathBuf>,
-    /// On rank 0, from before anything in the directory is touched.
+    /// Lock on rank 0, taken before any file in the directory is changed.
     lock: Option<DirectoryLock>,
-    /// Room for the run.json of a run that fails, on rank 0 while the run goes on.
+    /// Disk space for the run.json of a failed run, reserved on rank 0 during the run.
     reserve: Option<Reserve>,
 }
 
-/// Bytes that the run.json of a run that failed is longer than that of one that goes on: a
-/// message, with paths in it.
+/// Additional size of the run.json of a failed run (bytes): an error message with paths.
 const LAST_WORDS: usize = 1 << 13;
 
 impl ResultDirectory {
-    /// On rank 0 makes sure that the directory exists, is writable, no other process is at work
-    /// there, and it holds no result but one that may be overwritten.
+    /// Creates the directory on rank 0 if it does not exist, and locks it. Without `out`, it is
+    /// results/ and the config's name.
+    ///
+    /// # Errors
+    /// Fails if the directory cannot be created or written, another process is at work there, or it
+    /// is not empty and `force` is not set.
     pub(super) fn claim(
         comm: &Comm,
         out: Option<&Path>,
@@ -92,7 +96,7 @@ impl ResultDirectory {
             Ok(lock) => Some(lock),
             Err(Refusal::Busy(who)) => {
                 return Err(fault(format!(
-                    "{who} is at work there: name another directory, or wait for its end"
+                    "{who} is using it: name another directory, or wait until it ends"
                 )));
             }
             Err(Refusal::Unwritable(_)) if !empty && !force => return Err(full()),
@@ -100,7 +104,7 @@ impl ResultDirectory {
                 return Err(fault(format!("cannot write there: {error}")));
             }
         };
-        // Again: a run may have ended there while the lock was waited for.
+        // Check again: another run may have ended there while this one waited for the lock.
         if !is_empty(directory).unwrap_or(false) && !force {
             return Err(full());
         }
@@ -113,24 +117,24 @@ impl ResultDirectory {
             .map_err(|error| fault(format!("cannot write there: {error}")))
     }
 
-    /// A warning where the directory cannot be locked; on rank 0 only.
+    /// Returns a warning if the directory cannot be locked; on rank 0 only.
     pub(super) fn warning(&self) -> Option<String> {
         self.lock.as_ref().and_then(DirectoryLock::warning)
     }
 
-    /// On rank 0 removes the result that is overwritten: not before all input is known to be
-    /// good, and read, since it may be that result.
+    /// Removes the result to be overwritten, on rank 0. Call this only after all input is read and
+    /// checked, because the input may be part of that result.
     pub(super) fn clear(&mut self, comm: &Comm) -> Result<()> {
         if comm.rank() == 0 {
             outcome::clear(&self.directory)?;
-            // From here on something comes of it: an empty directory in its place is not ours.
+            // The run writes files from here on. It did not create a directory found empty later.
             self.created.clear();
         }
         Ok(())
     }
 
-    /// On rank 0 writes run.json. While the run goes on it keeps room on the disk for the last
-    /// one, which so can tell of a disk that is full.
+    /// Writes run.json on rank 0. During the run, reserves disk space for the final run.json, which
+    /// can then report a full disk.
     pub(super) fn write(
         &mut self,
         comm: &Comm,
@@ -156,17 +160,17 @@ impl ResultDirectory {
 }
 
 impl Drop for ResultDirectory {
-    /// Leaves no empty directory behind where the run ended before it wrote anything.
+    /// Removes the created directories if the run ended before it wrote anything.
     fn drop(&mut self) {
-        self.lock = None; // which removes the lock file
+        self.lock = None; // dropping the lock removes its file
         for directory in &self.created {
-            // Refused where there is something in it, which is what is wanted.
+            // Fails, as intended, if the directory is not empty.
             let _ = fs::remove_dir(directory);
         }
     }
 }
 
-/// Returns whether `directory` holds nothing, or only the lock file that a killed run left.
+/// Returns whether `directory` is empty, except for the lock file that a killed run left.
 fn is_empty(directory: &Path) -> std::io::Result<bool> {
     for entry in fs::read_dir(directory)? {
         if entry?.file_name() != lock::NAME {

@@ -1,4 +1,4 @@
-//! `stdp-hpc CONFIG`: builds the network, runs it, leaves a result.
+//! `stdp-hpc CONFIG`: builds the network, runs it and writes the result.
 
 use std::path::{Path, PathBuf};
 
@@ -23,34 +23,34 @@ use crate::tools::plan::{Inputs, Plan, Rate};
 use super::result_directory::ResultDirectory;
 use super::{Config, plan::given_memory};
 
-/// What to do with the config: run it.
+/// Arguments of a run.
 #[derive(Debug, Args)]
 pub(super) struct Run {
     #[command(flatten)]
     config: Config,
-    /// Threads of each rank, instead of the config's.
+    /// Threads per rank, instead of the config's.
     #[arg(long, value_name = "T")]
     threads: Option<usize>,
-    /// Directory of the result [default: results/<name of CONFIG>]
+    /// Result directory [default: results/<name of CONFIG>]
     ///
-    /// It takes spikes.h5, weights.h5 and run.json.
+    /// Its files are spikes.h5, weights.h5 and run.json.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Overwrite a result that is there; try what does not fit the memory.
+    /// Overwrite existing results; run even if memory seems insufficient.
     #[arg(long)]
     force: bool,
-    /// Memory a rank may take, such as 64GB [default: its share]
+    /// Memory per rank, such as 64GB [default: its share]
     #[arg(long, value_name = "SIZE", hide_short_help = true)]
     memory_per_rank: Option<String>,
-    /// Say nothing but errors.
+    /// Print errors only.
     #[arg(short, long, conflicts_with = "verbose")]
     quiet: bool,
-    /// Say more.
+    /// Print more details.
     #[arg(short, long, hide_short_help = true)]
     verbose: bool,
 }
 
-/// Runs the config on the ranks of `comm`. Collective; the same result on all ranks.
+/// Runs the config on the ranks of `comm`. Collective; returns the same result on all ranks.
 pub(super) fn run(comm: Comm, arguments: &Run) -> Result<()> {
     comm.agree(signals::watch())?;
     let instruction_set = comm.agree(simd::choose())?;
@@ -113,14 +113,14 @@ pub(super) fn run(comm: Comm, arguments: &Run) -> Result<()> {
             Ok(())
         }
         Err(error) => {
-            // The failure is what matters; that it could not be noted as well would hide it.
+            // An error of writing run.json would hide the error of the run.
             let _ = write(&simulation, ended(&simulation, &error));
             Err(error)
         }
     }
 }
 
-/// The status of a run that has ended with `error`.
+/// Returns the status of a run that ended with `error`.
 fn ended<'a>(simulation: &Simulation, error: &'a Error) -> Status<'a> {
     match (error, signals::received()) {
         (Error::Interrupted(_), Some(signal)) => {
@@ -135,7 +135,7 @@ fn ended<'a>(simulation: &Simulation, error: &'a Error) -> Status<'a> {
     }
 }
 
-/// Returns the parts of the input that the run does not use, one line each.
+/// Returns a warning for each part of the input that the run does not use, one line each.
 fn unused_input(simulation: &Simulation) -> Vec<String> {
     let params = simulation.params();
     let mut doubts = Vec::new();
@@ -150,9 +150,12 @@ fn unused_input(simulation: &Simulation) -> Vec<String> {
     doubts
 }
 
-/// An error where the ranks on this machine, which hold `before` bytes each so far, would take
-/// more memory than it has available, or any rank more than `given`. Collective; each rank
-/// speaks for its own machine.
+/// Checks that the run fits the memory. Each rank holds `before` bytes so far and checks its own
+/// machine. Collective.
+///
+/// # Errors
+/// Fails if a rank would need more memory than `given`, or without it, if the ranks on this machine
+/// would need more than is available there. Fails also if a limit on this process is too low.
 fn refuse_what_does_not_fit(
     comm: &Comm,
     params: &Params,
@@ -167,7 +170,7 @@ fn refuse_what_does_not_fit(
     };
     let node = comm.node();
     let ranks = node.size();
-    // Each no more than its share of a sum that fits.
+    // Capped per rank to keep the sum from overflowing.
     let needed = node.sum(mine.grown().min(u64::MAX / ranks as u64));
     let available = memory::available().unwrap_or(u64::MAX);
     let (room, whose) = match given {
@@ -196,15 +199,15 @@ fn refuse_what_does_not_fit(
     }
     let why_not = plan.why_not(params, &inputs, room, &whose);
     why_not.map_or(Ok(()), |why| {
-        Err(Error::input(format!("{why}; --force tries all the same")))
+        Err(Error::input(format!("{why}; --force runs anyway")))
     })
 }
 
-/// Runs what was built and closes its files. Collective.
+/// Runs the simulation and closes its files. Collective.
 ///
 /// # Errors
-/// Fails as [`record`] does. Where the directory of the result is gone, that is what the error
-/// tells of, not the first file that could not be written there.
+/// Fails if [`record`] fails. If the result directory is gone, the error reports this instead of
+/// the first file that could not be written there.
 fn simulate(
     simulation: &mut Simulation,
     (directory, id): (&Path, &str),
@@ -222,7 +225,7 @@ fn simulate(
     done
 }
 
-/// Runs what was built, recording to `directory`. Collective.
+/// Runs the simulation and records it in `directory`. Collective.
 fn record(
     simulation: &mut Simulation,
     (directory, id): (&Path, &str),
@@ -245,7 +248,7 @@ fn record(
     };
     watcher.close();
     let comm = simulation.comm();
-    // What the last spikes take on their way to the file belongs to the run.
+    // Flush first: the memory that the last spikes need counts too.
     comm.agree(recorder.flush(comm))?;
     let outcome = Outcome::new(simulation, &timers, before, recorder.held());
     recorder.close(comm)?;

@@ -1,4 +1,4 @@
-//! `stdp-hpc study STUDY`: many runs of one config, their table and their report.
+//! `stdp-hpc study STUDY`: runs a parameter study and writes its table and report.
 
 use std::io::{Write, stderr};
 use std::path::PathBuf;
@@ -11,40 +11,41 @@ use crate::tools::study::{Place, Study};
 
 use super::print_text;
 
-/// Runs a config with many values of its keys, or goes on where that stopped.
+/// Run a parameter study, or resume one.
 ///
-/// Every combination of what STUDY.toml lists is a run of its own, on as many ranks (by mpirun,
-/// or $MPIRUN) and threads as it says. What is done is left alone. Ends with a table, study.csv
-/// and report.html of all that is done; docs/study.md explains them and the file. The exit code
-/// is 1 if a run failed.
+/// Each combination of the values in STUDY is one run, with the number of ranks (started by mpirun
+/// or $MPIRUN) and threads given there. Completed runs are not repeated. Prints a table and writes
+/// study.csv and report.html of all completed runs; docs/study.md describes these files and STUDY.
+/// The exit code is 1 if a run failed.
 #[derive(Debug, Args)]
 pub(super) struct StudyArguments {
-    /// What to vary, in TOML.
+    /// Study file in TOML.
     study: PathBuf,
-    /// Directory of the results [default: results/<name of STUDY>]
+    /// Output directory [default: results/<name of STUDY>]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// The quick form, as [quick] in STUDY has it; without --out it goes to a directory of its own.
+    /// Use the values of [quick] in STUDY; the default output directory then ends in -quick.
     #[arg(long)]
     quick: bool,
-    /// Print the runs and how far they are; start nothing.
+    /// Print the runs and their states; start nothing.
     #[arg(long)]
     list: bool,
-    /// Submit the runs as jobs of Slurm, as slurm/site.sh has them.
+    /// Submit the runs as Slurm jobs, configured in slurm/site.sh.
     #[arg(long)]
     slurm: bool,
-    /// Repeat runs whose result is of other parameters or another build; try what does not fit the memory.
+    /// Repeat runs with other parameters or another build; run even if memory seems insufficient.
     #[arg(long)]
     force: bool,
-    /// Say nothing but errors and the table.
+    /// Print only errors and the table.
     #[arg(short, long)]
     quiet: bool,
 }
 
-/// Conducts or lists a study.
+/// Runs or lists a study.
 ///
 /// # Errors
-/// Bad input; a launcher; runs that failed, after all is done.
+/// Fails if the input is invalid or mpirun started this process. Fails after all runs if a run
+/// failed or a result cannot be used.
 pub(super) fn run(arguments: &StudyArguments) -> Result<()> {
     if launcher::size_told_by_mpirun().is_some() {
         return Err(Error::input(
@@ -64,7 +65,7 @@ pub(super) fn run(arguments: &StudyArguments) -> Result<()> {
     };
     let mut say = |line: &str| {
         if !arguments.quiet {
-            // A reader that is gone is no reason to end the study.
+            // The study continues even if standard error is closed.
             let _ = writeln!(stderr(), "study: {}", printable(line));
         }
     };

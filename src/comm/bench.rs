@@ -1,4 +1,4 @@
-//! Measures MPI_Alltoall on the ranks at hand and fits the model of [`interconnect`] to it.
+//! Measures MPI_Alltoall on the given ranks and fits the model of [`interconnect`] to it.
 //!
 //! [`interconnect`]: crate::comm::interconnect
 
@@ -12,64 +12,65 @@ use crate::comm::Comm;
 use crate::comm::interconnect::{Algorithm, InterconnectParams};
 use crate::comm::interconnect::{Fit, Sample};
 
-/// Chunks of 64 B … 64 KiB.
+/// Range of chunk sizes as exponents of 2: 64 B … 64 KiB.
 const SIZES: std::ops::RangeInclusive<u32> = 6..=16;
-/// The most that a rank sends at once, and receives (bytes).
+/// Maximum size of a rank's send buffer, and of its receive buffer (bytes).
 const MOST_BYTES: u64 = 32 << 20;
-/// Time for the repetitions of one size (s), where they are not too few or too many.
+/// Target time for the repetitions of one size (s), within the limits of [`REPETITIONS`].
 const BUDGET: f64 = 0.2;
-/// Repetitions of one size.
+/// Minimum and maximum number of repetitions per size.
 const REPETITIONS: (usize, usize) = (11, 1001);
-/// Unmeasured repetitions before them.
+/// Repetitions per size before the measurement; they only determine the number of repetitions.
 const WARM_UP: usize = 3;
-/// Where one repetition takes longer (s) no larger size is measured.
+/// Maximum median time per repetition (s); above it no larger size is measured.
 const LONG: f64 = 0.1;
 
-/// What was measured, and the model of it.
+/// Measured times and the model fitted to them.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// R.
+    /// Number of ranks.
     pub ranks: usize,
-    /// On so many nodes.
+    /// Number of nodes.
     pub nodes: u64,
     /// Name and version of the MPI library.
     pub library: String,
-    /// By size, ascending.
+    /// Results by chunk size, ascending.
     pub sizes: Vec<Size>,
-    /// The model, as the config writes it.
+    /// Fitted model, in the units of the config.
     pub interconnect: InterconnectParams,
-    /// Root mean square of the model's relative deviations.
+    /// Root mean square of the model's relative deviations from the medians.
     pub rms_error: f64,
-    /// The largest relative deviation.
+    /// Largest absolute relative deviation.
     pub max_error: f64,
 }
 
-/// One size of chunks.
+/// Measurement of one chunk size.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Size {
-    /// From each rank to each.
+    /// Bytes from each rank to each rank.
     pub bytes_per_peer: u64,
-    /// How often it was measured.
+    /// Number of measured repetitions.
     pub repetitions: usize,
-    /// The median of the slowest rank's times (s).
+    /// Median over repetitions of the slowest rank's time (s).
     pub median_seconds: f64,
-    /// What the model says (s).
+    /// Time by the model (s).
     pub model_seconds: f64,
 }
 
 impl Report {
-    /// Measures all sizes and fits `algorithm`. Collective; the same on all ranks.
+    /// Measures all sizes and fits `algorithm`. Collective; the result is the same on all ranks.
     ///
-    /// Takes a few seconds, and 2 × 32 MiB per rank at most. Where many ranks or a slow
-    /// network would make it more, the largest sizes are left out.
+    /// Takes a few seconds, and at most 2 × 32 MiB per rank. Omits the largest sizes if they
+    /// would exceed this because of many ranks or a slow network.
     ///
     /// # Errors
-    /// [`Error::Input`] on one rank: there is nothing to measure.
+    /// Fails with [`Error::Input`] on a single rank, which has nothing to measure. Fails with
+    /// [`Error::Run`] if so many ranks take part that even the smallest size needs more memory.
     pub fn measure(comm: &Comm, algorithm: Algorithm) -> Result<Self> {
         let ranks = comm.size();
         if ranks == 1 {
             return Err(Error::input(
-                "comm-bench: nothing to measure, one rank has nobody to talk to: start it as \
+                "comm-bench: nothing to measure between fewer than two ranks: start it as \
                  mpirun -n R stdp-hpc comm-bench with R ≥ 2",
             ));
         }
@@ -84,8 +85,7 @@ impl Report {
         let samples: Vec<Sample> = sizes.iter().map(Size::sample).collect();
         if samples.is_empty() {
             return Err(Error::run(format!(
-                "comm-bench: {ranks} ranks are too many to measure within {MOST_BYTES} bytes a \
-                 rank"
+                "comm-bench: {ranks} ranks are too many to measure within {MOST_BYTES} bytes per rank"
             )));
         }
         let fit = Fit::new(algorithm, ranks as u64, &samples);
@@ -114,8 +114,8 @@ impl Size {
     }
 }
 
-/// Median over repetitions of what the slowest rank took, from a barrier to the end of its
-/// MPI_Alltoall: the loop of a run waits for the slowest, too. Collective.
+/// Measures one size. The median is taken over repetitions of the slowest rank's time from a
+/// barrier to the end of MPI_Alltoall, because a run also waits for the slowest rank. Collective.
 fn measure(comm: &Comm, bytes_per_peer: u64) -> Size {
     let words = comm.size() * (bytes_per_peer as usize / size_of::<u32>());
     let send = vec![1u32; words];
@@ -139,18 +139,18 @@ fn measure(comm: &Comm, bytes_per_peer: u64) -> Size {
     }
 }
 
-/// The middle of `times`, the upper one of two; they are not empty.
+/// Returns the median of `times`, the upper one if their number is even. Panics if empty.
 fn median(mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
     times[times.len() / 2]
 }
 
-/// To four significant digits.
+/// Rounds `x` to four significant digits.
 fn rounded(x: f64) -> f64 {
     format!("{x:.3e}").parse().expect("a number")
 }
 
-/// A table for people, whose last lines can be pasted into a config.
+/// Formats a table whose last lines can be pasted into a config.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Report {

@@ -1,8 +1,8 @@
-//! The one seam to MPI: everything that crosses ranks.
+//! Interface to MPI: all communication between ranks.
 //!
-//! Every method but the accessors is collective: all ranks call it, in the same order. MPI's
-//! own errors end the whole job (MPI_ERRORS_ARE_FATAL), and so does a panic once
-//! [`abort_job_on_panic`](super::job::abort_job_on_panic) is in force, so no rank is left waiting.
+//! All methods except accessors are collective: all ranks must call them in the same order. MPI
+//! errors end the whole job (MPI_ERRORS_ARE_FATAL). A panic does, too, once
+//! [`abort_job_on_panic`](super::job::abort_job_on_panic) is installed. No rank is left waiting.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -20,55 +20,55 @@ use super::job::RANK;
 use super::launcher::{LAUNCHERS, OTHER_SIGNS, told};
 use super::mpi_ranks::MpiRanks;
 
-/// The ranks of a run, or those of them on one node.
+/// All ranks of a run, or those on one node.
 pub enum Comm {
-    /// One rank, without MPI.
+    /// A single rank, without MPI.
     Alone,
     /// The ranks of an MPI communicator.
     Mpi(MpiRanks),
-    /// One of many ranks; the others are played.
+    /// One real rank among ranks that are simulated by [`OtherRanks`].
     Played(PlayedRanks),
 }
 
 /// Maximum number of elements in an MPI call: counts and displacements are C's `int`.
 pub const MPI_MOST: usize = i32::MAX as usize;
 
-/// Stands in for the other ranks, so that one process can rehearse one rank. Reductions and
-/// gathers then return that rank's own values.
+/// Stand-in for the other ranks in a dry run, where one process runs a single rank of many.
+/// Reductions and gathers then return the values of that rank.
 pub trait OtherRanks {
-    /// Exchanges the target table: `send` has a list per rank about the neurons `about`; returns
-    /// the list that each rank sends here.
+    /// Exchanges the target table. `send` has one list per rank about the neurons `about`.
+    /// Returns the list that each rank sends to this rank.
     fn lists(&mut self, about: &Range<u32>, send: Vec<Vec<u64>>) -> Vec<Vec<u64>>;
-    /// Exchanges spikes: `send` and `receive` have a chunk per rank.
+    /// Exchanges spikes. `send` and `receive` have one chunk per rank.
     fn chunks(&mut self, send: &[u32], receive: &mut [u32]);
 }
 
-/// A rank whose others are played: see [`Comm::played`].
+/// One rank and the stand-in for the others; see [`Comm::played`].
 pub struct PlayedRanks {
     others: RefCell<Box<dyn OtherRanks>>,
     rank: usize,
     size: usize,
 }
 
-/// Keeps MPI from being finalized: see [`Comm::hold`].
+/// Guard that delays MPI_Finalize while it exists; see [`Comm::hold`].
 #[must_use]
 pub struct Hold {
     _universe: Option<Rc<Universe>>,
 }
 
-/// Plain numbers that cross ranks.
+/// Plain number that ranks can exchange.
 pub trait Word: Equivalence + Copy + Default {}
 impl<T: Equivalence + Copy + Default> Word for T {}
 
 impl Comm {
-    /// Returns rank `rank` of `size`, the rest played by `others`.
+    /// Creates rank `rank` of `size`; `others` stands in for the other ranks.
     pub fn played(others: Box<dyn OtherRanks>, rank: usize, size: usize) -> Self {
         let others = RefCell::new(others);
         Comm::Played(PlayedRanks { others, rank, size })
     }
 
-    /// Returns the same ranks with at most `most` elements in an MPI call, for tests: larger
-    /// collectives go in rounds, as they do beyond [`MPI_MOST`].
+    /// Limits MPI calls to `most` elements, for tests. Larger collectives are split into rounds,
+    /// as they are beyond [`MPI_MOST`].
     pub fn in_pieces_of(self, most: usize) -> Self {
         match self {
             Comm::Mpi(mpi) => Comm::Mpi(MpiRanks { most, ..mpi }),
@@ -76,11 +76,14 @@ impl Comm {
         }
     }
 
-    /// Returns the ranks that the launcher started; one rank without a launcher.
+    /// Returns the ranks that the launcher started, or a single rank without a launcher.
     ///
-    /// Without a launcher MPI stays out of it: starting it alone takes 0.3 s, or 10 s where
-    /// the host name does not resolve. Errors: MPI refuses to start or lacks thread support;
-    /// the launcher belongs to another MPI (each process would be a job of its own).
+    /// Does not initialize MPI without a launcher, because that takes 0.3 s, or 10 s if the host
+    /// name does not resolve.
+    ///
+    /// # Errors
+    /// Fails if MPI is already initialized or lacks thread support, or if the launcher belongs to
+    /// another MPI library. In the last case each process would be a separate job.
     pub fn from_launcher() -> Result<Self> {
         let told = told(&LAUNCHERS);
         if told.is_none()
@@ -113,7 +116,7 @@ impl Comm {
         Ok(Comm::Mpi(MpiRanks::new(world, Rc::new(universe), MPI_MOST)))
     }
 
-    /// Returns the ranks on this rank's node (those that can share memory), in rank order.
+    /// Returns the ranks on this rank's node (those that share memory), in rank order.
     /// Collective.
     pub fn node(&self) -> Comm {
         match self {
@@ -122,16 +125,17 @@ impl Comm {
         }
     }
 
-    /// Waits until all ranks have come here.
+    /// Waits until all ranks have called this method.
     pub fn barrier(&self) {
         if let Comm::Mpi(mpi) = self {
             mpi.ranks.barrier();
         }
     }
 
-    /// Keeps MPI running beyond this communicator's end. MPI_Finalize waits for all ranks, so a
-    /// failing rank that holds can print its message before another rank exits and the launcher
-    /// kills the job.
+    /// Returns a guard that keeps MPI running after this communicator is dropped.
+    ///
+    /// MPI_Finalize waits for all ranks. A failing rank that holds the guard can print its message
+    /// before another rank exits and the launcher kills the job.
     pub fn hold(&self) -> Hold {
         let _universe = match self {
             Comm::Mpi(mpi) => Some(Rc::clone(&mpi.universe)),
@@ -158,10 +162,12 @@ impl Comm {
         }
     }
 
-    /// Sends the r-th of `size` equal chunks of `send` to rank r; `receive` holds the chunks
-    /// that the others sent here, in rank order. One MPI_Alltoall.
+    /// Sends the r-th of `size` equal chunks of `send` to rank r. Fills `receive` with the chunks
+    /// from all ranks, in rank order. One MPI_Alltoall.
     ///
-    /// Panics unless both are whole chunks of the same, addressable, length.
+    /// # Panics
+    /// Panics if `send` and `receive` differ in length, or if that length is not a multiple of
+    /// `size` or exceeds [`MPI_MOST`].
     pub fn all_to_all<T: Word>(&self, send: &[T], receive: &mut [T]) {
         assert!(send.len() == receive.len() && send.len().is_multiple_of(self.size()));
         assert!(send.len() <= MPI_MOST, "callers keep to MPI's counts");
@@ -171,7 +177,7 @@ impl Comm {
         }
     }
 
-    /// [`Comm::all_to_all`] of the chunks that carry spikes.
+    /// Exchanges chunks of spikes, like [`Comm::all_to_all`].
     pub fn all_to_all_chunks(&self, send: &[u32], receive: &mut [u32]) {
         match self {
             Comm::Played(played) => played.others.borrow_mut().chunks(send, receive),
@@ -179,10 +185,10 @@ impl Comm {
         }
     }
 
-    /// Sends `send[r]`, which is about the neurons `about`, to rank r; returns the list that
-    /// each rank sent here.
+    /// Sends `send[r]`, a list about the neurons `about`, to rank r. Returns the lists received,
+    /// one per rank.
     ///
-    /// Lists may have any length: they go in rounds of at most 2²⁸ elements per rank.
+    /// Lists may have any length. They are sent in rounds of at most 2²⁸ elements per rank.
     pub fn all_to_all_lists(&self, about: &Range<u32>, send: Vec<Vec<u64>>) -> Vec<Vec<u64>> {
         assert_eq!(send.len(), self.size());
         match self {
@@ -192,9 +198,10 @@ impl Comm {
         }
     }
 
-    /// Returns every rank's `mine` on rank 0, concatenated in rank order; empty elsewhere.
+    /// Concatenates `mine` of all ranks in rank order. Returns the result on rank 0, and an empty
+    /// vector on other ranks.
     ///
-    /// `mine` may have any length: it goes in rounds of at most 2³¹ − 1 elements on rank 0.
+    /// `mine` may have any length. Rank 0 receives at most 2³¹ − 1 elements per round.
     pub fn gather<T: Word>(&self, mine: &[T]) -> Vec<T> {
         match self {
             Comm::Mpi(mpi) => mpi.gather(mine),
@@ -202,7 +209,7 @@ impl Comm {
         }
     }
 
-    /// Returns the largest `mine` of all ranks, on all ranks.
+    /// Returns the maximum of `mine` over all ranks, on all ranks.
     pub fn max(&self, mine: u64) -> u64 {
         self.reduce(mine, SystemOperation::max())
     }
@@ -219,8 +226,8 @@ impl Comm {
         }
     }
 
-    /// Returns the element-wise wrapping sums over all ranks, which have equally many elements, on
-    /// rank 0; empty elsewhere.
+    /// Returns the element-wise wrapping sums over all ranks on rank 0, and an empty vector on
+    /// other ranks. `mine` must have the same length on all ranks.
     pub fn sum_each(&self, mine: &[u64]) -> Vec<u64> {
         let Comm::Mpi(mpi) = self else {
             return mine.to_vec();
@@ -239,7 +246,8 @@ impl Comm {
         sums
     }
 
-    /// Returns the element-wise maxima over all ranks, which have equally many elements.
+    /// Returns the element-wise maxima over all ranks, on all ranks. `mine` must have the same
+    /// length on all ranks.
     pub fn max_each<T: Word>(&self, mine: &[T]) -> Vec<T> {
         let mut largest = mine.to_vec();
         if let Comm::Mpi(mpi) = self {
@@ -251,7 +259,7 @@ impl Comm {
         largest
     }
 
-    /// Returns minimum, mean and maximum of `mine` over all ranks.
+    /// Returns minimum, mean and maximum of `mine` over all ranks, on all ranks.
     pub fn spread(&self, mine: f64) -> Spread {
         let Comm::Mpi(mpi) = self else {
             return Spread {
@@ -274,7 +282,8 @@ impl Comm {
         }
     }
 
-    /// Returns the sum of `mine` over all ranks; its rounding depends on the order in which MPI adds.
+    /// Returns the sum of `mine` over all ranks, on all ranks. Its rounding depends on the order in
+    /// which MPI adds.
     pub fn total(&self, mine: f64) -> f64 {
         let Comm::Mpi(mpi) = self else { return mine };
         let mut sum = 0.0;
@@ -283,7 +292,7 @@ impl Comm {
         sum
     }
 
-    /// Returns name and version of the MPI library, if one is in use.
+    /// Returns name and version of the MPI library; `None` without MPI.
     pub fn library(&self) -> Option<String> {
         let Comm::Mpi(_) = self else { return None };
         let version = mpi::environment::library_version().ok()?;
@@ -297,7 +306,7 @@ impl Comm {
         )
     }
 
-    /// Copies the `bytes` of rank `root` to all ranks.
+    /// Copies `bytes` of rank `root` to all ranks. Their length may differ between ranks.
     pub fn broadcast(&self, root: usize, bytes: &mut Vec<u8>) {
         let Comm::Mpi(mpi) = self else { return };
         let root = mpi.ranks.process_at_rank(root as i32);
@@ -309,10 +318,14 @@ impl Comm {
         }
     }
 
-    /// Returns `mine` if it is Ok on all ranks, else, on all ranks, the error of the lowest rank that
-    /// has one.
+    /// Returns `mine` if it is Ok on all ranks. Otherwise returns, on all ranks, the error of the
+    /// lowest failing rank.
     ///
-    /// Called before ranks go on to the next collective: a lone early return is a deadlock.
+    /// Must be called before the next collective: if only one rank returned early, the others would
+    /// deadlock.
+    ///
+    /// # Errors
+    /// Fails if `mine` is an error on any rank.
     pub fn agree<T>(&self, mine: Result<T>) -> Result<T> {
         let failed = if mine.is_err() {
             self.size() - self.rank()
@@ -336,11 +349,11 @@ impl Comm {
 /// Minimum, mean and maximum over the ranks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Spread {
-    /// The smallest.
+    /// Minimum.
     pub min: f64,
-    /// The mean.
+    /// Arithmetic mean.
     pub mean: f64,
-    /// The largest.
+    /// Maximum.
     pub max: f64,
 }
 

@@ -1,18 +1,18 @@
-//! The cores that ranks may use, and a warning where their threads are more than that.
+//! Counts the cores that ranks may use and warns if threads outnumber them.
 //!
-//! A *core* is what the system schedules a thread on, a hardware thread where there are several
-//! to a core. A process may have fewer than the machine has: a launcher binds it to some, a
-//! cpuset holds it to some, or a quota of the control group grants it only so much time.
+//! A *core* is the unit that the system schedules threads on: a hardware thread if a physical core
+//! has several. A process may be restricted to some cores of the machine by the launcher's
+//! binding, a cpuset, or a CPU-time quota of its control group.
 
 use std::thread::available_parallelism;
 
 use crate::comm::Comm;
 
-/// The cores of one process.
+/// Cores that one process may use.
 struct Allowed {
-    /// Their numbers on this node, each once.
+    /// Distinct core numbers on this node.
     cores: Vec<u32>,
-    /// For how many of them there is time: fewer where a quota says so.
+    /// Number of cores that the process may use at the same time; fewer if a quota limits it.
     count: usize,
 }
 
@@ -22,24 +22,25 @@ impl Allowed {
         let cores = std::fs::read_to_string("/proc/self/status")
             .ok()
             .and_then(|status| listed(&status))
-            // Where the system does not tell which they are, all ranks of a node share them.
+            // If the system does not list the cores, assume that all ranks of a node share them.
             .unwrap_or_else(|| (0..count as u32).collect());
         Allowed { cores, count }
     }
 
-    /// How many cores the ranks on a node may use together; on the first of them. Collective.
+    /// Returns the number of cores that all ranks of `node` together may use; valid on the node's
+    /// rank 0 only. Collective.
     fn together(&self, node: &Comm) -> usize {
         let mut cores = node.gather(&self.cores);
         cores.sort_unstable();
         cores.dedup();
-        // Ranks of one job on one node are in one control group: a quota is for them all.
+        // All ranks of a job on a node are in one control group and share its quota.
         let limited = self.count < self.cores.len();
         let quota = if limited { self.count as f64 } else { f64::MAX };
         (cores.len() as f64).min(node.spread(quota).min) as usize
     }
 }
 
-/// The cores of `Cpus_allowed_list` in /proc/PID/status: "0-3,8".
+/// Returns the cores of `Cpus_allowed_list` in /proc/PID/status, such as "0-3,8".
 fn listed(status: &str) -> Option<Vec<u32>> {
     let mut lines = status.lines();
     let list = lines.find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
@@ -51,12 +52,12 @@ fn listed(status: &str) -> Option<Vec<u32>> {
     Some(cores)
 }
 
-/// Threads of some ranks and the cores there are for them.
+/// Number of threads of one rank, or of all ranks on a node, and the cores available to them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Load {
-    /// The first of the ranks.
+    /// The lowest of the ranks.
     rank: u64,
-    /// How many ranks: one, or all that share a node.
+    /// Number of ranks: one, or all ranks of a node.
     ranks: u64,
     threads: u64,
     cores: u64,
@@ -68,9 +69,9 @@ impl Load {
     }
 }
 
-/// What is wrong where threads outnumber cores, on rank 0: of one rank, or of all ranks on a
-/// node; the worst if there are several. Runs end with the same result, but take longer than
-/// with fewer threads. Collective; a few small messages.
+/// Returns a warning on rank 0 if threads outnumber cores, on one rank or on all ranks of a node
+/// together. Reports the worst case if there are several. Runs give the same result, but take
+/// longer than with fewer threads. Collective; costs a few small messages.
 pub fn shortage(comm: &Comm, threads: usize) -> Option<String> {
     let (mine, node) = (Allowed::here(), comm.node());
     let load = |ranks: usize, cores: usize| Load {
@@ -95,9 +96,11 @@ pub fn shortage(comm: &Comm, threads: usize) -> Option<String> {
     worst(&loads.collect::<Vec<_>>()).map(|load| message(&load) + advice(comm))
 }
 
-/// Open MPI knows of ranks that share cores, not of threads, and srun does not tell it: a rank
-/// that waits for others then keeps its core until the system takes it away. Two ranks of three
-/// threads on one core took 27 times as long that way.
+/// Returns advice to append to the warning, for Open MPI only.
+///
+/// Open MPI detects ranks that share cores, but not threads, and not at all under srun. A waiting
+/// rank then keeps its core busy until the system preempts it. Two ranks of three threads on one
+/// core took 27 times as long.
 fn advice(comm: &Comm) -> &'static str {
     let library = comm.library().unwrap_or_default();
     let yields = ["OMPI_MCA_mpi_yield_when_idle", "OMPI_MCA_mpi_oversubscribe"]
@@ -110,8 +113,8 @@ fn advice(comm: &Comm) -> &'static str {
     }
 }
 
-/// The load with most threads a core, if more than one; of equals that of more ranks, then the
-/// first.
+/// Returns the load with the most threads per core among those above one thread per core. Ties go
+/// to the load with more ranks, then to the first.
 fn worst(loads: &[Load]) -> Option<Load> {
     let severity = |load: &Load| (load.threads_per_core(), load.ranks);
     let short = loads.iter().copied().filter(|l| l.threads > l.cores);
@@ -135,9 +138,8 @@ fn message(load: &Load) -> String {
         )
     };
     format!(
-        "{who} {threads} threads but may use {cores} core{plural}: they take turns, which is \
-         slow; ask for less ({less}) or for more cores (mpirun --bind-to none, srun \
-         --cpus-per-task)"
+        "{who} {threads} threads but may use {cores} core{plural}: expect a slowdown; \
+         use fewer ({less}) or more cores (mpirun --bind-to none, srun --cpus-per-task)"
     )
 }
 

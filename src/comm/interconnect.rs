@@ -1,19 +1,19 @@
-//! The network between ranks as a model: how long one MPI_Alltoall takes.
+//! Model of the network between ranks: the time of one MPI_Alltoall.
 //!
 //! A message of m bytes takes α + m/β, with latency α and bandwidth β (Hockney 1994, Parallel
-//! Computing 20:389), and a rank sends and receives one at a time. Then with R ranks and m
-//! bytes from each to each
+//! Computing 20:389). A rank sends and receives one message at a time. For R ranks and m bytes
+//! from each rank to each rank:
 //!
 //! - pairwise exchange takes R − 1 messages of m bytes: (R − 1)·(α + m/β);
-//! - Bruck's algorithm takes ⌈log₂R⌉ messages of R/2 chunks, which travel by way of other
+//! - Bruck's algorithm takes ⌈log₂R⌉ messages of R/2 chunks, which are forwarded by other
 //!   ranks: ⌈log₂R⌉·α + (R/2)·⌈log₂R⌉·m/β (Bruck et al. 1997, IEEE Trans. Parallel Distrib.
 //!   Syst. 8:1143);
 //! - MPI libraries choose by message size (Thakur, Rabenseifner & Gropp 2005, Int. J. High
-//!   Perform. Comput. Appl. 19:49), which is taken to be the faster of the two.
+//!   Perform. Comput. Appl. 19:49). The model assumes that they choose the faster of the two.
 //!
-//! All ranks are alike: ranks of one node share its port, so β is what is left to one of them
-//! while all send; that messages within a node are faster is not modelled, nor are links that
-//! several nodes share, nor ranks that come late.
+//! The model treats all ranks alike. Ranks of one node share its port: β is the bandwidth per
+//! rank while all ranks send. The model ignores faster messages within a node, links shared by
+//! several nodes, and ranks that arrive late.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,23 +21,23 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Algorithm {
-    /// Whichever of the others is faster for the message at hand, as MPI libraries choose.
+    /// The faster of the other two for the given message size, as MPI libraries choose.
     Best,
-    /// Few messages, in which chunks travel together by way of other ranks.
+    /// Bruck's algorithm: few messages, with several chunks each that other ranks forward.
     Bruck,
-    /// A message to every other rank.
+    /// Pairwise exchange: one message to every other rank.
     Pairwise,
 }
 
 impl Algorithm {
-    /// All, as the config names them.
+    /// All algorithms with their names in the config.
     pub const NAMED: [(&str, Algorithm); 3] = [
         (Algorithm::Best.name(), Algorithm::Best),
         (Algorithm::Bruck.name(), Algorithm::Bruck),
         (Algorithm::Pairwise.name(), Algorithm::Pairwise),
     ];
 
-    /// As the config names it.
+    /// Returns the name in the config.
     pub const fn name(self) -> &'static str {
         match self {
             Algorithm::Best => "best",
@@ -47,19 +47,18 @@ impl Algorithm {
     }
 }
 
-/// `[interconnect]`
+/// Parameters of the config section `[interconnect]`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct InterconnectParams {
-    /// Latency of a message (µs), ≥ 0.
+    /// Latency per message (µs), ≥ 0.
     pub latency: f64,
-    /// Bandwidth of a rank that sends and receives while all others do so too
-    /// (GB/s, 10⁹ bytes/s), > 0.
+    /// Bandwidth per rank while all ranks send and receive (GB/s, 10⁹ bytes/s), > 0.
     pub bandwidth: f64,
     /// Algorithm of the exchange.
     pub algorithm: Algorithm,
 }
 
-/// Latency, bandwidth and algorithm.
+/// Model of the network, in SI units.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Interconnect {
     /// α (s), ≥ 0.
@@ -71,7 +70,7 @@ pub struct Interconnect {
 }
 
 impl Interconnect {
-    /// That of the config.
+    /// Converts from the units of the config.
     pub fn from_params(params: &InterconnectParams) -> Self {
         Interconnect {
             latency: params.latency * 1e-6,
@@ -80,7 +79,7 @@ impl Interconnect {
         }
     }
 
-    /// As the config writes it.
+    /// Converts to the units of the config.
     pub fn to_params(&self) -> InterconnectParams {
         InterconnectParams {
             latency: self.latency * 1e6,
@@ -90,7 +89,7 @@ impl Interconnect {
     }
 
     /// Returns the time (s) of one MPI_Alltoall of `ranks` ≥ 1 ranks, each of which sends
-    /// `bytes_per_peer` to every rank. 0 for one rank; grows with both.
+    /// `bytes_per_peer` to every rank. It is 0 for one rank and grows with both arguments.
     pub fn alltoall_seconds(&self, ranks: u64, bytes_per_peer: u64) -> f64 {
         let seconds = |cost: Cost| {
             cost.messages * self.latency + cost.chunks * bytes_per_peer as f64 / self.bandwidth
@@ -103,11 +102,11 @@ impl Interconnect {
     }
 }
 
-/// Messages and chunks that a rank sends, one after the other.
+/// Number of messages and chunks that a rank sends, one after the other.
 #[derive(Clone, Copy)]
 struct Cost {
     messages: f64,
-    /// In all messages together.
+    /// Total over all messages.
     chunks: f64,
 }
 
@@ -132,37 +131,38 @@ impl Cost {
 /// One measured MPI_Alltoall.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
-    /// From each rank to each.
+    /// Bytes from each rank to each rank.
     pub bytes_per_peer: u64,
     /// Measured time (s), > 0.
     pub seconds: f64,
 }
 
-/// A model of measured times, and how far it is from them.
+/// Model fitted to measured times, and its deviations from them.
 #[derive(Clone, Copy, Debug)]
 pub struct Fit {
-    /// The model.
+    /// The fitted model.
     pub interconnect: Interconnect,
-    /// Root mean square of the relative deviations of the model from what was measured.
+    /// Root mean square of the model's relative deviations from the measured times.
     pub rms_error: f64,
-    /// The largest of them, without its sign.
+    /// Largest absolute value of these deviations.
     pub max_error: f64,
 }
 
-/// The least bandwidth term (s/byte) of a fit: 10,000 GB/s, more than memory has.
+/// Smallest 1/β (s/byte) of a fit. It corresponds to 10,000 GB/s, more than memory bandwidth.
 const LEAST_SECONDS_PER_BYTE: f64 = 1e-13;
 
 impl Fit {
-    /// The latency and bandwidth at which `algorithm` comes nearest to `samples` of `ranks`
-    /// ≥ 2 ranks: least squares of the relative deviations, latency ≥ 0.
+    /// Fits latency ≥ 0 and bandwidth of `algorithm` to `samples` of `ranks` ≥ 2 ranks by least
+    /// squares of the relative deviations. Costs O(samples²).
     ///
-    /// Times of one number of ranks cannot tell which algorithm they come from: each is a
-    /// constant and a part proportional to the bytes. So it has to be given.
+    /// The caller must choose the algorithm: times for a single number of ranks do not determine
+    /// it, because every algorithm gives a constant and a term proportional to the bytes.
     ///
-    /// Panics without samples. Cost O(samples²).
+    /// # Panics
+    /// Panics if there are no samples or fewer than two ranks.
     pub fn new(algorithm: Algorithm, ranks: u64, samples: &[Sample]) -> Self {
         assert!(ranks > 1 && !samples.is_empty());
-        // The shorter messages by Bruck's algorithm, the longer ones pairwise.
+        // Samples below the split use Bruck's algorithm, the larger ones pairwise exchange.
         let splits = match algorithm {
             Algorithm::Bruck => samples.len()..=samples.len(),
             Algorithm::Pairwise => 0..=0,
@@ -186,7 +186,7 @@ impl Fit {
         best.expect("one split at least")
     }
 
-    /// `interconnect` and its deviations from `samples`.
+    /// Computes the deviations of `interconnect` from `samples`.
     fn of(interconnect: Interconnect, ranks: u64, samples: &[Sample]) -> Self {
         let (mut squares, mut max_error) = (0.0, 0.0f64);
         for sample in samples {
@@ -203,9 +203,9 @@ impl Fit {
     }
 }
 
-/// α ≥ 0 and 1/β > 0 with the least Σ (model/measured − 1)² over costs and what they took.
+/// Returns α ≥ 0 (s) and 1/β > 0 (s/byte) that minimize Σ (model/measured − 1)² over `samples`.
 fn least_squares<'a>(samples: impl Iterator<Item = (Cost, &'a Sample)>) -> (f64, f64) {
-    // Sums over x = messages/t and y = bytes/t of x·x, x·y, y·y, x, y: the normal equations.
+    // Normal equations: sums of x·x, x·y, y·y, x and y, with x = messages/t and y = bytes/t.
     let (mut xx, mut xy, mut yy, mut x1, mut y1) = (0.0, 0.0, 0.0, 0.0, 0.0);
     for (cost, sample) in samples {
         let x = cost.messages / sample.seconds;
@@ -219,8 +219,8 @@ fn least_squares<'a>(samples: impl Iterator<Item = (Cost, &'a Sample)>) -> (f64,
     let determinant = xx * yy - xy * xy;
     let latency = (x1 * yy - y1 * xy) / determinant;
     let seconds_per_byte = (y1 * xx - x1 * xy) / determinant;
-    // The minimum of a convex function with one variable out of bounds lies on that bound.
-    // One size alone leaves the determinant 0 and says nothing of bandwidth.
+    // If one variable is out of bounds, the minimum of this convex function is on that bound.
+    // A single size gives determinant 0 and does not determine the bandwidth.
     if determinant <= 1e-12 * xx * yy || seconds_per_byte < LEAST_SECONDS_PER_BYTE {
         let rest = (x1 - LEAST_SECONDS_PER_BYTE * xy) / xx;
         (rest.max(0.0), LEAST_SECONDS_PER_BYTE)
@@ -235,7 +235,7 @@ fn least_squares<'a>(samples: impl Iterator<Item = (Cost, &'a Sample)>) -> (f64,
 mod tests {
     use super::*;
 
-    /// 2 µs and 25 GB/s: 1 KiB takes 40.96 ns.
+    /// Returns a network of 2 µs and 25 GB/s, on which 1 KiB takes 40.96 ns.
     fn network(algorithm: Algorithm) -> Interconnect {
         Interconnect::from_params(&InterconnectParams {
             latency: 2.0,
@@ -254,18 +254,18 @@ mod tests {
     #[test]
     fn times_worked_out_by_hand() {
         let [best, bruck, pairwise] = ALL.map(network);
-        // 7 messages; 3 rounds of 4 chunks.
+        // Pairwise: 7 messages. Bruck: 3 rounds of 4 chunks.
         assert_near(pairwise.alltoall_seconds(8, 1024), 7.0 * 2.04096e-6);
         assert_near(bruck.alltoall_seconds(8, 1024), 6e-6 + 12.0 * 40.96e-9);
-        // 64 bytes take 2.56 ns: 4095 messages of those; 12 rounds of 2048 chunks.
+        // 64 bytes take 2.56 ns. Pairwise: 4095 such messages. Bruck: 12 rounds of 2048 chunks.
         assert_near(pairwise.alltoall_seconds(4096, 64), 4095.0 * 2.00256e-6);
         assert_near(bruck.alltoall_seconds(4096, 64), 24e-6 + 24_576.0 * 2.56e-9);
         assert_near(best.alltoall_seconds(4096, 64), 24e-6 + 24_576.0 * 2.56e-9);
-        // 1 MiB takes 41.94304 µs: chunks that travel once are better.
+        // 1 MiB takes 41.94304 µs: pairwise, which sends each chunk once, is faster.
         assert_near(best.alltoall_seconds(8, 1 << 20), 7.0 * 43.94304e-6);
-        // 5 ranks need 3 rounds, as 8 do, of 2.5 chunks.
+        // 5 ranks need 3 rounds of 2.5 chunks; 8 ranks need 3 rounds, too.
         assert_near(bruck.alltoall_seconds(5, 1024), 6e-6 + 7.5 * 40.96e-9);
-        // Two ranks: one message, whichever way.
+        // Two ranks exchange one message with either algorithm.
         for network in [best, bruck, pairwise] {
             assert_eq!(network.alltoall_seconds(1, 1 << 30), 0.0);
             assert_near(network.alltoall_seconds(2, 1024), 2.04096e-6);
@@ -292,7 +292,7 @@ mod tests {
     fn best_changes_over_once() {
         let [best, bruck, pairwise] = ALL.map(network);
         let of = |network: Interconnect, bytes| network.alltoall_seconds(64, bytes);
-        // Where 57·α = (192 − 63)·m/β.
+        // The times are equal at 57·α = (192 − 63)·m/β.
         let turn = (57.0 * 2e-6 * 25e9 / 129.0) as u64;
         for bytes in [0, 1, turn] {
             assert_eq!(of(best, bytes), of(bruck, bytes));
@@ -302,7 +302,7 @@ mod tests {
         }
     }
 
-    /// Times of the model itself, ± `noise` in turn.
+    /// Returns the model's times, multiplied by 1 ± `noise` alternately.
     fn samples(of: Interconnect, ranks: u64, noise: f64) -> Vec<Sample> {
         let sizes = (6..=16).map(|exponent| 1 << exponent);
         sizes
@@ -351,7 +351,7 @@ mod tests {
         }
     }
 
-    /// Times that no latency or no bandwidth would explain, and too few of them.
+    /// Fits times that no latency or no bandwidth can explain, and a single sample.
     #[test]
     fn a_fit_stays_within_bounds() {
         let sample = |bytes_per_peer, seconds| Sample {

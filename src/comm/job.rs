@@ -1,4 +1,4 @@
-//! The end of the whole job where one rank cannot go on: no rank is left waiting.
+//! Ends the whole job if one rank fails, which prevents other ranks from waiting for it forever.
 
 use std::fmt::Arguments;
 use std::io::{Cursor, Write, stderr};
@@ -7,18 +7,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::*;
 
-/// Rank of this process, for messages from any thread: only the main thread may ask MPI.
+/// Rank of this process, for messages from any thread. Only the main thread may call MPI.
 pub(super) static RANK: AtomicUsize = AtomicUsize::new(0);
 
-/// From now on a panic on any thread prints one line and ends the whole job.
+/// Installs a panic hook: a panic on any thread prints one line and ends the whole job.
 ///
-/// Without it an unwinding rank would wait in MPI_Finalize for ranks that wait for it.
+/// Without the hook an unwinding rank would wait in MPI_Finalize for ranks that wait for it.
 pub fn abort_job_on_panic() {
     std::panic::set_hook(Box::new(|info| {
         let running = mpi::is_initialized() && !mpi::is_finalized();
         let rank = RANK.load(Ordering::Relaxed);
         let what = info.to_string().replace('\n', " ");
-        // Not eprintln: where standard error is closed it would panic before the abort.
+        // eprintln would panic before the abort if standard error is closed.
         let _ = writeln!(stderr(), "stdp-hpc: rank {rank}: internal error: {what}");
         if running {
             SimpleCommunicator::world().abort(1);
@@ -27,11 +27,12 @@ pub fn abort_job_on_panic() {
     }));
 }
 
-/// Says one line, with the rank, and ends the whole job with exit code 1. Allocates nothing.
+/// Prints `what` with the rank on one line and ends the whole job with exit code 1. Does not
+/// allocate.
 pub fn end_job(what: Arguments) -> ! {
     let running = mpi::is_initialized() && !mpi::is_finalized();
     let mut line = Cursor::new([0; 1024]);
-    // Cut short where it is longer. Written at once, so that lines of several ranks stay whole.
+    // A longer line is truncated. A single write keeps lines of several ranks apart.
     let rank = RANK.load(Ordering::Relaxed);
     let _ = writeln!(line, "stdp-hpc: rank {rank}: {what}");
     let length = line.position() as usize;
@@ -39,6 +40,6 @@ pub fn end_job(what: Arguments) -> ! {
     if running {
         SimpleCommunicator::world().abort(1);
     }
-    // SAFETY: ends the process, and nothing that it still had to do is asked to.
+    // SAFETY: ends the process immediately; no destructors or exit handlers run.
     unsafe { libc::_exit(1) }
 }

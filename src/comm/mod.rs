@@ -1,11 +1,11 @@
-//! Everything that crosses ranks, and the machine they run on. Knows MPI, nothing of neurons.
+//! Communication between ranks and the machine they run on. Uses MPI; independent of neurons.
 //!
-//! - [`communicator`]: [`Comm`], the collectives of a run; `mpi_ranks`: those that go in rounds
-//! - [`launcher`]: what mpirun and srun tell a process before MPI does
-//! - [`job`]: the end of all ranks where one cannot go on
+//! - [`communicator`]: [`Comm`], the collectives of a run; `mpi_ranks`: collectives in rounds
+//! - [`launcher`]: environment variables that mpirun and srun set
+//! - [`job`]: ends all ranks if one rank fails
 //! - [`signals`]: signals that ask a run to end, agreed on by all ranks
-//! - [`cores`]: the cores that ranks may use
-//! - [`interconnect`]: how long an exchange takes, as a model; [`bench`](mod@bench) measures it
+//! - [`cores`]: cores that the ranks may use
+//! - [`interconnect`]: time model of one exchange; [`bench`](mod@bench) measures it
 
 pub mod bench;
 pub mod communicator;

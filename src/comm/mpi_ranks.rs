@@ -1,4 +1,4 @@
-//! Collectives of an MPI communicator that go in rounds, since MPI's counts are C's `int`.
+//! Collectives of an MPI communicator, split into rounds because MPI's counts are C's `int`.
 
 use std::rc::Rc;
 
@@ -10,7 +10,7 @@ use mpi::traits::*;
 
 use super::communicator::Word;
 
-/// The ranks of an MPI communicator.
+/// Ranks of an MPI communicator.
 pub struct MpiRanks {
     pub(super) ranks: SimpleCommunicator,
     /// Finalizes MPI when the last of its owners is dropped.
@@ -32,20 +32,20 @@ impl MpiRanks {
         }
     }
 
-    /// See [`Comm::node`](super::Comm::node).
+    /// Returns the ranks on this rank's node; see [`Comm::node`](super::Comm::node).
     pub(super) fn on_this_node(&self) -> Self {
         let ranks = self.ranks.split_shared(self.rank as i32);
         MpiRanks::new(ranks, Rc::clone(&self.universe), self.most)
     }
 
-    /// Reduces `mine` over all ranks, to all ranks.
+    /// Reduces `mine` over all ranks and returns the result on all ranks.
     pub(super) fn reduce(&self, mine: u64, operation: SystemOperation) -> u64 {
         let mut all = 0;
         self.ranks.all_reduce_into(&mine, &mut all, operation);
         all
     }
 
-    /// See [`Comm::all_to_all_lists`](super::Comm::all_to_all_lists).
+    /// Implements [`Comm::all_to_all_lists`](super::Comm::all_to_all_lists).
     pub(super) fn all_to_all_lists(&self, mut send: Vec<Vec<u64>>) -> Vec<Vec<u64>> {
         let lengths: Vec<u64> = send.iter().map(|list| list.len() as u64).collect();
         let mut expected = vec![0u64; self.size];
@@ -84,13 +84,13 @@ impl MpiRanks {
         received
     }
 
-    /// See [`Comm::gather`](super::Comm::gather).
+    /// Implements [`Comm::gather`](super::Comm::gather).
     pub(super) fn gather<T: Word>(&self, mine: &[T]) -> Vec<T> {
         let root = self.ranks.process_at_rank(0);
         let share = self.share(self.most);
         let rounds = self.reduce(mine.len().div_ceil(share) as u64, SystemOperation::max());
         let length = mine.len() as u64;
-        // A rank that has sent all sends nothing in the rounds that are left.
+        // A rank that has sent all its elements sends empty pieces in the remaining rounds.
         let mut pieces = mine.chunks(share).chain(std::iter::repeat(&[][..]));
         let mut next_piece = || pieces.next().expect("endless");
         if self.rank != 0 {
@@ -117,13 +117,13 @@ impl MpiRanks {
         gathered.all
     }
 
-    /// Returns how many elements each rank sends per round if all together send at most `most`.
+    /// Returns the number of elements per rank and round if all ranks together send at most `most`.
     fn share(&self, most: usize) -> usize {
         (most.min(self.most) / self.size).max(1)
     }
 }
 
-/// Data of all ranks on rank 0, which come in rounds of `share` elements per rank.
+/// Data of all ranks on rank 0, received in rounds of `share` elements per rank.
 struct Gathered<T> {
     lengths: Vec<u64>,
     share: usize,
@@ -147,7 +147,7 @@ impl<T: Word> Gathered<T> {
             .collect()
     }
 
-    /// Copies the `piece` that came in `round` to its place.
+    /// Copies the `piece` received in `round` to its position in `all`.
     fn place(&mut self, round: usize, counts: &[i32], piece: &[T]) {
         let total: u64 = self.lengths.iter().sum();
         self.all.resize(total as usize, T::default());
@@ -163,7 +163,7 @@ impl<T: Word> Gathered<T> {
     }
 }
 
-/// Returns the displacement of each rank's elements: the sum of the counts before it.
+/// Returns the displacement of each rank's elements: the sum of the preceding counts.
 fn starts(counts: &[i32]) -> Vec<i32> {
     let mut next = 0;
     counts

@@ -1,7 +1,7 @@
 //! Signals that ask the program to end, and the one that a limit on file sizes sends.
 //!
-//! A signal only sets a flag here. The loop of a run, and a study, look at it where they can end
-//! in good order.
+//! A signal only sets a flag. Runs and studies check the flag at points where they can end
+//! regularly.
 
 use std::fs;
 use std::io;
@@ -22,28 +22,28 @@ const ENDING: [(i32, &str); 4] = [
     (SIGUSR1, "SIGUSR1"),
 ];
 
-/// Number of the latest of them; 0 before the first.
+/// Number of the most recent ending signal; 0 if none was received.
 static RECEIVED: LazyLock<Arc<AtomicUsize>> = LazyLock::new(Arc::default);
 
-/// Makes a write beyond the limit on file sizes (`ulimit -f`) an error of that write, in place of
-/// a signal that kills.
+/// Makes a write beyond the file size limit (`ulimit -f`) return an error instead of killing the
+/// process with SIGXFSZ.
 ///
 /// # Errors
-/// Fails if the system refuses.
+/// Fails if the signal handler cannot be installed.
 pub fn survive_file_limits() -> Result<()> {
     let noted = flag::register(SIGXFSZ, Arc::default());
     noted.map(drop).map_err(refused)
 }
 
-/// From now on SIGINT, SIGTERM, SIGHUP and SIGUSR1 are noted instead of killing the process. A
-/// second SIGINT kills it. SIGHUP stays ignored where it is, as under nohup.
+/// Installs handlers that record SIGINT, SIGTERM, SIGHUP and SIGUSR1 instead of killing the
+/// process. A second SIGINT kills it. SIGHUP stays ignored if it was ignored, as under nohup.
 ///
 /// # Errors
-/// Fails if the system refuses.
+/// Fails if a signal handler cannot be installed.
 pub fn watch() -> Result<()> {
     let again = Arc::new(AtomicBool::new(false));
     let register = || -> io::Result<()> {
-        // Before what sets it: the first SIGINT finds it unset.
+        // Registered before the handler that sets `again`: the first SIGINT finds it unset.
         flag::register_conditional_default(SIGINT, Arc::clone(&again))?;
         flag::register(SIGINT, again)?;
         for (signal, _) in ENDING {
@@ -80,21 +80,21 @@ fn name(number: usize) -> Option<&'static str> {
     found.map(|(_, name)| *name)
 }
 
-/// Returns the name of the signal that asked some rank to end, the same on all ranks. Collective.
+/// Returns the name of a signal that asked any rank to end, the same on all ranks. Collective.
 pub fn received_by_any(comm: &Comm) -> Option<&'static str> {
     let any = comm.max(RECEIVED.load(Ordering::Relaxed) as u64) as usize;
     if any > 0 {
         RECEIVED.store(any, Ordering::Relaxed);
     }
-    // Not what has come here since: the other ranks would not know of it.
+    // A signal that arrived here since is not returned: the other ranks do not know of it.
     name(any)
 }
 
-/// Fails where a signal has asked some rank to end, `when` being said of the moment, such as "at
-/// 12 ms of model time". Collective; the same on all ranks.
+/// Checks whether a signal has asked any rank to end. `when` gives the time for the message, such
+/// as "at 12 ms of model time". Collective; the result is the same on all ranks.
 ///
 /// # Errors
-/// Fails with [`Error::Interrupted`].
+/// Fails with [`Error::Interrupted`] if a signal was received.
 pub fn end_if_asked(comm: &Comm, when: impl FnOnce() -> String) -> Result<()> {
     match received_by_any(comm) {
         None => Ok(()),

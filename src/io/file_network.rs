@@ -223,7 +223,7 @@ fn check_rates(
     for ((gid, &rate), &phase) in gids.zip(rates).zip(phases) {
         let (name, value, must) = if !(slowest..=fastest).contains(&rate) {
             let must =
-                format!("{slowest:e} … {fastest} (spikes/s: one in 2^30 steps … one a step)");
+                format!("{slowest:e} … {fastest} (spikes/s: one in 2^30 steps … one per step)");
             ("rate", rate, must)
         } else if !(phase > 0.0 && phase <= 1.0) {
             ("phase", phase, "> 0 and ≤ 1 (of a period)".to_owned())

@@ -1,4 +1,5 @@
-//! The two mailboxes between synapses and neurons: what will arrive, and who fired when.
+//! Buffers between synapses and neurons: the ring buffer of arriving weights and the history of
+//! postsynaptic spikes.
 
 use crate::base::math::GridExp;
 use crate::base::memory::allocated_bytes;
@@ -8,10 +9,10 @@ use crate::base::units::{GROUP, Lid, Ms, Steps};
 
 /// Sums of the weights that will arrive at each neuron, per step.
 ///
-/// Weights of either sign have a channel of their own, unless both channels have the same
-/// time constant: then the sum of the currents is all that matters, and one channel holds it.
-/// Slot-major: all neurons of one arrival step lie together, so that the deliveries of one
-/// lag stay within a few tens of kB.
+/// Weights of each sign have a separate channel, unless both channels have the same time constant:
+/// then only the sum of the currents matters, and one channel holds it. The layout is slot-major:
+/// all neurons of one arrival step lie together, which keeps the deliveries of one lag within a few
+/// tens of kB.
 pub struct RingBuffer {
     /// \[arrival step\]\[channel\]\[neuron\] (pA)
     sums: HugeArray<f64>,
@@ -21,7 +22,8 @@ pub struct RingBuffer {
 }
 
 impl RingBuffer {
-    /// Room for `slots` ≥ max_delay arrival steps of `neurons` neurons; 8 bytes a channel.
+    /// Creates an empty buffer of `slots` ≥ max_delay arrival steps for `neurons` neurons. Takes 8
+    /// bytes per neuron, channel and slot.
     pub fn new(neurons: usize, channels: usize, slots: usize) -> Self {
         let width = neurons.next_multiple_of(GROUP);
         RingBuffer {
@@ -37,12 +39,12 @@ impl RingBuffer {
         arrival.0 as usize % self.slots * (self.channels * self.width)
     }
 
-    /// 1 or 2, see [`RingBuffer`].
+    /// Returns the number of channels, 1 or 2; see [`RingBuffer`].
     pub fn channels(&self) -> usize {
         self.channels
     }
 
-    /// What arrives at the neurons from `first` on with stamp `arrival`.
+    /// Returns the sums that arrive at the neurons from `first` on with stamp `arrival`.
     #[inline(always)]
     pub fn slot(&mut self, arrival: Steps, first: usize) -> Slot<'_> {
         let start = self.start(arrival);
@@ -51,8 +53,8 @@ impl RingBuffer {
         Slot { sums, inhibitory }
     }
 
-    /// What arrives at the neurons of `group` with stamp `arrival`, by channel; whoever takes
-    /// it leaves 0 there.
+    /// Returns the sums that arrive at the neurons of `group` with stamp `arrival`, by channel. The
+    /// caller sets each sum it takes to 0.
     #[inline(always)]
     pub fn group<const CHANNELS: usize>(
         &mut self,
@@ -70,7 +72,7 @@ impl RingBuffer {
 
 /// Memory, in bytes.
 impl RingBuffer {
-    /// Of [`RingBuffer::new`] with the same numbers.
+    /// Returns the bytes of a buffer from [`RingBuffer::new`] with the same arguments.
     pub fn bytes(neurons: u64, channels: u64, slots: u64) -> u64 {
         HugeArray::<f64>::bytes(product([whole(neurons, GROUP as u64), channels, slots]))
     }
@@ -81,15 +83,15 @@ impl RingBuffer {
     }
 }
 
-/// The sums of one arrival step.
+/// Sums of one arrival step.
 pub struct Slot<'a> {
     sums: &'a mut [f64],
-    /// Where the channel of negative weights begins.
+    /// Start of the channel of negative weights.
     inhibitory: usize,
 }
 
 impl Slot<'_> {
-    /// The channel of weights with the sign of `weight`.
+    /// Returns the channel of weights with the sign of `weight`.
     #[inline(always)]
     pub fn channel(&mut self, weight: f64) -> &mut [f64] {
         if weight >= 0.0 {
@@ -100,56 +102,55 @@ impl Slot<'_> {
     }
 }
 
-/// The spikes of the neurons that plastic synapses end on, with K₋ after each.
+/// Spikes of the neurons that plastic synapses end on, with K₋ after each.
 ///
-/// The four latest stamps and the two latest traces of a neuron share one 32-byte record,
-/// two a cache line; what is older stands in a list of its own that [`SpikeHistory::prune`]
-/// keeps short.
+/// The four latest stamps and the two latest traces of a neuron share one 32-byte record, two
+/// records per cache line. A separate list holds older spikes; [`SpikeHistory::prune`] keeps it
+/// short.
 ///
-/// Traces are kept as they would be at a common reference time if they grew back in time as
-/// they decay forward: K₋(t) = trace · [`SpikeHistory::fade`]`(t)`, one product for all
-/// neurons that are read at the same t.
+/// Traces are stored at a common reference time: each is extrapolated there by its exponential
+/// decay, backward in time if necessary. K₋(t) = trace · [`SpikeHistory::fade`]`(t)`, with one
+/// factor for all neurons that are read at the same t.
 pub struct SpikeHistory {
     recent: Vec<Recent>,
-    /// Ascending; everything that no longer is in `recent` as a whole, that is, all but the
-    /// two latest.
+    /// Spikes by neuron, ascending: all but the two latest, which `recent` holds with their traces.
     older: Vec<Vec<Post>>,
     decay: GridExp,
     reference: Steps,
-    /// How far the reference may lie back, lest the traces overflow.
+    /// Maximum age of the reference; with an older one the traces might overflow.
     reach: Steps,
 }
 
-/// e^300: traces stay within the range of a double by far.
+/// Maximum age of the reference, in τ₋: e^300 keeps traces well within the range of a double.
 const REACH: f64 = 300.0;
 
-/// A postsynaptic spike and the trace K₋ just after it, as of the reference time.
+/// Postsynaptic spike and the trace K₋ just after it, relative to the reference time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Post {
-    /// Its stamp.
+    /// Stamp of the spike.
     pub stamp: i32,
     /// K₋ · exp((stamp − reference)/τ₋), the spike included.
     pub trace: f64,
 }
 
-/// The latest spikes of one neuron, newest first.
+/// Latest spikes of one neuron, newest first.
 #[derive(Clone, Copy)]
 #[repr(C, align(32))]
 pub struct Recent {
-    /// Stamps of the four latest spikes; [`NEVER`] where there were fewer.
+    /// Stamps of the four latest spikes; [`NEVER`] if there were fewer.
     pub stamps: [i32; 4],
-    /// The traces just after the two latest, see [`Post::trace`].
+    /// Traces just after the two latest spikes, see [`Post::trace`].
     pub traces: [f64; 2],
 }
 
 const _: () = assert!(size_of::<Recent>() == 32);
 
-/// A stamp before every window.
+/// Stamp before every window.
 pub const NEVER: i32 = i32::MIN;
 
 impl SpikeHistory {
-    /// No spikes yet for `neurons` neurons; K₋ decays with `tau_minus` (ms) on the grid `dt`,
-    /// for model times up to `longest`.
+    /// Creates an empty history for `neurons` neurons. K₋ decays with `tau_minus` (ms) on the grid
+    /// `dt`, for model times up to `longest`.
     pub fn new(neurons: usize, dt: Ms, tau_minus: f64, longest: Steps) -> Self {
         let reach = Steps((REACH * tau_minus / dt.0).min(f64::from(longest.0)) as i32);
         let none = Recent {
@@ -165,7 +166,7 @@ impl SpikeHistory {
         }
     }
 
-    /// exp(−(at − reference)/τ₋), what a trace read at `at` is to be multiplied with.
+    /// Returns exp(−(at − reference)/τ₋), the factor for traces read at `at`.
     pub fn fade(&self, at: Steps) -> f64 {
         let since = at.0 - self.reference.0;
         if since >= 0 {
@@ -175,7 +176,8 @@ impl SpikeHistory {
         }
     }
 
-    /// Moves the reference to `now` if it lies too far back; the same for every split.
+    /// Moves the reference to `now` if it lies too far back; the decision does not depend on the
+    /// split.
     pub fn refer_to(&mut self, now: Steps) {
         if now.0 - self.reference.0 < self.reach.0 {
             return;
@@ -190,7 +192,7 @@ impl SpikeHistory {
         self.reference = now;
     }
 
-    /// Notes that neuron `lid` fired at `stamp`, later than all its spikes before.
+    /// Records a spike of neuron `lid` at `stamp`, later than all its earlier spikes.
     pub fn push(&mut self, lid: Lid, stamp: Steps) {
         let gain = 1.0 / self.fade(stamp);
         let record = &mut self.recent[lid.0 as usize];
@@ -207,14 +209,14 @@ impl SpikeHistory {
         record.traces = [record.traces[0] + gain, record.traces[0]];
     }
 
-    /// The records of all neurons.
+    /// Returns the records of all neurons, by lid.
     #[inline(always)]
     pub fn recent(&self) -> &[Recent] {
         &self.recent
     }
 
-    /// All spikes of `lid` with a stamp after `after`, ascending, for the rare synapse whose
-    /// window reaches beyond the record.
+    /// Returns all spikes of `lid` with a stamp after `after`, ascending. Serves the rare synapse
+    /// whose window reaches beyond the record.
     pub fn since(&self, lid: Lid, after: i32) -> impl DoubleEndedIterator<Item = Post> + '_ {
         let older = &self.older[lid.0 as usize];
         let record = &self.recent[lid.0 as usize];
@@ -229,11 +231,11 @@ impl SpikeHistory {
             .chain(latest.into_iter().filter(move |p| p.stamp > after))
     }
 
-    /// Forgets the spikes that no synapse will ask for again.
+    /// Drops the spikes that no synapse will read again.
     ///
-    /// `needed(stamp)` tells whether some presynaptic window still holds `stamp`. Depression
-    /// asks for the last spike before a time that is never before `oldest_reading`, so the
-    /// spikes from there on stay, and the last one before them.
+    /// `needed(stamp)` tells whether some presynaptic window still holds `stamp`. Depression reads
+    /// the last spike before a time that is never before `oldest_reading`. Spikes from
+    /// `oldest_reading` on therefore stay, and the last one before it.
     pub fn prune(&mut self, oldest_reading: Steps, needed: impl Fn(Steps) -> bool) {
         for (older, recent) in self.older.iter_mut().zip(&self.recent) {
             let successors: Vec<i32> = older
@@ -256,11 +258,12 @@ impl SpikeHistory {
 
 /// Memory, in bytes.
 impl SpikeHistory {
-    /// Of `neurons` neurons, each with `older` spikes, in the mean, beside its latest two.
+    /// Returns the bytes for `neurons` neurons, each with `older` spikes on average in addition to
+    /// its latest two.
     pub fn bytes(neurons: u64, older: f64) -> u64 {
         let each = size_of::<Recent>() + size_of::<Vec<Post>>();
-        // A list that is not empty begins with room for four and doubles when it is full,
-        // which leaves a third of it empty in the mean.
+        // A non-empty list starts with capacity 4 and doubles when it is full; on average a third
+        // of it is empty.
         let room = (4.0 * -libm::expm1(-older)).max(1.5 * older);
         let older = (size_of::<Post>() as f64 * room * neurons as f64) as u64;
         total([product([each as u64, neurons]), older])

@@ -1,11 +1,12 @@
-//! The science: what the model is, neuron by neuron and synapse by synapse.
+//! The model: neurons, synapses, plasticity and external input.
 //!
-//! - [`params`]: checked values, in steps; how weights and rates follow from them
-//! - [`recipe`]: what a network is made of; [`network`]: where a neuron lives, the drawing of
-//!   its sources
-//! - [`neuron`]: the two neuron models; [`stimulus`]: their external input
+//! - [`params`]: checked values, in steps; formulas for derived weights and rates
+//! - [`recipe`]: description of a network for the engine
+//! - [`network`]: placement of neurons and drawing of their sources
+//! - [`neuron`]: the two neuron models
+//! - [`stimulus`]: external input of the neurons
 //! - [`synapse`]: rows of synapses, the STDP law
-//! - [`buffers`]: the two mailboxes between them: ring buffer and spike history
+//! - [`buffers`]: ring buffer and spike history, which link synapses and neurons
 
 pub mod buffers;
 pub mod network;

@@ -1,5 +1,5 @@
-//! Populations, where each neuron lives, and the drawing of connections: pure functions of
-//! parameters and seed.
+//! Populations, placement of neurons and drawing of connections: pure functions of parameters and
+//! seed.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -10,20 +10,20 @@ use crate::base::rng::{Purpose, below, stream};
 use crate::base::units::{Gid, Lid, Projection};
 use crate::model::params::NetworkParams;
 
-/// Round-robin placement of N neurons on R ranks of T threads, as one rank sees it.
+/// Round-robin placement of N neurons on R ranks of T threads, as seen by one rank.
 ///
 /// Virtual process vp = gid mod (R·T); rank = vp mod R; thread = vp div R; lid = gid div (R·T).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Placement {
-    /// Neurons in all.
+    /// Number of neurons, N.
     pub n: u32,
-    /// Excitatory ones, the first.
+    /// Number of excitatory neurons, N_E; their gids come first.
     pub n_e: u32,
-    /// R
+    /// Number of ranks, R.
     pub ranks: u32,
-    /// T
+    /// Threads per rank, T.
     pub threads: u32,
-    /// This rank.
+    /// Index of this rank.
     pub rank: u32,
 }
 
@@ -32,27 +32,27 @@ impl Placement {
         self.ranks * self.threads
     }
 
-    /// The rank that owns `gid`.
+    /// Returns the rank that owns `gid`.
     pub fn rank_of(&self, gid: Gid) -> u32 {
         gid.0 % self.stride() % self.ranks
     }
 
-    /// The thread of its rank that owns `gid`.
+    /// Returns the thread of that rank that owns `gid`.
     pub fn thread_of(&self, gid: Gid) -> u32 {
         gid.0 % self.stride() / self.ranks
     }
 
-    /// The index of `gid` on its virtual process; excitatory neurons come first there too.
+    /// Returns the index of `gid` on its virtual process; excitatory neurons come first there too.
     pub fn lid_of(&self, gid: Gid) -> Lid {
         Lid(gid.0 / self.stride())
     }
 
-    /// The neuron `lid` of thread `thread` of this rank.
+    /// Returns the gid of neuron `lid` of thread `thread` of this rank.
     pub fn gid(&self, thread: u32, lid: Lid) -> Gid {
         Gid(lid.0 * self.stride() + thread * self.ranks + self.rank)
     }
 
-    /// How many of the first `bound` gids live on thread `thread` of this rank.
+    /// Returns the number of gids below `bound` that live on thread `thread` of this rank.
     pub fn count_below(&self, thread: u32, bound: u32) -> u32 {
         let vp = thread * self.ranks + self.rank;
         if bound > vp {
@@ -62,7 +62,7 @@ impl Placement {
         }
     }
 
-    /// Returns how many neurons live on this rank.
+    /// Returns the number of neurons on this rank.
     pub fn neurons(&self) -> u32 {
         (0..self.threads)
             .map(|thread| self.count_below(thread, self.n))
@@ -77,28 +77,28 @@ impl Placement {
         })
     }
 
-    /// The gids of thread `thread` of this rank, ascending.
+    /// Returns the gids of thread `thread` of this rank, ascending.
     pub fn gids(&self, thread: u32) -> impl ExactSizeIterator<Item = Gid> + Clone + use<> {
         let here = *self;
         (0..self.count_below(thread, self.n)).map(move |lid| here.gid(thread, Lid(lid)))
     }
 }
 
-/// The population that sources belong to.
+/// Population that sources belong to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pool {
-    /// The excitatory neurons.
+    /// Excitatory neurons.
     E,
-    /// The inhibitory neurons.
+    /// Inhibitory neurons.
     I,
 }
 
-/// Appends the index within `pool` of every source of neuron `target` to `sources`, in the order
-/// they are drawn under `seed`; the same at every call.
+/// Appends the index within `pool` of every source of neuron `target` to `sources`, in the order in
+/// which they are drawn under `seed`. Every call appends the same indices.
 ///
-/// Uniform; with multapses independent draws, else a uniform subset by Floyd's method
-/// (Bentley & Floyd 1987, Commun ACM 30:754). Where autapses are forbidden the neuron
-/// itself is left out of the pool, so nothing is rejected. O(in-degree).
+/// Draws are uniform: independent with multapses, otherwise a uniform subset by Floyd's method
+/// (Bentley & Floyd 1987, Commun ACM 30:754). If autapses are forbidden, the pool excludes the
+/// neuron itself and nothing is rejected. O(in-degree).
 pub fn draw_sources(
     network: &NetworkParams,
     seed: u64,
@@ -125,7 +125,7 @@ pub fn draw_sources(
     }
 }
 
-/// Calls `each` with `k` different numbers below `n`.
+/// Calls `each` with `k` different numbers below `n`, a uniformly drawn subset.
 fn subset(rng: &mut impl Rng, k: u32, n: u32, mut each: impl FnMut(u32)) {
     let mut chosen = HashSet::with_capacity(k as usize);
     for last in n - k..n {
@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(all.len(), 40);
     }
 
-    /// Out-degrees, autapses and multapses of 400 neurons against theory.
+    /// Compares out-degrees, autapses and multapses of 400 neurons with theory.
     #[test]
     fn draws_are_uniform() {
         for multapses in [true, false] {

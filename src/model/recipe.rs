@@ -1,4 +1,4 @@
-//! What a network is made of, as the engine asks for it.
+//! Recipes: descriptions of a network that the engine queries.
 
 use crate::base::error::{Error, Result};
 use crate::base::rng::{Purpose, normal, stream, uniform};
@@ -7,44 +7,45 @@ use crate::comm::Comm;
 use crate::model::network::{Placement, Pool, draw_sources};
 use crate::model::params::{Delays, NeuronModel, Params, VInit};
 
-/// Describes a network, piece by piece: each rank asks for what lives there.
+/// Description of a network, queried piece by piece: each rank asks only for its own neurons.
 ///
-/// All answers are functions of the neurons asked about alone: neither the split into ranks and
-/// threads nor the order of the questions may show in them.
+/// An answer may depend only on the neurons queried, not on the split into ranks and threads nor on
+/// the order of the queries.
 pub trait Recipe: Sync {
-    /// Returns the sizes of the populations, the constants of the models, times and seed.
+    /// Returns the parameters: sizes of the populations, constants of the models, times and seed.
     fn params(&self) -> &Params;
 
-    /// Returns the states in which the neurons `gids` begin.
+    /// Returns the initial states of the neurons `gids`.
     ///
     /// # Errors
-    /// Fails where the states cannot be read.
+    /// Fails if the states cannot be read.
     fn initial(&self, gids: &[Gid]) -> Result<Initial>;
 
-    /// Returns the external spikes of the neurons of `place`; `None` where their input is
-    /// Poisson.
+    /// Returns the external spikes of the neurons of `place`, or `None` if their input is Poisson.
     ///
     /// # Errors
-    /// Fails where the spikes cannot be read.
+    /// Fails if the spikes cannot be read.
     fn external_spikes(&self, _place: &Placement) -> Result<Option<ExternalSpikes>> {
         Ok(None)
     }
 
-    /// Readies the synapses onto the neurons of `place`, which are asked for next. Returns the
-    /// delays of all projections; by default, those of the parameters.
+    /// Prepares the synapses onto the neurons of `place` for the calls of
+    /// [`synapses`](Recipe::synapses) that follow. Returns the delays of all projections; the
+    /// default returns those of the parameters.
     ///
     /// # Errors
-    /// Fails where the synapses cannot be read.
+    /// Fails if the synapses cannot be read.
     fn prepare(&mut self, _place: &Placement) -> Result<Delays> {
         Ok(self.params().synapse.delay)
     }
 
-    /// Lists the synapses from `pool` onto `target` in `incoming`, which is empty: the same at
-    /// every call. Called twice for most neurons, from all threads at once.
+    /// Adds the synapses from `pool` onto `target` to `incoming`, which is empty. Repeated calls
+    /// must list the same synapses. All threads call this function concurrently, twice for most
+    /// neurons.
     fn synapses(&self, pool: Pool, target: Gid, incoming: &mut Incoming);
 
-    /// Returns about how many synapses from `pool` a neuron has. Decides how rows are built, not
-    /// what they hold.
+    /// Returns the approximate number of synapses per neuron from `pool`. It affects how rows are
+    /// built, not what they hold.
     fn in_degree(&self, pool: Pool) -> u32;
 
     /// Returns the bytes held for [`synapses`](Recipe::synapses).
@@ -53,13 +54,13 @@ pub trait Recipe: Sync {
     }
 }
 
-/// The synapses from one pool onto one neuron.
+/// Synapses from one pool onto one neuron.
 #[derive(Debug, Default)]
 pub struct Incoming {
     /// Index of each synapse's source within the pool.
     pub sources: Vec<u32>,
-    /// Their weights (pA), in the same order; empty where all synapses of the projection have
-    /// that of the parameters.
+    /// Weights of the synapses (pA), in the order of `sources`; empty if all synapses of the
+    /// projection have the weight of the parameters.
     pub weights: Vec<f64>,
 }
 
@@ -70,29 +71,29 @@ impl Incoming {
     }
 }
 
-/// The states in which neurons begin, one value per neuron.
+/// Initial states of neurons, one value per neuron.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Initial {
-    /// Membrane potentials (mV), of `iaf_psc_alpha`.
+    /// Membrane potentials (mV) of `iaf_psc_alpha`.
     Potentials(Vec<f64>),
-    /// Rates (spikes/s) and phases, of `ignore_and_fire`.
+    /// Rates (spikes/s) and phases (of a period) of `ignore_and_fire`.
     RatesAndPhases(Vec<f64>, Vec<f64>),
 }
 
-/// The external spikes of the neurons of a rank.
+/// External spikes of the neurons of a rank.
 #[derive(Clone, Debug, Default)]
 pub struct ExternalSpikes {
-    /// Those that arrive by the end of the run, ascending.
+    /// Stamps and gids of the spikes that arrive by the end of the run, ascending.
     pub(crate) spikes: Vec<(Steps, Gid)>,
     pub(crate) counts: GivenSpikes,
 }
 
 impl ExternalSpikes {
-    /// Counts `spikes` and leaves out those that arrive after the end of the run of `params`, which
-    /// would only take memory. `origin` is where they come from, for messages.
+    /// Counts `spikes` and drops those that arrive after the end of the run of `params`, which
+    /// would only take memory. `origin` names their source in messages.
     ///
     /// # Errors
-    /// Fails where a neuron has more than 65,535 spikes in a step.
+    /// Fails if a neuron has more than 65,535 spikes in a step.
     pub fn new(origin: &str, spikes: Vec<(Steps, Gid)>, params: &Params) -> Result<Self> {
         let mut counts = GivenSpikes::default();
         let (delay, end) = (params.synapse.delay.x, params.simulation.end());
@@ -104,7 +105,7 @@ impl ExternalSpikes {
         if let Some(crowd) = steps.find(|same| same.len() > most) {
             let (stamp, gid) = crowd[0];
             return Err(Error::input(format!(
-                "{origin} holds {} spikes of node {} at {} ms: must be at most {most} a step",
+                "{origin} holds {} spikes of node {} at {} ms: must be at most {most} per step",
                 crowd.len(),
                 gid.0,
                 stamp.to_ms(params.simulation.dt).0
@@ -114,21 +115,21 @@ impl ExternalSpikes {
     }
 }
 
-/// External spikes, counted.
+/// Counts of external spikes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GivenSpikes {
-    /// All.
+    /// Number of all spikes.
     pub all: u64,
-    /// Of them, later than the end of the run.
+    /// Number of spikes with a stamp after the end of the run.
     pub outside: u64,
-    /// Those, and those that are still on their way at the end.
+    /// Number of spikes that arrive after the end of the run, `outside` included.
     pub undelivered: u64,
-    /// The latest stamp.
+    /// Latest stamp; 0 if there are no spikes.
     pub latest: Steps,
 }
 
 impl GivenSpikes {
-    /// Counts a spike with this stamp in a run to `end`; returns whether it arrives by then.
+    /// Counts a spike with this stamp in a run to `end`. Returns whether it arrives by then.
     fn count(&mut self, stamp: Steps, delay: Steps, end: Steps) -> bool {
         let arrives = stamp.0 <= end.0 - delay.0;
         self.all += 1;
@@ -138,7 +139,8 @@ impl GivenSpikes {
         arrives
     }
 
-    /// Returns the counts of all ranks, each of which counts those of its own neurons. Collective.
+    /// Returns the counts of all ranks together; each rank counts the spikes of its own neurons.
+    /// Collective.
     pub(crate) fn of_all_ranks(self, comm: &Comm) -> Self {
         GivenSpikes {
             all: comm.sum(self.all),
@@ -149,17 +151,17 @@ impl GivenSpikes {
     }
 }
 
-/// The network of the model: synapses and initial states drawn, input Poisson.
+/// Network of the model: drawn synapses and initial states, Poisson input.
 #[derive(Clone, Debug)]
 pub struct DrawnNetwork {
     pub(crate) params: Params,
 }
 
 impl DrawnNetwork {
-    /// Describes the network of `params`.
+    /// Creates the recipe of the network of `params`.
     ///
     /// # Errors
-    /// Fails where `params` name a file, which would not be read.
+    /// Fails if `params` name a file, because a drawn network reads none.
     pub fn new(params: Params) -> Result<Self> {
         match params.files().first() {
             None => Ok(DrawnNetwork { params }),

@@ -1,7 +1,7 @@
-//! External input: how many spikes of its private source reach each neuron at each step.
+//! External input: number of spikes from its private source that reach each neuron at each step.
 //!
-//! Counts are made ahead for blocks of [`BLOCK`] steps and groups of [`GROUP`] neurons, the
-//! tile in which the update consumes them, so a tile is filled and read while it is in L1.
+//! Counts are generated ahead for tiles of [`BLOCK`] steps and [`GROUP`] neurons. The update reads
+//! the same tiles, and a tile is filled and read while it is in L1.
 
 use rand::Rng;
 
@@ -13,37 +13,38 @@ use crate::base::sizes::{product, total};
 use crate::base::units::{GROUP, Gid, Steps};
 use crate::model::params::MAX_EVENTS_PER_STEP;
 
-/// Steps for which counts are made at once.
+/// Steps per tile, for which counts are generated at once.
 pub const BLOCK: usize = 128;
-/// Steps for which a ChaCha block has 16 bits each.
+/// Steps covered by one ChaCha block, at 16 bits per step.
 const PART: usize = 2 * WORDS;
 
-/// The external input of one virtual process.
+/// External input of one virtual process.
 pub struct Input {
     source: Source,
-    /// The first stamp that a spike can have.
+    /// First stamp that a spike can have.
     first: Steps,
     delay: Steps,
-    /// One tile a group: counts of external spikes, their lower and their upper bytes; no
-    /// upper ones where no count exceeds 255.
+    /// Counts of external spikes, one tile per group: the lower bytes here, the upper ones in
+    /// `upper`, which is empty if no count exceeds 255.
     lower: HugeArray<Tile>,
     upper: HugeArray<Tile>,
-    /// Which block each tile holds; −1: none yet.
+    /// Block that each tile holds; −1 if none yet.
     held: Vec<i32>,
 }
 
-/// The first stamp of Poisson input, as of NEST's `poisson_generator`: that is active from the
-/// time after its start on, and the spikes of a step carry the stamp of the step's end. The
-/// draws of the step before are left out, so each has the place of its step in the stream.
+/// First stamp of Poisson input, as for NEST's `poisson_generator`: it is active after its start
+/// time, and the spikes of a step carry the stamp of the step's end. The draws of the step before
+/// are skipped; each draw thus keeps the stream position of its step.
 const FIRST_DRAWN: Steps = Steps(2);
 
-/// The first stamp of given spikes.
+/// First stamp of given spikes.
 const FIRST_GIVEN: Steps = Steps(1);
 
-/// See [`Input::arriving`].
+/// Lower bytes of the counts of a group and, if any count needs them, the upper bytes; see
+/// [`Input::arriving`].
 pub type Counts<'a> = (&'a [u8; GROUP], Option<&'a [u8; GROUP]>);
 
-/// \[step in block]\[neuron in group]
+/// Bytes of counts, \[step in block]\[neuron in group].
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C, align(64))]
 struct Tile([[u8; GROUP]; BLOCK]);
@@ -54,7 +55,7 @@ enum Source {
         seed: u64,
         gids: Vec<Gid>,
     },
-    /// Stamps and lids, sorted by block and group; tile t's are `starts[t]..starts[t + 1]`.
+    /// Stamps and lids, sorted by block and group; `starts[t]..starts[t + 1]` belong to tile t.
     Given {
         spikes: Vec<(Steps, u32)>,
         starts: Vec<usize>,
@@ -62,7 +63,7 @@ enum Source {
 }
 
 impl Input {
-    /// Independent Poisson sources of mean `mean` spikes a step for the neurons `gids`, silent
+    /// Creates independent Poisson sources of `mean` spikes per step for the neurons `gids`, silent
     /// in the first step.
     pub fn poisson(mean: f64, delay: Steps, seed: u64, gids: Vec<Gid>) -> Self {
         let neurons = gids.len();
@@ -72,7 +73,8 @@ impl Input {
         Input::new(source, FIRST_DRAWN, most, delay, neurons)
     }
 
-    /// Given spikes: (emission stamp, lid) in any order, at most 65535 a step and neuron.
+    /// Creates input from given spikes: (emission stamp, lid) in any order, at most 65535 per step
+    /// and neuron.
     pub fn given(mut spikes: Vec<(Steps, u32)>, delay: Steps, neurons: usize) -> Self {
         let groups = neurons.div_ceil(GROUP);
         let key = |&(stamp, lid): &(Steps, u32)| {
@@ -110,10 +112,10 @@ impl Input {
         }
     }
 
-    /// Counts that arrive with stamp `arrival` at the neurons of `group`: their lower bytes,
-    /// and the upper ones where any count needs them.
+    /// Returns the counts that arrive with stamp `arrival` at the neurons of `group`: their lower
+    /// bytes, and the upper ones if any count needs them.
     ///
-    /// They were emitted a delay earlier, and none before the first stamp of their kind.
+    /// The spikes were emitted one delay earlier, and none before the first stamp of the source.
     #[inline(always)]
     pub fn arriving(&mut self, group: usize, arrival: Steps) -> Counts<'_> {
         const NOTHING: Counts = (&[0; GROUP], None);
@@ -132,7 +134,7 @@ impl Input {
         (&self.lower[group].0[step], upper)
     }
 
-    /// Makes the tile of `group` for `block`.
+    /// Fills the tile of `group` with the counts of `block`.
     #[cold]
     #[inline(never)]
     fn fill(&mut self, group: usize, block: i32) {
@@ -156,15 +158,16 @@ impl Input {
 
 /// Memory, in bytes.
 impl Input {
-    /// Of Poisson sources of `mean` spikes a step.
+    /// Returns the bytes for Poisson sources of `mean` spikes per step.
     pub fn poisson_bytes(mean: f64, neurons: u64) -> u64 {
-        // A large mean needs no look at its distribution, which has as many entries.
+        // A mean above 255 needs upper bytes in any case; its long distribution is not built.
         let upper = mean > 255.0 || PoissonLaw::new(mean).most() > 255;
         let gids = product([size_of::<Gid>() as u64, neurons]);
         total([Self::tile_bytes(neurons, upper), gids])
     }
 
-    /// Of `spikes` given spikes within `steps` steps, at most 255 a neuron and step.
+    /// Returns the bytes for `spikes` given spikes within `steps` steps, at most 255 per neuron and
+    /// step.
     pub fn given_bytes(spikes: u64, steps: u64, neurons: u64) -> u64 {
         let tiles = product([neurons.div_ceil(GROUP as u64), steps.div_ceil(BLOCK as u64)]);
         let starts = product([8, tiles.saturating_add(1)]);
@@ -234,12 +237,12 @@ fn fill_given(spikes: &[(Steps, u32)], lower: &mut Tile, upper: Option<&mut Tile
 
 /// Poisson distribution tabulated for exact inversion.
 ///
-/// A draw compares 16 random bits with the cumulative distribution; where they fall into a
-/// cell of width 2⁻¹⁶ that a boundary of the distribution cuts, 48 further bits decide. So
-/// each probability is exact to 2⁻⁵³ at the cost of 16 random bits.
+/// A draw compares 16 random bits with the cumulative distribution. If they fall into a cell of
+/// width 2⁻¹⁶ that contains a boundary of the distribution, 48 further bits decide. Each
+/// probability is thus exact to 2⁻⁵³ at the cost of 16 random bits.
 #[derive(Clone, Debug)]
 pub struct PoissonLaw {
-    /// The smallest count of a probability above 2⁻⁶⁴.
+    /// Smallest tabulated count; smaller counts have a probability below 2⁻⁶⁴.
     least: u16,
     /// P(X ≤ least + k) · 2⁶⁴, ascending.
     boundaries: Vec<u64>,
@@ -247,21 +250,24 @@ pub struct PoissonLaw {
     cells: Vec<i16>,
     /// `least` + boundaries in cell 0.
     base: u16,
-    /// All cells that a boundary cuts, as offset numbers, each once.
+    /// Cells that contain a boundary, as offset numbers, each once.
     cut: Vec<i16>,
 }
 
-/// 16 random bits as a signed number, so that vector units can compare them.
+/// Returns 16 random bits as a signed number, which vector units can compare.
 fn offset(cell: u16) -> i16 {
     (cell ^ 0x8000) as i16
 }
 
 impl PoissonLaw {
-    /// The distribution with mean `mean`, 0 ≤ `mean` ≤ [`MAX_EVENTS_PER_STEP`]: every count of a
-    /// probability above 2⁻⁶⁴ fits 16 bits.
+    /// Tabulates the distribution with mean `mean`, 0 ≤ `mean` ≤ [`MAX_EVENTS_PER_STEP`]. Every
+    /// count with a probability above 2⁻⁶⁴ then fits 16 bits.
     ///
-    /// Built by the recurrence p(k+1) = p(k)·mean/(k+1) from the mode outwards and scaled by
-    /// its sum: needs no transcendental function.
+    /// Uses the recurrence p(k+1) = p(k)·mean/(k+1) from the mode outwards and scales by the sum;
+    /// this needs no transcendental function.
+    ///
+    /// # Panics
+    /// Panics if `mean` is out of range.
     pub fn new(mean: f64) -> Self {
         assert!(
             (0.0..=MAX_EVENTS_PER_STEP).contains(&mean),
@@ -289,7 +295,7 @@ impl PoissonLaw {
 
     fn from_weights(least: u16, weights: &[f64]) -> Self {
         const TWO_64: f64 = 18_446_744_073_709_551_616.0;
-        // Sums from the small end keep the tails' digits.
+        // Sums from the small end keep the digits of the tails.
         let half = weights.len() / 2;
         let running = |sum: &mut f64, w: &f64| {
             *sum += w;
@@ -331,12 +337,12 @@ impl PoissonLaw {
         }
     }
 
-    /// The largest count of a probability above 2⁻⁶⁴.
+    /// Returns the largest count that a draw can give; larger counts have a probability below 2⁻⁶⁴.
     fn most(&self) -> usize {
         usize::from(self.least) + self.boundaries.len()
     }
 
-    /// The count that `draw`, 64 random bits, stands for.
+    /// Returns the count that `draw`, 64 random bits, stands for.
     fn invert(&self, draw: u64) -> u16 {
         self.least + self.boundaries.partition_point(|&bound| bound <= draw) as u16
     }
@@ -345,7 +351,7 @@ impl PoissonLaw {
 /// 16 random bits for each of two successive steps, \[neuron]\[step].
 type Pairs = [i16; 2 * GROUP];
 
-/// Poisson counts of a group of neurons, for the steps of a block.
+/// Kernel that draws the Poisson counts of a group of neurons for the steps of a block.
 struct DrawCounts<'a> {
     law: &'a PoissonLaw,
     seed: u64,
@@ -381,8 +387,8 @@ impl Kernel for DrawCounts<'_> {
 }
 
 impl DrawCounts<'_> {
-    /// Writes the counts that `bits` decide for `step` and the next one; marks in `open` where
-    /// they leave one open.
+    /// Writes the counts that `bits` decide for `step` and the next one. Marks in `open` the lanes
+    /// where `bits` leave a count open.
     #[inline(always)]
     fn invert(&mut self, step: usize, bits: &Pairs, open: &mut Pairs) {
         let mut counts = [self.law.base; 2 * GROUP];
@@ -404,8 +410,8 @@ impl DrawCounts<'_> {
         }
     }
 
-    /// Decides the draws of the steps from `first` on whose 16 bits fell into a cut cell; they
-    /// are where `open` is marked.
+    /// Decides the draws, from step `first` on, whose 16 bits fell into a cut cell. Their lanes are
+    /// marked in `open`.
     #[cold]
     #[inline(never)]
     fn settle(&mut self, first: usize, bits: &[Pairs; WORDS], open: &Pairs) {
@@ -429,7 +435,8 @@ impl DrawCounts<'_> {
     }
 }
 
-/// Writes one byte of each of the counts to `step` (lower halves of `counts`) and the next.
+/// Writes one byte of each count to row `step` (lower halves of `counts`) and to the next row
+/// (upper halves).
 #[inline(always)]
 fn write_rows(tile: &mut Tile, step: usize, counts: &[u32; GROUP], shift: u32) {
     for (row, shift) in tile.0[step..].iter_mut().zip([shift, 16 + shift]) {

@@ -1,39 +1,39 @@
-//! Processes that a verb starts: this program again, alone or under a launcher.
+//! Child processes that a subcommand starts: this program, alone or under a launcher.
 
 use std::process::Command;
 
 use crate::comm::launcher::forget_launcher;
 
-/// Removes from the environment of `command` what this process was started by, and has the child
-/// end when this process does.
+/// Removes the variables of this process's launcher from the environment of `command` and makes the
+/// child end when this process ends.
 pub(super) fn prepare(command: &mut Command) {
     forget_launcher(command);
     end_with_this_process(command);
 }
 
-/// Asks the kernel to send SIGTERM to the child when this process has ended.
+/// Makes the kernel send SIGTERM to the child when this process ends.
 #[cfg(target_os = "linux")]
 fn end_with_this_process(command: &mut Command) {
     use std::io;
     use std::os::unix::process::CommandExt;
 
     let ask = || {
-        // SAFETY: a system call with plain numbers, on a process that has this thread alone.
+        // SAFETY: a system call with plain numbers, in a process that has only this thread.
         match unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) } {
             0 => Ok(()),
             _ => Err(io::Error::last_os_error()),
         }
     };
-    // SAFETY: between fork and exec `ask` makes that one system call and allocates nothing.
+    // SAFETY: between fork and exec, `ask` makes only that system call and allocates nothing.
     unsafe { command.pre_exec(ask) };
 }
 
-/// Elsewhere the child goes on to its end.
+/// Does nothing: on other systems the child continues when this process ends.
 #[cfg(not(target_os = "linux"))]
 fn end_with_this_process(_: &mut Command) {}
 
-/// Returns why a child failed, by what it printed: the program's own message, mpirun's, else the
-/// last line.
+/// Returns the reason why a child failed from its output: the last message of the program, else the
+/// last one of mpirun, else the last line with text.
 pub(super) fn last_words(printed: &str) -> String {
     let mut lines = printed.lines().rev();
     let message = lines
@@ -54,7 +54,7 @@ pub(super) fn shell_word(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// Returns the command of these `words` as a line for a shell.
+/// Returns the command line of `words`, quoted for a shell.
 pub(super) fn shell_line(words: &[String]) -> String {
     let words: Vec<String> = words.iter().map(|word| shell_word(word)).collect();
     words.join(" ")

@@ -1,10 +1,10 @@
-//! What people do around a run.
+//! Tools for the work before and after a run.
 //!
-//! - [`plan`]: what a run would take: memory, files, exchange; the smallest machine it fits
-//! - [`dry_run`]: one rank of many run alone, the others played
-//! - [`study`]: many runs of one config
-//! - [`report`]: what runs did, as one page; [`figure`]: its figures; `text_table`: tables;
-//!   `child`: processes that the verbs start
+//! - [`plan`]: estimates memory, file sizes and exchange; finds the smallest machine that fits
+//! - [`dry_run`]: rehearses one rank of many in a single process
+//! - [`study`]: runs a config with many values of its keys
+//! - [`report`]: presents results as one page; [`figure`]: its figures; `text_table`: tables;
+//!   `child`: child processes that the subcommands start
 
 mod child;
 pub mod dry_run;

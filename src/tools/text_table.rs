@@ -7,7 +7,7 @@ pub(super) fn markdown(header: &[String], rows: &[Vec<String>]) -> String {
     format!("{}|{}\n{rows}", line(header), "---:|".repeat(header.len()))
 }
 
-/// Returns a CSV table (RFC 4180 with line feeds): a line of names, then a line per row.
+/// Returns a CSV table (RFC 4180 with line feeds): a line of names, then one line per row.
 pub(super) fn csv(names: &[String], rows: &[Vec<String>]) -> String {
     let quoted = |cell: &String| match cell.contains([',', '"', '\n', '\r']) {
         true => format!("\"{}\"", cell.replace('"', "\"\"")),
@@ -21,7 +21,7 @@ pub(super) fn csv(names: &[String], rows: &[Vec<String>]) -> String {
     line(names) + &rows
 }
 
-/// Returns `value` to three significant digits; from 1000 on as a whole number.
+/// Returns `value` with three significant digits; values of 1000 and more as whole numbers.
 pub(super) fn significant(value: f64) -> String {
     if value == 0.0 {
         return "0".to_owned();

@@ -285,7 +285,7 @@ fn initial_states_at_fault() {
     );
     refuses(
         |file| put(file, "initial/rate", &[40.0; 8]),
-        "/initial/rate has 8 entries: must be 10, one a neuron",
+        "/initial/rate has 8 entries: must be 10, one per neuron",
     );
     let with = |value: f64| std::array::from_fn::<_, 10, _>(|i| if i == 7 { value } else { 0.5 });
     let of = |name: &str, value: f64, message: &str| {
@@ -299,12 +299,12 @@ fn initial_states_at_fault() {
     of(
         "rate",
         0.0,
-        "/initial/rate[7] = 0: must be 7.450580596923828e-6 … 8000 (spikes/s: one in 2^30 steps … one a step)",
+        "/initial/rate[7] = 0: must be 7.450580596923828e-6 … 8000 (spikes/s: one in 2^30 steps … one per step)",
     );
     of(
         "rate",
         8001.0,
-        "/initial/rate[7] = 8001: must be 7.450580596923828e-6 … 8000 (spikes/s: one in 2^30 steps … one a step)",
+        "/initial/rate[7] = 8001: must be 7.450580596923828e-6 … 8000 (spikes/s: one in 2^30 steps … one per step)",
     );
     of(
         "phase",
@@ -387,7 +387,7 @@ fn files_are_looked_at_before_the_network_is_drawn() {
     let path = path.display();
     refuses(
         &[&format!("neuron.initial={path}")],
-        &format!("{path}: /initial/V_m has 10 entries: must be 200000, one a neuron"),
+        &format!("{path}: /initial/V_m has 10 entries: must be 200000, one per neuron"),
     );
     refuses(
         &[&format!("stimulus.spikes={path}")],
@@ -438,7 +438,7 @@ fn ranks_end_together_with_one_message() {
             &format!("neuron.initial={}", rates.display()),
         ],
         &format!(
-            "{}: /initial/rate[7] = 0: must be 7.450580596923828e-6 … 8000 (spikes/s: one in 2^30 steps … one a step)",
+            "{}: /initial/rate[7] = 0: must be 7.450580596923828e-6 … 8000 (spikes/s: one in 2^30 steps … one per step)",
             rates.display()
         ),
     );

@@ -111,7 +111,7 @@ fn assert_one_line(ended: &Ended, expected: &str) {
 
 #[test]
 fn one_rank_has_nothing_to_measure() {
-    let expected = "stdp-hpc: comm-bench: nothing to measure, one rank has nobody to talk to";
+    let expected = "stdp-hpc: comm-bench: nothing to measure between fewer than two ranks";
     assert_one_line(&run(1, &["comm-bench"]).expect(2), expected);
     assert_one_line(&mpirun(1, &["comm-bench", "--json"]).expect(2), expected);
 }

@@ -221,8 +221,8 @@ fn a_signal_ends_a_study_and_its_run() {
         let output = child.wait_with_output().expect("waited for");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(75), "{said}");
-        let line = "stdp-hpc: interrupted by SIGINT: 1 of 3 runs are done, the same command goes \
-                    on from there";
+        let line =
+            "stdp-hpc: interrupted by SIGINT: 1 of 3 runs are done, the same command resumes it";
         assert_eq!(said.lines().last(), Some(line), "{said}");
         assert_eq!(said.matches("stdp-hpc: ").count(), 1, "{said}");
         let second = status(&out.join("runs/T100000000_seed2")).expect("run.json");

@@ -29,9 +29,9 @@ K = 4
 [neuron.ignore_and_fire]
 rate = [400.0, 500.0]
 [simulation]
-T = 400.0
+T = 250.0
 [record.weights]
-at = [0, 50, 200, 300]
+at = [0, 50, 120, 200]
 target_to_source = true
 [record.weights_over_time]
 every = 3
@@ -294,12 +294,12 @@ fn a_compressing_run_killed_at_any_write_leaves_a_completed_flush() {
 
 #[test]
 fn ranks_killed_at_any_write_leave_a_completed_flush() {
-    sweep(Blow::Kill, 2, &[], 40);
+    sweep(Blow::Kill, 2, &[], 25);
 }
 
 #[test]
 fn compressing_ranks_killed_at_any_write_leave_a_completed_flush() {
-    sweep(Blow::Kill, 2, &["record.compression=1"], 40);
+    sweep(Blow::Kill, 2, &["record.compression=1"], 25);
 }
 
 #[test]
@@ -309,10 +309,10 @@ fn a_run_whose_write_fails_leaves_a_completed_flush() {
 
 #[test]
 fn a_compressing_run_whose_write_fails_leaves_a_completed_flush() {
-    sweep(Blow::Fail, 1, &["record.compression=4"], 11);
+    sweep(Blow::Fail, 1, &["record.compression=4"], 7);
 }
 
 #[test]
 fn ranks_of_which_one_fails_to_write_leave_a_completed_flush() {
-    sweep(Blow::Fail, 2, &[], 60);
+    sweep(Blow::Fail, 2, &[], 17);
 }

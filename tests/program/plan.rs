@@ -177,7 +177,7 @@ fn refuses_what_does_not_fit() {
     assert!(
         ended
             .stderr
-            .ends_with("ranks with as much each are enough; --force tries all the same\n"),
+            .ends_with("ranks with this much memory each are enough; --force runs anyway\n"),
         "{ended:?}"
     );
     assert!(!bench.out.exists(), "nothing was begun");

@@ -123,7 +123,7 @@ fn digests_that_differ_fail_the_report() {
     series.change(2, digest, "0000000000000000");
     let ended = series.report("out", &[]).expect(1);
     assert!(ended.stdout.contains("| 0000000000000000 |"));
-    let told = "warning: digests differ where they must not: of spikes ";
+    let told = "warning: digests of spikes differ but must be equal: ";
     assert!(ended.stderr.starts_with(told), "{}", ended.stderr);
     let end = "stdp-hpc: digests differ that must be equal\n";
     assert!(ended.stderr.ends_with(end), "{}", ended.stderr);
@@ -134,7 +134,7 @@ fn runs_that_make_no_series_leave_no_file() {
     let series = Series::new();
     series.change(2, "\"K\": 20", "\"K\": 21");
     let refused = series.report("out", &[]).expect(2);
-    let why = "ranks-1: network.K is 21 there, 20 here\n";
+    let why = "ranks-1 are not one scaling series: network.K is 21, not 20\n";
     assert!(refused.stderr.ends_with(why), "{}", refused.stderr);
     assert!(refused.stdout.is_empty() && !series.at("out").exists());
 

@@ -175,7 +175,7 @@ fn a_full_disk_ends_the_run() {
     let bench = Bench::new();
     let disk = bench.path("disk");
     fs::create_dir(&disk).expect("directory");
-    let Some(_mounted) = Mounted::new(&disk, "size=300k") else {
+    let Some(_mounted) = Mounted::new(&disk, "size=160k") else {
         eprintln!("skipped: mounting a small file system is not permitted here");
         return;
     };
@@ -284,7 +284,7 @@ fn a_directory_takes_one_run_at_a_time() {
         let pid = first.0.id();
         let who = format!("stdp-hpc: --out {out}: a run (process {pid}, host ");
         assert!(said.starts_with(&who), "{said}");
-        let what = ") is at work there: name another directory, or wait for its end";
+        let what = ") is using it: name another directory, or wait until it ends";
         assert!(said.ends_with(what), "{said}");
     }
     assert_eq!(

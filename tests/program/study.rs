@@ -537,7 +537,7 @@ fn two_studies_do_not_share_a_directory() {
     let lock = File::create(room.at("results/study/lock")).expect("created");
     lock.lock().expect("free");
     let said = room.conduct(&[]).expect(2).stderr;
-    let message = "stdp-hpc: --out results/study: another study is at work there\n";
+    let message = "stdp-hpc: --out results/study: another study is using it\n";
     assert_eq!(said, message);
     drop(lock);
     room.conduct(&["-q"]).expect(0);
@@ -665,7 +665,7 @@ fn a_run_that_does_not_fit_fails_at_once() {
     let ended = room.conduct(&["-q"]).expect(1);
     let line = ended.stderr.lines().next().expect("a line");
     assert!(line.starts_with("stdp-hpc: N3000000000 failed: "), "{line}");
-    assert!(line.ends_with("; --force tries all the same"), "{line}");
+    assert!(line.ends_with("; --force runs anyway"), "{line}");
     assert_eq!(ended.stdout.lines().count(), 2);
 }
 
@@ -700,7 +700,7 @@ fn results_of_other_parameters_are_not_taken_for_these() {
         assert_eq!(
             said,
             format!(
-                "stdp-hpc: results/study/runs/seed2: is of other parameters, {difference}: name \
+                "stdp-hpc: results/study/runs/seed2: has different parameters, {difference}: name \
                  another --out, or --force to repeat it\n"
             )
         );
@@ -741,7 +741,7 @@ fn results_of_other_builds_are_named() {
     assert_eq!(
         told,
         format!(
-            "stdp-hpc: results/study/runs/seed1: is of another build, {program} (0a1b2c3), \
+            "stdp-hpc: results/study/runs/seed1: comes from another build, {program} (0a1b2c3), \
              run.json of format 2; {this}, whose results may differ: name another --out, or \
              --force to repeat it\n"
         )
@@ -752,7 +752,7 @@ fn results_of_other_builds_are_named() {
     });
     let told = room.conduct(&[]).expect(2).stderr;
     let [one, other] = ["seed1", "seed3"].map(|name| format!("results/study/runs/{name}"));
-    let both = format!("stdp-hpc: {one}, {other}: are of another build, {program} (0a1b2c3)");
+    let both = format!("stdp-hpc: {one}, {other}: come from another build, {program} (0a1b2c3)");
     assert!(
         told.starts_with(&both) && told.contains(" and others; this is"),
         "{told}"

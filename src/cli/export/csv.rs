@@ -1,4 +1,4 @@
-//! Where a table goes: standard output or a file, compressed by its name.
+//! Output of a table to standard output or to a file, compressed if its name ends in .gz.
 
 use std::fmt::Arguments;
 use std::io::{self, BufWriter, ErrorKind, Write, stdout};
@@ -10,19 +10,19 @@ use flate2::write::GzEncoder;
 use crate::base::error::{Error, Result};
 use crate::base::files;
 
-/// Bytes gathered before they are written.
+/// Size of the output buffer (bytes).
 const BUFFER: usize = 1 << 16;
 
-/// Where a table is to go.
+/// Destination of a table.
 pub(super) enum Destination {
     Stdout,
     File { path: PathBuf, compressed: bool },
 }
 
-/// A table being written.
+/// Writer of the lines of a table.
 pub(super) struct Csv<'a>(&'a mut dyn Write);
 
-/// Why a table was not written to its end.
+/// Reason why a table is incomplete.
 pub(super) enum Stop {
     /// The result cannot be read.
     Unread(Error),
@@ -43,7 +43,7 @@ impl From<io::Error> for Stop {
 }
 
 impl Csv<'_> {
-    /// Writes a line; `csv.row(format_args!(…))`.
+    /// Writes a line and its line break: `csv.row(format_args!(…))`.
     pub(super) fn row(&mut self, row: Arguments) -> std::result::Result<(), Stop> {
         self.0.write_fmt(row)?;
         Ok(self.0.write_all(b"\n")?)
@@ -51,11 +51,11 @@ impl Csv<'_> {
 }
 
 impl Destination {
-    /// The file `path`, or standard output.
+    /// Returns the file at `path` as destination, or standard output without a path.
     ///
     /// # Errors
-    /// If the name of the file does not end in .csv or .csv.gz, so that a slip of the hand
-    /// replaces no other kind of file; if it is there, unless `force`.
+    /// Fails if the file exists and `force` is not set. Fails if its name does not end in .csv or
+    /// .csv.gz: a typing error then cannot replace another kind of file.
     pub(super) fn new(path: Option<&Path>, force: bool) -> Result<Self> {
         let Some(path) = path else {
             return Ok(Destination::Stdout);
@@ -73,11 +73,11 @@ impl Destination {
         })
     }
 
-    /// Writes the table that `fill` makes. A file is replaced when all of it is there.
+    /// Writes the table that `fill` produces. Replaces a file only when the table is complete.
     ///
     /// # Errors
-    /// What `fill` gives, or if the file cannot be written. That nobody reads standard output
-    /// any more (`| head`) is none.
+    /// Fails if `fill` fails or the file cannot be written. A closed standard output (`| head`) is
+    /// not an error.
     pub(super) fn write(
         &self,
         fill: impl FnOnce(&mut Csv) -> std::result::Result<(), Stop>,
@@ -105,7 +105,7 @@ impl Destination {
     }
 }
 
-/// Writes a table beside `path` and puts it in its place.
+/// Writes a table to a draft in the directory of `path` and renames it to `path`.
 fn replace(
     path: &Path,
     compressed: bool,

@@ -1,4 +1,4 @@
-//! The synapses at one time as a file of SONATA edges, with an index by source and one by target.
+//! Export of the synapses at one time as SONATA edges, with an index by source and one by target.
 
 use std::path::{Path, PathBuf};
 
@@ -13,10 +13,10 @@ use super::Synapses;
 /// Synapses written at once: 16 MiB, of which the index by target sorts 8 MiB.
 const BLOCK: usize = 1 << 20;
 
-/// The file to write; the one that a link leads to.
+/// Returns the path of the file to write, with links resolved.
 ///
 /// # Errors
-/// If none is named, its name does not end in .h5, or it is there, unless `force`.
+/// Fails if `path` is missing or does not end in .h5, or if the file exists and `force` is not set.
 pub(super) fn destination(path: Option<&Path>, force: bool) -> Result<PathBuf> {
     let Some(path) = path else {
         return Err(Error::input("export DIR edges: must have -o FILE.h5"));
@@ -29,13 +29,14 @@ pub(super) fn destination(path: Option<&Path>, force: bool) -> Result<PathBuf> {
     Ok(path.canonicalize().unwrap_or(path.to_owned()))
 }
 
-/// Writes the file, which appears when all of it is there.
+/// Writes the file, which appears only when it is complete.
 ///
-/// Cost: memory of a block; 8 bytes of disk per synapse besides the file, for the time it takes.
+/// Cost: memory for one block; in addition to the file, temporarily 8 bytes of disk space per
+/// synapse.
 ///
 /// # Errors
-/// If the result cannot be read, has no weights of that time, or the file cannot be written. It must
-/// not be one of the result's own: those hold more.
+/// Fails if the result cannot be read or has no weights at that time, or if the file cannot be
+/// written. Fails if `path` is a file of the result itself, because that file holds more.
 pub(super) fn write(path: &Path, results: &Results, synapses: &Synapses) -> Result<()> {
     let own = ["weights.h5", "spikes.h5"].map(|name| results.directory().join(name).canonicalize());
     if own.into_iter().flatten().any(|own| own == path) {
@@ -48,7 +49,7 @@ pub(super) fn write(path: &Path, results: &Results, synapses: &Synapses) -> Resu
     let mut connections = weights.connections(sources, targets)?.peekable();
     let delay = match connections.peek() {
         Some(Ok(first)) => first.delay,
-        _ => Ms(0.0), // of none
+        _ => Ms(0.0), // no synapse uses it
     };
     let layout = Layout {
         delay,

@@ -1,4 +1,4 @@
-//! `stdp-hpc export DIR WHAT`: a part of a result for other tools: a table, or a file of edges.
+//! `stdp-hpc export DIR WHAT`: exports a part of a result as a table or as a file of edges.
 
 mod csv;
 mod edges;
@@ -17,99 +17,98 @@ use crate::io::analysis::{Population, Results};
 
 use csv::{Csv, Destination, Stop};
 
-/// Writes a part of a result: spikes, rates, connections or weights as CSV; edges as HDF5.
+/// Export part of a result: spikes, rates, connections or weights as CSV; edges as HDF5.
 ///
 /// The first line of a table names the columns, with units. Ids count from 0 within the
-/// population. Of a run that was killed, or still goes on, it is what the last flush left. A
+/// population. For a killed or unfinished run, exports the data up to the last flush. A
 /// population that cannot be read is left out and named on standard error.
 #[derive(Debug, Args)]
 #[command(subcommand_value_name = "WHAT", subcommand_help_heading = "What")]
 pub(super) struct Export {
-    /// The directory of the result.
+    /// Result directory.
     #[arg(value_name = "DIR")]
     directory: PathBuf,
-    /// Where to write: .csv, .csv.gz (compressed) or, of edges, .h5 [default: standard output]
+    /// Output file: .csv, .csv.gz (compressed) or, for edges, .h5 [default: standard output]
     #[arg(short, long, global = true, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Overwrite a file that is there.
+    /// Overwrite an existing file.
     #[arg(long, global = true)]
     force: bool,
     #[command(subcommand)]
     what: Option<What>,
 }
 
-/// What is exported.
+/// Data to export.
 #[derive(Debug, Subcommand)]
 enum What {
-    /// A row a spike: population, neuron, time_ms; those of E, then those of I, by time.
+    /// One row per spike: population, neuron, time_ms; first E, then I, each by time.
     Spikes(Period),
-    /// A row a population, neuron or bin of time: spikes, rate_per_s and CV of the intervals.
+    /// One row per population, neuron or time bin: spikes, rate_per_s, CV of intervals.
     ///
-    /// The CV needs 3 spikes; where there is none its place is empty.
+    /// The CV needs 3 spikes of a neuron; otherwise its field is empty.
     Rates {
         #[command(flatten)]
         period: Period,
-        /// A row a neuron.
+        /// One row per neuron.
         #[arg(long, conflicts_with = "bin")]
         per_neuron: bool,
-        /// A row a bin of so many ms: the rate of the population over time.
+        /// One row per time bin of this width: population rate over time.
         #[arg(long, value_name = "MS")]
         bin: Option<f64>,
     },
-    /// A row a plastic synapse: source, target, weight_pA, delay_ms.
+    /// One row per plastic synapse: source, target, weight_pA, delay_ms.
     Connectivity(Synapses),
-    /// A row a source, a column a target: the weights (pA) of all their synapses together.
+    /// One row per source, one column per target: sum of their synapses' weights (pA).
     ///
-    /// Without --sources and --targets the first 100 of each.
+    /// The default is the first 100 sources and targets.
     Matrix(Synapses),
-    /// A row a bin of weights: from_pA, to_pA, synapses, fraction, density_per_pA.
+    /// One row per weight bin: from_pA, to_pA, synapses, fraction, density_per_pA.
     ///
-    /// The first row counts the weights of exactly 0, which are in no bin; the last those at
-    /// the maximum and above.
+    /// The first row counts weights of exactly 0, which are in no bin. The last row counts weights
+    /// at or above the maximum.
     Histogram {
         #[command(flatten)]
         synapses: Synapses,
-        /// How many bins.
+        /// Number of bins.
         #[arg(long, value_name = "N", default_value_t = 75)]
         bins: usize,
-        /// Where the bins end (pA).
+        /// Upper end of the last bin (pA).
         #[arg(long, value_name = "PA", default_value_t = 150.0)]
         max: f64,
     },
-    /// A file of SONATA edges (needs -o FILE.h5), with the weights at one time and an index of the
-    /// synapses onto each neuron.
+    /// SONATA edges with weights at one time and an index by target; needs -o FILE.h5.
     ///
-    /// `afferent_edges` of libsonata and `get_target` of bmtk need that index; a run writes it only
-    /// where record.weights.target_to_source asks for it.
+    /// `afferent_edges` of libsonata and `get_target` of bmtk need the index by target. A run
+    /// writes it only if record.weights.target_to_source is true.
     Edges(Synapses),
     #[command(external_subcommand)]
     Other(Vec<OsString>),
 }
 
-/// Whose spikes, and when.
+/// Selection of spikes by population and time.
 #[derive(Debug, Args)]
 struct Period {
-    /// E or I only.
+    /// Only E or I.
     #[arg(long, value_name = "E|I", value_parser = population)]
     population: Option<Population>,
-    /// Later than this time (ms) [default: the end of the warm-up]
+    /// After this time (ms) [default: the end of the warm-up]
     #[arg(long, value_name = "MS")]
     from: Option<f64>,
-    /// Up to and including this time (ms) [default: the end of the run]
+    /// Up to this time (ms), inclusive [default: the end of the run]
     #[arg(long, value_name = "MS")]
     to: Option<f64>,
 }
 
-/// Which synapses, and when.
+/// Selection of plastic synapses and of a snapshot.
 #[derive(Debug, Args)]
 struct Synapses {
-    /// From these neurons of E only: a up to but not including b [default: all recorded]
+    /// Only synapses from neurons a ≤ id < b of E [default: all recorded]
     #[arg(long, value_name = "a..b", value_parser = range)]
     sources: Option<Range<u32>>,
-    /// Onto these neurons of E only [default: all recorded]
+    /// Only onto neurons a ≤ id < b of E [default: all recorded]
     #[arg(long, value_name = "a..b", value_parser = range)]
     targets: Option<Range<u32>>,
-    /// At the time of this snapshot (ms) [default: the last]
+    /// Time of the snapshot (ms) [default: the last]
     #[arg(long, value_name = "MS")]
     at: Option<f64>,
 }
@@ -127,10 +126,10 @@ fn range(text: &str) -> std::result::Result<Range<u32>, String> {
     ends.ok_or_else(|| "must be a..b, such as 0..100".to_owned())
 }
 
-/// Exports on rank 0. Collective; the same result on all ranks.
+/// Exports on rank 0. Collective; returns the same result on all ranks.
 ///
 /// # Errors
-/// If the result cannot be read, has not what is asked for, or the table cannot be written.
+/// Fails if the result cannot be read or lacks the requested data, or the output cannot be written.
 pub(super) fn run(comm: &Comm, arguments: &Export) -> Result<()> {
     let done = match comm.rank() {
         0 => export(arguments),
@@ -163,7 +162,7 @@ fn unknown(what: &str) -> Error {
 }
 
 impl What {
-    /// Writes the table.
+    /// Writes the table to `csv`. Panics for `Edges` and `Other`, which are not tables.
     fn fill(&self, csv: &mut Csv, results: &Results) -> std::result::Result<(), Stop> {
         match self {
             What::Spikes(period) => tables::spikes(csv, results, period),

@@ -1,4 +1,4 @@
-//! The tables, one function each: a line that names the columns, then the rows.
+//! Tables of `export`, one function each: a line that names the columns, then the rows.
 
 use std::fmt::Display;
 use std::ops::Range;
@@ -11,7 +11,7 @@ use crate::io::analysis::{Activity, Population, Results, Weights, Window};
 use super::csv::{Csv, Stop};
 use super::{Period, Synapses};
 
-/// Sources and targets of a matrix that says no other.
+/// Default number of sources and of targets of a matrix.
 const MATRIX: u32 = 100;
 
 type Written = std::result::Result<(), Stop>;
@@ -27,15 +27,18 @@ impl Period {
         all.filter(move |population| asked.is_none_or(|asked| asked == *population))
     }
 
-    /// What each population did.
+    /// Returns the activity of each selected population.
     fn activities(&self, results: &Results) -> Result<Vec<(Population, Activity)>> {
         let window = self.window(results)?;
         self.readable(results, |population| results.activity(population, window))
     }
 
-    /// What `read` finds of each population. One whose datasets cannot be opened is named on
-    /// standard error, and does not keep the other back; a wrong value does, for no part of a
-    /// table that holds one can be trusted.
+    /// Returns the result of `read` for each selected population. Omits a population whose
+    /// datasets cannot be opened and names it on standard error.
+    ///
+    /// # Errors
+    /// Fails if no population can be opened. Fails if a value is invalid, because no part of a
+    /// table that contains one can be trusted.
     fn readable<T>(
         &self,
         results: &Results,
@@ -65,7 +68,7 @@ impl Synapses {
         results.weights(self.at.map(Ms))
     }
 
-    /// Sources and targets, at most the first `most` of each where nothing is asked for.
+    /// Returns the selected sources and targets; by default at most the first `most` of each.
     pub(super) fn ranges(&self, weights: &Weights, most: u32) -> [Range<u32>; 2] {
         let first = |recorded: Range<u32>| 0..recorded.end.min(most);
         let sources = self.sources.clone();
@@ -77,12 +80,12 @@ impl Synapses {
     }
 }
 
-/// A value, or an empty place.
+/// Formats a value; `None` as an empty field.
 fn or_empty(value: Option<impl Display>) -> String {
     value.map_or(String::new(), |value| value.to_string())
 }
 
-/// A row a spike.
+/// Writes one row per spike.
 pub(super) fn spikes(csv: &mut Csv, results: &Results, period: &Period) -> Written {
     let window = period.window(results)?;
     let all = period.readable(results, |population| results.spikes(population, window))?;
@@ -99,7 +102,7 @@ pub(super) fn spikes(csv: &mut Csv, results: &Results, period: &Period) -> Writt
     Ok(())
 }
 
-/// A row a population.
+/// Writes one row per population.
 pub(super) fn rates(csv: &mut Csv, results: &Results, period: &Period) -> Written {
     let activities = period.activities(results)?;
     csv.row(format_args!(
@@ -120,7 +123,7 @@ pub(super) fn rates(csv: &mut Csv, results: &Results, period: &Period) -> Writte
     Ok(())
 }
 
-/// A row a neuron.
+/// Writes one row per neuron.
 pub(super) fn rates_of_neurons(csv: &mut Csv, results: &Results, period: &Period) -> Written {
     let activities = period.activities(results)?;
     csv.row(format_args!(
@@ -140,7 +143,7 @@ pub(super) fn rates_of_neurons(csv: &mut Csv, results: &Results, period: &Period
     Ok(())
 }
 
-/// A row a bin of time.
+/// Writes one row per time bin and population.
 pub(super) fn rates_over_time(
     csv: &mut Csv,
     results: &Results,
@@ -165,7 +168,7 @@ pub(super) fn rates_over_time(
     Ok(())
 }
 
-/// A row a synapse.
+/// Writes one row per synapse.
 pub(super) fn connectivity(csv: &mut Csv, results: &Results, synapses: &Synapses) -> Written {
     let weights = synapses.weights(results)?;
     let [sources, targets] = synapses.ranges(&weights, u32::MAX);
@@ -181,7 +184,7 @@ pub(super) fn connectivity(csv: &mut Csv, results: &Results, synapses: &Synapses
     Ok(())
 }
 
-/// A row a source, a column a target.
+/// Writes one row per source, with one column per target.
 pub(super) fn matrix(csv: &mut Csv, results: &Results, synapses: &Synapses) -> Written {
     let weights = synapses.weights(results)?;
     let [sources, targets] = synapses.ranges(&weights, MATRIX);
@@ -198,7 +201,8 @@ pub(super) fn matrix(csv: &mut Csv, results: &Results, synapses: &Synapses) -> W
     Ok(())
 }
 
-/// A row a bin of weights.
+/// Writes one row per weight bin, preceded by one for weights of 0 and followed by one for those at
+/// or above `max`.
 pub(super) fn histogram(
     csv: &mut Csv,
     results: &Results,

@@ -1,13 +1,14 @@
-//! What people read of the keys: `--help`, docs/keys.md, configs/default.toml.
+//! Documents derived from the list of keys: `--help`, docs/keys.md and configs/default.toml.
 
 use super::keys::{KEYS, Key, Kind};
 use super::reading::Bound;
 
-/// Columns of the terminal that `--help` is written for, and of a comment in TOML.
+/// Maximum line length of `--help` (characters).
 const HELP_WIDTH: usize = 80;
+/// Maximum line length of configs/default.toml (characters).
 const TOML_WIDTH: usize = 100;
 
-/// Returns the keys as the end of `--help`.
+/// Returns the end of `--help`: all keys and the exit codes.
 pub fn help() -> String {
     let mut text = String::from(
         "Keys of CONFIG, table by table: key, default, meaning. A dash: there is no\n\
@@ -33,7 +34,7 @@ pub fn help() -> String {
             signal (INT, TERM, HUP, USR1) ended the run, what was recorded is written.\n"
 }
 
-/// Returns the keys as Markdown: docs/keys.md.
+/// Returns docs/keys.md: all keys as tables in Markdown.
 pub fn reference() -> String {
     let mut text = String::from(
         "# Keys of a config\n\nA config is a TOML file. `network.N` (or `network.N_per_rank`) and \
@@ -72,7 +73,7 @@ pub fn reference() -> String {
     text
 }
 
-/// Returns the config of the published example with every key: configs/default.toml.
+/// Returns configs/default.toml: the config of the published example, with every key.
 pub fn default_toml() -> String {
     let mut text = String::from(
         "# NEST's scalable two-population STDP network at the size of the published example\n\
@@ -85,7 +86,7 @@ pub fn default_toml() -> String {
          # Written from src/io/config/keys.rs; docs/keys.md has the same as tables.\n",
     );
     for key in KEYS.iter().filter(|key| key.listed) {
-        let (table, name) = key.split();
+        let (_, name) = key.split();
         let table_follows = key.kind == Kind::Switched;
         if table_follows || key.kind == Kind::Table && key.default.is_empty() {
             text += "\n";
@@ -96,9 +97,8 @@ pub fn default_toml() -> String {
             "" => key.default,
             example => example,
         };
-        // Where another key says the same, or a small network has another default.
+        // Keys that are alternatives to other keys are written as comments.
         let alternative = key.default.is_empty() && key.help.starts_with("instead of");
-        let alternative = alternative || table == "neuron" && name == "initial";
         let comment = if alternative { "# " } else { "" };
         let head = format!("{comment}{name} = {value}");
         text += &wrapped(&head, &meaning(key), 27, "# ", TOML_WIDTH);
@@ -106,17 +106,17 @@ pub fn default_toml() -> String {
     text
 }
 
-/// Whether the table at `path` is one that a switch may be instead.
+/// Returns whether `true` or `false` may replace the table at `path`.
 fn is_inner(path: &str) -> bool {
     KEYS.iter()
         .any(|key| key.path == path && key.kind == Kind::Switched)
 }
 
-/// Returns `head`, and beside it from `column` on `text` in lines of at most `width` characters, each
-/// with `mark` before it.
+/// Returns `head`, followed from `column` on by `text` in lines of at most `width` characters. Each
+/// line of `text` starts with `mark`.
 fn wrapped(head: &str, text: &str, column: usize, mark: &str, width: usize) -> String {
     let mut lines = vec![String::new()];
-    // A head that reaches into the text's column leaves less of the first line.
+    // A long head leaves less room for text in the first line.
     let length = head.chars().count();
     let mut left = width - column.max(length + 2) - mark.len();
     for word in text.split(' ') {
@@ -141,23 +141,23 @@ fn wrapped(head: &str, text: &str, column: usize, mark: &str, width: usize) -> S
     all.replace(UNDIVIDED, " ")
 }
 
-/// Returns the meaning of `key` with its unit and what it accepts, which is not divided.
+/// Returns the meaning of `key` with its unit and allowed values. No line breaks within the latter.
 fn meaning(key: &Key) -> String {
     let mut text = key.help.to_owned();
     if !key.unit.is_empty() {
         text += &format!(" ({})", key.unit);
     }
-    // The meaning of a switch says that it is one.
+    // The meaning of a switch implies true or false.
     if !matches!(key.kind, Kind::Switch | Kind::Switched) && !allowed(key).is_empty() {
         text += &format!(", {}", allowed(key).replace(' ', UNDIVIDED));
     }
     text
 }
 
-/// Stands for a blank at which no line is broken.
+/// Placeholder for a space at which lines do not break.
 const UNDIVIDED: &str = "\u{a0}";
 
-/// Returns what `key` accepts, as far as its meaning does not say it.
+/// Returns the allowed values of `key`, unless its meaning states them.
 fn allowed(key: &Key) -> String {
     if !key.allowed.is_empty() {
         return key.allowed.to_owned();
@@ -181,7 +181,7 @@ fn allowed(key: &Key) -> String {
     }
 }
 
-/// Returns a large power of two, or one less, as such.
+/// Formats an integer. Powers of two from 2^20 on, and integers one less, are written as powers.
 fn power(n: i64) -> String {
     const LARGE: i64 = 1 << 20;
     let exponent = |n: i64| (n.count_ones() == 1).then(|| n.trailing_zeros());
@@ -216,7 +216,7 @@ mod tests {
         serde_json::to_value(params.unwrap_or_else(|error| panic!("{error}"))).expect("JSON")
     }
 
-    /// A default is written in the table, and a few follow from the network's size.
+    /// Checks that the listed defaults are those in use. Some depend on the network's size.
     #[test]
     fn a_config_with_all_defaults_is_one_with_none() {
         const LEAST: &str = "network.N = 5000\nsimulation.T = 100.0";

@@ -1,73 +1,73 @@
-//! Every key of a config: what it is called, what it accepts, its default, unit and meaning.
+//! All keys of a config: name, allowed values, default, unit and meaning.
 //!
-//! The one place for these facts: the reader's checks, `--help`, docs/keys.md, configs/default.toml
-//! and the units in run.json come from [`KEYS`]. The defaults are those of the published example,
+//! [`KEYS`] is the single source for the reader's checks, `--help`, docs/keys.md,
+//! configs/default.toml and the units in run.json. The defaults are those of the published example,
 //! NEST's scalable two-population STDP network model.
 
 use super::reading::Bound::{self, Finite, Fraction, NotNegative, Positive};
 
-/// Longest delay and refractory time (steps).
+/// Maximum delay and refractory time (steps).
 pub(super) const MAX_DELAY: i32 = 1 << 20;
 
-/// Longest run, warm-up included (steps): a stamp plus a delay fits an `i32`.
+/// Maximum length of a run, warm-up included (steps). A stamp plus a delay then fits an `i32`.
 pub(super) const MAX_STEPS: i32 = i32::MAX - MAX_DELAY;
 
-/// Largest number of tics per step: the longest period then has 2⁵⁰ of them, which a double holds.
+/// Maximum number of tics per step. The longest period then has 2⁵⁰ tics, exact in a double.
 const MAX_TICS: i64 = 1 << 20;
 
-/// Largest number of synapses whose weights are written one by one as the run goes.
+/// Maximum number of synapses whose individual weights are recorded over time.
 pub(super) const MAX_TRAJECTORIES: u32 = 10_000;
 
-/// What a key accepts.
+/// Type and range of a key's value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Kind {
     /// A number.
     Number(Bound),
     /// Two finite numbers with these names.
     Pair(&'static str),
-    /// An integer from the first to the second.
+    /// An integer from the first to the second number, inclusive.
     Integer(i64, i64),
-    /// A time of a whole number of steps, from the first to the second.
+    /// A time (ms) that is a whole number of steps, from the first to the second, inclusive.
     Time(i32, i32),
-    /// An array of such times within the run.
+    /// An array of times (ms) within the run, each a whole number of steps.
     Times,
     /// `true` or `false`.
     Switch,
     /// One of these words.
     Choice(&'static [&'static str]),
-    /// `"all"`, or how many of the first of the population with this name.
+    /// `"all"`, or an integer from 0 to the number of neurons with this name (`N`, `N_E`).
     Count(&'static str),
-    /// The path of a file.
+    /// Path of a file.
     File,
     /// A table of known keys.
     Table,
     /// `true`, `false` or a table of known keys.
     Switched,
-    /// Whatever the reader makes of it.
+    /// Any value; names inside it are not checked against the list of keys.
     Free,
 }
 
-/// A key, or a table of keys.
+/// Description of a key or of a table of keys.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Key {
     /// Dotted path, such as `neuron.tau_m`.
     pub(crate) path: &'static str,
     pub(crate) kind: Kind,
-    /// Default as TOML has it; empty where there is none.
+    /// Default as TOML; empty if there is none.
     pub(crate) default: &'static str,
-    /// Unit of the value; empty where it has none.
+    /// Unit of the value; empty if it has none.
     pub(crate) unit: &'static str,
-    /// Meaning, in a sentence without a full stop.
+    /// Meaning, in one sentence without a full stop.
     pub(crate) help: &'static str,
-    /// What the value must be, in words, where `kind` does not say it.
+    /// Allowed values in words; empty if `kind` or `help` states them.
     pub(super) allowed: &'static str,
-    /// Value in configs/default.toml where that is not the default.
+    /// Value in configs/default.toml; empty if it is the default.
     pub(super) example: &'static str,
-    /// Keys that it replaces: given with `--set`, it removes them from the file.
+    /// Alternative keys. Setting this key with `--set` removes them from the file.
     pub(super) replaces: &'static [&'static str],
-    /// JSON pointer of the value in run.json where that does not follow from `path`.
+    /// JSON pointer of the value in run.json; empty if it follows from `path`.
     pub(super) stored: &'static str,
-    /// Whether documents list it; the other form of a key stands with that key.
+    /// `true` if the documents list this key; `false` if the entry of another key describes it.
     pub(super) listed: bool,
 }
 
@@ -118,7 +118,7 @@ impl Key {
         }
     }
 
-    /// Returns the path of the table that the key is in, and its name there.
+    /// Returns the path of the key's table and the key's name in it.
     pub(crate) fn split(&self) -> (&'static str, &'static str) {
         self.path.rsplit_once('.').unwrap_or(("", self.path))
     }
@@ -132,7 +132,7 @@ impl Key {
     }
 }
 
-/// Keys and tables in the order of documents; every table precedes its keys.
+/// Keys and tables in the order of the documents; every table precedes its keys.
 pub(crate) type Keys = &'static [Key];
 
 use Kind::{Choice, Count, File, Integer, Number, Pair, Switch, Switched, Table, Time, Times};
@@ -143,7 +143,7 @@ const fn key(path: &'static str, kind: Kind, default: &'static str) -> Key {
 
 const MAX_NEURONS: i64 = u32::MAX as i64;
 
-/// Those of a config.
+/// Keys of a config.
 pub(crate) const KEYS: Keys = &[
     key("network", Table, "").means("populations E and I and their connections"),
     key("network.N", Integer(1, MAX_NEURONS), "")
@@ -159,7 +159,7 @@ pub(crate) const KEYS: Keys = &[
     key("network.beta", Number(Fraction), "0.8")
         .means("excitatory fraction: N_E = floor(beta*N), K_E = floor(beta*K)"),
     key("network.allow_autapses", Switch, "false")
-        .means("whether a neuron may be a source of its own"),
+        .means("whether a neuron may be its own source"),
     key("network.allow_multapses", Switch, "true")
         .means("whether a neuron may have a source more than once"),
     key("network.edges", File, "")
@@ -228,7 +228,7 @@ pub(crate) const KEYS: Keys = &[
     key("neuron.initial", File, "")
         .example("\"initial.h5\"")
         .means(
-            "instead of drawn values: HDF5 file with a value per gid, /initial/V_m (mV), or \
+            "instead of drawn values: HDF5 file with one value per gid, /initial/V_m (mV), or \
              /initial/rate (spikes/s) and /initial/phase",
         ),
     key("neuron.ignore_and_fire", Table, "").means("values drawn for this model only"),
@@ -386,12 +386,12 @@ pub(crate) const KEYS: Keys = &[
     .means("algorithm of MPI_Alltoall; best is the faster of the two"),
 ];
 
-/// Returns the key or table at `path`.
+/// Returns the key or table at `path`; `None` if there is none.
 pub(crate) fn find(keys: Keys, path: &str) -> Option<&'static Key> {
     keys.iter().find(|key| key.path == path)
 }
 
-/// Returns the names in the table at `path`, in order; "" is the file itself.
+/// Returns the names in the table at `path`, in order; "" is the root table.
 pub(crate) fn names_in(keys: Keys, path: &str) -> impl Iterator<Item = &'static str> {
     keys.iter().filter_map(move |key| {
         let (table, name) = key.split();

@@ -1,16 +1,16 @@
-//! The wording of faults: values as they were written, names that were meant.
+//! Text of error messages: values as written, suggestions for unknown names.
 
 use toml::Value;
 
 use super::keys::Keys;
 
-/// Least likeness (Jaro–Winkler, 0 … 1) of a known name that is suggested.
-const NEAR: f64 = 0.75;
+/// Minimum similarity (Jaro–Winkler, 0 … 1) at which a known name is suggested.
+const MIN_LIKENESS: f64 = 0.75;
 
-/// The longest excerpt of a value that a message quotes (characters).
+/// Maximum length of a quoted value (characters).
 const QUOTED: usize = 60;
 
-/// A value as a message quotes it: on one line, cut where it is long.
+/// Formats a value for a message: on one line, truncated after `QUOTED` characters.
 pub(crate) fn quoted(value: &Value) -> String {
     let text = written(value);
     match text.char_indices().nth(QUOTED) {
@@ -19,11 +19,11 @@ pub(crate) fn quoted(value: &Value) -> String {
     }
 }
 
-/// A value as a config may have it, on one line.
+/// Formats a value as TOML, on one line.
 fn written(value: &Value) -> String {
     match value {
         Value::String(text) => format!("{text:?}"),
-        // With an exponent where it has many digits.
+        // `{:?}` writes very large and very small numbers with an exponent.
         Value::Float(x) if x.is_finite() => format!("{x:?}"),
         Value::Array(values) => {
             let short = |value: &Value| Some(value.to_string()).filter(|text| text.len() < 20);
@@ -40,7 +40,7 @@ fn written(value: &Value) -> String {
     }
 }
 
-/// Returns the type of a value, with its article.
+/// Returns the type of a value with its article, such as "an integer".
 pub(super) fn kind(value: &Value) -> String {
     match value.type_str() {
         name @ ("integer" | "array") => format!("an {name}"),
@@ -48,8 +48,8 @@ pub(super) fn kind(value: &Value) -> String {
     }
 }
 
-/// Returns what an unknown `name` in the table at `path` may have meant: a key of another table of `keys`,
-/// a known name that is like it, or else any of the known ones.
+/// Returns a hint for the unknown `name` in the table at `path`: the tables in `keys` with a key of
+/// this name, else the most similar name in `known`, else all names in `known`.
 pub(crate) fn hint(keys: Keys, path: &str, name: &str, known: &[&str]) -> String {
     let homes: Vec<String> = keys
         .iter()
@@ -70,7 +70,7 @@ pub(crate) fn hint(keys: Keys, path: &str, name: &str, known: &[&str]) -> String
         .iter()
         .rev()
         .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
-        .filter(|nearest| likeness(nearest) >= NEAR);
+        .filter(|nearest| likeness(nearest) >= MIN_LIKENESS);
     match nearest {
         Some(nearest) => format!("did you mean {}?", shown(nearest)),
         None => {
@@ -80,7 +80,7 @@ pub(crate) fn hint(keys: Keys, path: &str, name: &str, known: &[&str]) -> String
     }
 }
 
-/// One line for a TOML error of `file`.
+/// Returns a one-line message with the line number for a TOML error in `file`.
 pub(super) fn syntax_error(file: &str, text: &str, error: &toml::de::Error) -> String {
     let start = error.span().map_or(0, |span| span.start);
     let line = 1 + text.bytes().take(start).filter(|b| *b == b'\n').count();
@@ -93,7 +93,7 @@ pub(super) fn syntax_error(file: &str, text: &str, error: &toml::de::Error) -> S
     format!("{file}: line {line}: not valid TOML: {message}")
 }
 
-/// Fault of an integer that no TOML holds.
+/// Message for an integer outside the range of TOML.
 pub(super) const TOO_LARGE: &str =
     "is beyond the integers of TOML, −9223372036854775808 … 9223372036854775807";
 
@@ -107,7 +107,7 @@ pub(super) fn one_line(error: &toml::de::Error) -> String {
     }
 }
 
-/// The dotted path of `key` in the table at `path`.
+/// Returns the dotted path of `key` in the table at `path`.
 pub(crate) fn join(path: &str, key: &str) -> String {
     if path.is_empty() {
         key.to_owned()

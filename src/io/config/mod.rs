@@ -1,11 +1,11 @@
-//! Parameters from TOML or from code, checked: a fault is one line that names file (or `--set`),
-//! key, value and what is allowed.
+//! Reading and checking of parameters from TOML or from code. Every error is one line that names
+//! the file (or `--set`), the key, its value and the allowed values.
 //!
-//! `keys` lists every key with default, range, unit and meaning; `documents` writes `--help`,
-//! docs/keys.md and configs/default.toml from it. `overrides` merges `--set` into the TOML; `reading`
-//! checks names, types and ranges, `messages` words the faults; `tables` makes each table a struct and
-//! checks what concerns several keys; `range` refuses what they and a run make infinite. [`recorded`] turns parameters
-//! into what run.json holds, and reads run.json again.
+//! `keys` lists every key with default, range, unit and meaning. `documents` derives `--help`,
+//! docs/keys.md and configs/default.toml from this list. `overrides` merges `--set` into the TOML.
+//! `reading` checks names, types and ranges; `messages` formats the errors. `tables` converts each
+//! table into its struct and checks combinations of keys. `range` rejects parameters that lead to
+//! numbers that are not finite. [`recorded`] writes and reads the parameters in run.json.
 
 mod documents;
 pub(crate) mod keys;
@@ -29,14 +29,14 @@ use reading::Document;
 
 /// Returns checked parameters from the `text` of the config at `path`.
 ///
-/// `path` serves messages and as the start of relative paths in the config (also of those
-/// given by `overrides`); nothing is read here. `overrides` are `table.key=value`, as
-/// `--set` takes them: the value is TOML, a bare word a string; setting `stimulus.rate`
-/// replaces the alternative key `stimulus.eta`.
-/// `threads` overrides `[simulation] threads`; `ranks` gives `N_per_rank` its meaning.
+/// Reads no file. `path` appears in messages, and its directory is the start of relative paths in
+/// the config and in `overrides`. `overrides` have the form `table.key=value`, as for `--set`: the
+/// value is TOML, and a bare word is a string. Setting `stimulus.rate` replaces the alternative key
+/// `stimulus.eta`. `threads` overrides `simulation.threads`. `ranks` is the factor of
+/// `network.N_per_rank`.
 ///
 /// # Errors
-/// [`Error::Input`](crate::base::error::Error::Input) at the first fault.
+/// Fails with [`Error::Input`](crate::base::error::Error::Input) at the first invalid key or value.
 pub fn load(
     path: &Path,
     text: &str,
@@ -48,7 +48,7 @@ pub fn load(
     tables::params(&document, threads, ranks)
 }
 
-/// A config in code: keys and their values, checked like those of a file.
+/// Config in code: keys and their values, checked like those of a file.
 ///
 /// ```
 /// use stdp_hpc::Config;
@@ -73,14 +73,15 @@ pub struct Config {
 }
 
 impl Config {
-    /// Returns an empty config: all keys have their defaults, but for those that have none.
+    /// Returns an empty config: every key has its default. `network.N` (or `network.N_per_rank`)
+    /// and `simulation.T` have none and must be set.
     pub fn new() -> Self {
         Config::default()
     }
 
-    /// Gives the key at the dotted path `key` a value, in place of the one it may have.
+    /// Sets the key at the dotted path `key`; replaces an earlier value.
     ///
-    /// Panics where the path leads through a key that is no table.
+    /// Panics if the path leads through a key that is not a table.
     pub fn set(mut self, key: &str, value: impl Into<Value>) -> Self {
         if let Err((at, _)) = overrides::insert(&mut self.root, key, value.into()) {
             panic!("Config::set({key:?}): {at} is not a table");
@@ -92,7 +93,8 @@ impl Config {
     /// directory.
     ///
     /// # Errors
-    /// [`Error::Input`](crate::base::error::Error::Input) at the first fault.
+    /// Fails with [`Error::Input`](crate::base::error::Error::Input) at the first invalid key or
+    /// value.
     pub fn params(&self, ranks: usize) -> Result<Params> {
         let (file, dir) = ("config in code".to_owned(), Path::new(""));
         let document = Document::new(KEYS, file, dir, self.root.clone(), Vec::new())?;

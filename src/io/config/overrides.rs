@@ -1,4 +1,4 @@
-//! `--set table.key=value`: the keys it sets and those it takes the place of.
+//! Merging of `--set table.key=value` into a config, and removal of the keys that it replaces.
 
 use toml::{Table, Value};
 
@@ -7,8 +7,8 @@ use crate::base::error::{Error, Result};
 use super::keys::{KEYS, find};
 use super::messages::{TOO_LARGE, join, one_line, quoted};
 
-/// Puts `overrides` (`table.key=value`) into `root`, having taken out what they replace;
-/// returns the dotted paths that were set.
+/// Removes from `root` the keys that `overrides` (`table.key=value`) replace, then sets theirs.
+/// Returns the dotted paths that were set.
 pub(super) fn apply(root: &mut Table, overrides: &[String]) -> Result<Vec<String>> {
     let parsed = overrides
         .iter()
@@ -32,7 +32,7 @@ pub(super) fn apply(root: &mut Table, overrides: &[String]) -> Result<Vec<String
     Ok(set)
 }
 
-/// `table.key=value` as a dotted path and a value; a bare word is a string.
+/// Parses `table.key=value` into a dotted path and a value; a bare word is a string.
 fn parse(text: &str) -> Result<(String, Value)> {
     let malformed = || Error::input(format!("--set {text:?}: must be table.key=value"));
     let (path, value) = text.split_once('=').ok_or_else(malformed)?;
@@ -54,7 +54,8 @@ fn parse(text: &str) -> Result<(String, Value)> {
     Ok((path.to_owned(), value))
 }
 
-/// Whether `text` is an integer, of whatever size; no file is named so.
+/// Returns whether `text` is an integer of any size. Such text is an error if it exceeds TOML's
+/// range, not a string such as the name of a file.
 fn is_integer(text: &str) -> bool {
     let digits = text.trim_start_matches(['+', '-']);
     let plain = |c: char| c.is_ascii_digit() || c == '_';
@@ -66,7 +67,7 @@ fn is_integer(text: &str) -> bool {
         || digits.strip_prefix("0x").is_some_and(hexadecimal)
 }
 
-/// Takes the key at dotted `path` out of `root`, where there is one.
+/// Removes the key at dotted `path` from `root`, if it exists.
 fn remove(root: &mut Table, path: &str) {
     match path.split_once('.') {
         None => {
@@ -80,8 +81,10 @@ fn remove(root: &mut Table, path: &str) {
     }
 }
 
-/// Puts `value` at dotted `path` under `root`, making tables on the way; what stands in the
-/// way and is none comes back with its key.
+/// Sets `value` at dotted `path` under `root`; creates missing tables.
+///
+/// # Errors
+/// Fails if a key on the way is not a table; returns its path and value.
 pub(super) fn insert(
     root: &mut Table,
     path: &str,

@@ -1,5 +1,5 @@
-//! Values that are allowed one by one, but together leave the range of the numbers that a run
-//! computes with or stores: refused before anything is built.
+//! Checks of values that are valid alone but together give numbers outside the range in which a
+//! run computes or stores them. They run before anything is built.
 
 use crate::base::error::{Error, Result};
 
@@ -9,12 +9,12 @@ use crate::model::params::{
 
 use super::reading::Document;
 
-/// The largest standard deviation, in units of itself, that a normal number is drawn at: with 53
-/// random bits it stays below 9.
+/// Bound on the deviation of a drawn normal number from its mean, in standard deviations. With 53
+/// random bits the deviation stays below 9.
 const TAIL: f64 = 10.0;
 
-/// Refuses parameters from which a number follows that is not finite, or a weight that the
-/// precision asked for cannot hold.
+/// Rejects parameters that lead to a number that is not finite, or to a weight that
+/// `stdp.weight_precision` cannot hold.
 pub(super) fn check(document: &Document, params: &Params) -> Result<()> {
     weight_precision(document, params)?;
     law(document, params)?;
@@ -24,7 +24,7 @@ pub(super) fn check(document: &Document, params: &Params) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a grid on which times or rates are not finite.
+/// Rejects a time grid on which a time or rate is not finite or underflows to 0.
 pub(super) fn check_grid(document: &Document, simulation: &SimulationParams) -> Result<()> {
     let dt = simulation.dt.0;
     let steps = f64::from(simulation.end().0);
@@ -45,13 +45,13 @@ pub(super) fn check_grid(document: &Document, simulation: &SimulationParams) -> 
     }
 }
 
-/// Whether `number` is finite and not 0 by underflow.
+/// Returns whether `number` is finite and did not underflow to 0.
 fn is_sound(number: f64) -> bool {
     number.is_finite() && number != 0.0
 }
 
-/// Refuses the weight that plastic synapses begin with if 4 bytes cannot hold it; those of a
-/// file are checked where they are read.
+/// Rejects an initial weight of plastic synapses that does not fit 4 bytes if those are chosen.
+/// Weights from a file are checked when the file is read.
 fn weight_precision(document: &Document, params: &Params) -> Result<()> {
     let weight = params.synapse.I_E;
     let drawn = params.network.edges.is_none();
@@ -71,12 +71,12 @@ fn weight_precision(document: &Document, params: &Params) -> Result<()> {
     Err(table.fault(key, what))
 }
 
-/// Refuses a law of plasticity whose factors leave the range.
+/// Rejects STDP parameters with which traces or weight updates could leave the range of doubles.
 fn law(document: &Document, params: &Params) -> Result<()> {
     let (stdp, simulation) = (&params.stdp, &params.simulation);
     let table = document.section("stdp")?;
     let dt = simulation.dt.0;
-    // Edges bring their delays later.
+    // With `network.edges`, the delays are read from the file later.
     let drawn = params.synapse.delay.ee;
     if let Some(what) = drawn.and_then(|delay| stdp.too_short(delay.to_ms(simulation.dt))) {
         return Err(table.fault("tau_minus", what));
@@ -87,7 +87,7 @@ fn law(document: &Document, params: &Params) -> Result<()> {
         let what = format!("gives lambda * alpha = {product:e}, must be at most {most:e}");
         return Err(table.fault("alpha", what));
     }
-    // A source that fires at every step has the largest K₊.
+    // K₊ is largest for a source that fires at every step.
     let steps = f64::from(simulation.end().0);
     let trace = 1.0 + (stdp.tau_plus / dt).min(steps);
     let most = f64::MAX / trace;
@@ -98,7 +98,7 @@ fn law(document: &Document, params: &Params) -> Result<()> {
     Ok(())
 }
 
-/// Refuses constants of `iaf_psc_alpha` from which its integration gets what is not finite.
+/// Rejects constants of `iaf_psc_alpha` for which a propagator or a potential is not finite.
 fn neuron(document: &Document, params: &Params) -> Result<()> {
     let (neuron, synapse) = (&params.neuron, &params.synapse);
     let table = document.section("neuron")?;

@@ -1,7 +1,7 @@
-//! The config as written: TOML and `--set` merged, names checked, values read against a rule.
+//! Reading of a config: merges TOML and `--set`, checks the names, reads and checks the values.
 //!
-//! A [`Document`] knows every table and key there is; a [`Section`] reads one table of it.
-//! Every fault becomes one line: where it was written, the key, the value, what is allowed.
+//! A [`Document`] holds all tables and knows all keys; a [`Section`] reads one table.
+//! Every error is one line: origin (file or `--set`), key, value and allowed values.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -18,17 +18,17 @@ use super::keys::{Key, Keys, Kind, find, names_in};
 use super::messages::{hint, join, kind, quoted, syntax_error};
 use super::overrides;
 
-/// A file with its overrides merged in; all names in it are known ones.
+/// Config file with its overrides merged; all names in it are known.
 pub(crate) struct Document {
-    /// The names.
+    /// Known tables and keys.
     keys: Keys,
-    /// The file's name, for messages.
+    /// Name of the file, for messages.
     file: String,
-    /// Where relative paths in the file start.
+    /// Directory from which relative paths in the file start.
     dir: PathBuf,
-    /// All tables.
+    /// All tables as written.
     root: Table,
-    /// Dotted paths of the keys that came from `--set`.
+    /// Dotted paths of the keys given with `--set`.
     set: Vec<String>,
 }
 
@@ -45,8 +45,8 @@ impl Document {
         Self::new(keys, file, dir, root, set)
     }
 
-    /// Takes `root`, of `file` in `dir` with the keys `set`, and checks its names against those in
-    /// `keys`.
+    /// Creates a document from the tables in `root` and checks all names against `keys`. `set`
+    /// holds the dotted paths given with `--set`.
     pub(super) fn new(
         keys: Keys,
         file: String,
@@ -65,7 +65,10 @@ impl Document {
         Ok(document)
     }
 
-    /// The table at `path`, empty where the config has none.
+    /// Returns the table at `path`; it is empty if the config lacks it.
+    ///
+    /// # Errors
+    /// Fails if the value at `path` is not a table.
     pub(crate) fn section(&self, path: &'static str) -> Result<Section<'_>> {
         let value = path.split('.').try_fold(None, |at: Option<&Value>, key| {
             let table = at.map_or(Some(&self.root), Value::as_table)?;
@@ -88,7 +91,7 @@ impl Document {
         })
     }
 
-    /// Refuses tables and keys that do not exist, in `table` at `path` and below it.
+    /// Rejects unknown tables and keys in `table` at `path` and in the tables below it.
     fn check_names(&self, path: &str, table: &Table) -> Result<()> {
         if find(self.keys, path).is_some_and(|key| key.kind == Kind::Free) {
             return Ok(());
@@ -113,7 +116,7 @@ impl Document {
         Ok(())
     }
 
-    /// Where the key at `path` was written: the file or `--set`.
+    /// Returns the origin of the key at `path` for messages: the file's name or `--set`.
     fn origin(&self, path: &str) -> &str {
         let within = |outer: &str, inner: &str| {
             inner
@@ -132,7 +135,7 @@ impl Document {
     }
 }
 
-/// What a number must be.
+/// Allowed range of a number.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Bound {
     /// Any finite number.
@@ -141,7 +144,7 @@ pub(crate) enum Bound {
     NotNegative,
     /// Finite and > 0.
     Positive,
-    /// 0 … 1.
+    /// From 0 to 1, inclusive.
     Fraction,
 }
 
@@ -157,14 +160,14 @@ impl Bound {
     }
 }
 
-/// A bound and the unit it is in.
+/// Allowed range of a number, with its unit.
 #[derive(Clone, Copy)]
 struct Quantity {
     bound: Bound,
     unit: &'static str,
 }
 
-/// What follows "must be" or "must be a number": " > 0 (ms)".
+/// Formats the text that follows "must be" or "must be a number": " > 0 (ms)".
 impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.bound {
@@ -188,13 +191,13 @@ pub(crate) struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
-    /// Returns what is known of `key`. Panics if it is not in the list of keys.
+    /// Returns the entry of `key` in the list of keys. Panics if the list lacks it.
     pub(super) fn known(&self, key: &str) -> &'static Key {
         let path = join(self.path, key);
         find(self.document.keys, &path).unwrap_or_else(|| panic!("no key {path}"))
     }
 
-    /// Returns the table under `key`: an empty one where `key` is `true` or absent, none where it is
+    /// Returns the table under `key`: an empty one if `key` is `true` or absent, `None` if it is
     /// `false`.
     pub(super) fn switched(&self, key: &str) -> Result<Option<Section<'a>>> {
         let path = self.known(key).path;
@@ -217,12 +220,12 @@ impl<'a> Section<'a> {
         }))
     }
 
-    /// Returns the value of `key` as written, if it was.
+    /// Returns the value of `key` as written; `None` if it is absent.
     pub(crate) fn get(&self, key: &str) -> Option<&'a Value> {
         self.table?.get(key)
     }
 
-    /// Returns the value of `key` as written, else its default, if it has one.
+    /// Returns the value of `key` as written, else its default; `None` if it has neither.
     fn value(&self, key: &str) -> Option<Cow<'a, Value>> {
         match (self.get(key), self.known(key).default) {
             (Some(value), _) => Some(Cow::Borrowed(value)),
@@ -231,12 +234,13 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// All keys and values as written.
+    /// Returns all keys and values as written.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (&'a String, &'a Value)> {
         self.table.into_iter().flatten()
     }
 
-    /// Returns the fault of a `key`: `what` is allowed. Where the key is absent its default is shown.
+    /// Returns the error for the value of `key`, or for its default if the key is absent. `what`
+    /// states the allowed values.
     pub(crate) fn fault(&self, key: &str, what: impl fmt::Display) -> Error {
         let Section { document, path, .. } = self;
         let origin = document.origin(&join(path, key));
@@ -245,19 +249,22 @@ impl<'a> Section<'a> {
         Error::input(format!("{origin}: [{path}] {key} = {given}: {what}"))
     }
 
-    /// Returns the fault of a value of the wrong type.
+    /// Returns the error for a value of the wrong type; `what` states the allowed values.
     fn wrong_type(&self, key: &str, value: &Value, what: impl fmt::Display) -> Error {
         self.fault(key, format!("must be {what}, not {}", kind(value)))
     }
 
-    /// The fault that `key` is there or is not, rather than of its value.
+    /// Returns the error for a missing or forbidden `key`; it shows no value.
     pub(crate) fn table_fault(&self, key: &str, what: impl fmt::Display) -> Error {
         let Section { document, path, .. } = self;
         let origin = document.origin(&join(path, key));
         Error::input(format!("{origin}: [{path}] {key} {what}"))
     }
 
-    /// Refuses two of `keys` together and returns the one given, if any.
+    /// Returns the one of `keys` that is given, if any.
+    ///
+    /// # Errors
+    /// Fails if two of them are given.
     pub(super) fn only_one<'k>(&self, keys: &[&'k str]) -> Result<Option<&'k str>> {
         let mut given = keys.iter().copied().filter(|key| self.get(key).is_some());
         let first = given.next();
@@ -268,7 +275,7 @@ impl<'a> Section<'a> {
         Ok(first)
     }
 
-    /// Returns a number; whole ones may be written as integers.
+    /// Returns the number at `key`; accepts integers too.
     pub(super) fn number(&self, key: &str) -> Result<f64> {
         let known = self.known(key);
         let Kind::Number(bound) = known.kind else {
@@ -290,7 +297,7 @@ impl<'a> Section<'a> {
         Err(self.fault(key, format!("must be{kind}{quantity}")))
     }
 
-    /// Returns two numbers.
+    /// Returns the two finite numbers at `key`.
     pub(super) fn pair(&self, key: &str) -> Result<[f64; 2]> {
         let known = self.known(key);
         let Kind::Pair(names) = known.kind else {
@@ -309,7 +316,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Returns an integer in the range of the key.
+    /// Returns the integer at `key`, within the key's range.
     pub(crate) fn integer(&self, key: &str) -> Result<i64> {
         let known = self.known(key);
         let Kind::Integer(low, high) = known.kind else {
@@ -319,7 +326,7 @@ impl<'a> Section<'a> {
         self.integer_in(key, default, low..=high)
     }
 
-    /// Returns an integer in `range`; `default` where the key is absent.
+    /// Returns the integer at `key`, within `range`; `default` if the key is absent.
     pub(super) fn integer_in(
         &self,
         key: &str,
@@ -335,7 +342,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Returns how many of the first `of` things: `"all"`, or an integer up to that; absent is all.
+    /// Returns the count at `key`, 0 … `of`; `of` if the key is absent or `"all"`.
     pub(super) fn count(&self, key: &str, of: u32) -> Result<u32> {
         let known = self.known(key);
         let Kind::Count(name) = known.kind else {
@@ -354,7 +361,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Returns `true` or `false`.
+    /// Returns the Boolean at `key`.
     pub(super) fn switch(&self, key: &str) -> Result<bool> {
         let value = self.value(key).expect("a switch has a default");
         value
@@ -362,7 +369,7 @@ impl<'a> Section<'a> {
             .ok_or_else(|| self.wrong_type(key, &value, "true or false"))
     }
 
-    /// Returns one of the words that the key allows, as a `T` of that name.
+    /// Returns the word at `key`, which the key must allow, as the `T` of that name.
     pub(super) fn choice<T: DeserializeOwned>(&self, key: &str) -> Result<T> {
         let known = self.known(key);
         let Kind::Choice(words) = known.kind else {
@@ -381,7 +388,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Returns the path of a file; a relative one starts where the config lies.
+    /// Returns the path at `key`, if given. A relative path starts in the config's directory.
     pub(crate) fn file(&self, key: &str) -> Result<Option<PathBuf>> {
         let what = "the path of a file";
         match self.get(key) {
@@ -392,7 +399,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Returns a time in whole steps of `dt` within the range of the key.
+    /// Returns the time at `key` in whole steps of `dt`, within the key's range.
     pub(super) fn time(&self, key: &str, dt: Ms) -> Result<Steps> {
         let known = self.known(key);
         let Kind::Time(low, high) = known.kind else {
@@ -401,7 +408,7 @@ impl<'a> Section<'a> {
         self.time_in(key, dt, low..=high)
     }
 
-    /// Returns a time in whole steps of `dt` within `range`.
+    /// Returns the time at `key` in whole steps of `dt`, within `range`.
     pub(super) fn time_in(&self, key: &str, dt: Ms, range: RangeInclusive<i32>) -> Result<Steps> {
         let what = whole_steps(dt, &range);
         let value = self.value(key).expect("given, or has a default");
@@ -409,7 +416,8 @@ impl<'a> Section<'a> {
         within(ms, dt, &range).ok_or_else(|| self.fault(key, format!("must be {what}")))
     }
 
-    /// Returns times in whole steps of `dt` within `range`, ascending and each once; none if absent.
+    /// Returns the times at `key` in whole steps of `dt`, within `range`, ascending and without
+    /// duplicates; empty if the key is absent.
     pub(super) fn times(
         &self,
         key: &str,
@@ -439,12 +447,12 @@ impl<'a> Section<'a> {
     }
 }
 
-/// `ms` in steps of `dt`, if it is a whole number of them within `range`.
+/// Returns `ms` in steps of `dt`; `None` unless it is a whole number of steps within `range`.
 fn within(ms: f64, dt: Ms, range: &RangeInclusive<i32>) -> Option<Steps> {
     Ms(ms).to_steps(dt).filter(|steps| range.contains(&steps.0))
 }
 
-/// What a time must be, in words.
+/// Returns the description of an allowed time, for messages.
 fn whole_steps(dt: Ms, range: &RangeInclusive<i32>) -> String {
     let (low, high) = (range.start(), range.end());
     format!(
@@ -453,7 +461,7 @@ fn whole_steps(dt: Ms, range: &RangeInclusive<i32>) -> String {
     )
 }
 
-/// A float, or an integer where a float is expected.
+/// Returns a float or an integer as a double; `None` for other types.
 fn as_number(value: &Value) -> Option<f64> {
     match value {
         Value::Float(x) => Some(*x),

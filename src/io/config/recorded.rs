@@ -1,8 +1,8 @@
-//! Parameters as run.json has them: in the units of the config, and apart from them in steps.
+//! Parameters in run.json: in the units of the config, and separately in steps.
 //!
-//! `parameters.<table>.<key>` holds the value of the config, defaults filled in, so that a reader
-//! needs no knowledge of the grid; `parameters_in_steps` holds the times on the grid once more,
-//! at the same paths, as the program counts them. [`read`] also takes what older builds wrote.
+//! `parameters.<table>.<key>` holds the value of the config, or its default; readers need not know
+//! the time grid. `parameters_in_steps` repeats the times on the grid in steps, at the same paths.
+//! [`read`] also accepts files of older builds.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -13,12 +13,12 @@ use crate::model::params::Params;
 
 use super::keys::{KEYS, Key, Kind};
 
-/// The format of run.json that this build writes.
+/// Format of run.json that this build writes.
 ///
-/// Format 1, which no file names, had the times on the grid in steps.
+/// Files of format 1 do not state their format and store the times on the grid in steps.
 pub const FORMAT: u64 = 2;
 
-/// Units of parameters that follow from others, by JSON pointer.
+/// Units of derived parameters, by JSON pointer.
 const DERIVED: [(&str, &str); 5] = [
     ("/synapse/J_unit", "mV/pA"),
     ("/synapse/I_E", "pA"),
@@ -27,7 +27,7 @@ const DERIVED: [(&str, &str); 5] = [
     ("/stimulus/poisson/nu_theta", "spikes/s"),
 ];
 
-/// Returns the JSON pointers of times on the grid; that of a table stands for all in it.
+/// Returns the JSON pointers of times on the grid; that of a table stands for all its values.
 fn on_grid() -> impl Iterator<Item = String> {
     let times = KEYS
         .iter()
@@ -35,17 +35,17 @@ fn on_grid() -> impl Iterator<Item = String> {
     times.filter(|key| key.listed).map(Key::pointer)
 }
 
-/// What run.json holds of the parameters.
+/// Parameters as run.json stores them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recorded {
-    /// All of them, in the units of the config.
+    /// All parameters, in the units of the config.
     pub parameters: Value,
-    /// Times on the grid, in steps, at the same paths.
+    /// Times on the grid in steps, at the same paths.
     pub in_steps: Value,
 }
 
 impl Params {
-    /// These parameters as run.json has them.
+    /// Returns these parameters as run.json stores them.
     pub fn recorded(&self) -> Recorded {
         let mut parameters = serde_json::to_value(self).expect("plain data");
         let in_steps = take_steps(&mut parameters, self.simulation.dt);
@@ -56,10 +56,10 @@ impl Params {
     }
 }
 
-/// Reads `T` from the text of a run.json of any format up to [`FORMAT`], as if it were of that.
+/// Reads `T` from the text of a run.json of any format up to [`FORMAT`]; converts older formats.
 ///
 /// # Errors
-/// One line: what a newer format is, or what is wrong and where.
+/// Fails, with a one-line message, if this build does not know the format or the text is invalid.
 pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     match format_of(text)? {
         FORMAT => serde_json::from_str(text),
@@ -68,7 +68,7 @@ pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     .map_err(|error| format!("is not of a run of stdp-hpc: {error}"))
 }
 
-/// Returns whether `id` has the form of the ids that runs draw: 32 hexadecimal digits.
+/// Returns whether `id` has the form of a run's id: 32 lowercase hexadecimal digits.
 pub fn is_id(id: &str) -> bool {
     id.len() == 32
         && id
@@ -76,10 +76,10 @@ pub fn is_id(id: &str) -> bool {
             .all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// The format of the run.json with this text.
+/// Returns the format of the run.json with this text.
 ///
 /// # Errors
-/// One line: the text is not JSON, or of a format that this build does not know.
+/// Fails, with a one-line message, if the text is not JSON or this build does not know the format.
 pub fn format_of(text: &str) -> Result<u64, String> {
     #[derive(Deserialize)]
     struct Head {
@@ -99,7 +99,7 @@ pub fn format_of(text: &str) -> Result<u64, String> {
     }
 }
 
-/// A run.json of format 1 as format 2 has it.
+/// Converts a run.json from format 1 to format 2.
 fn upgraded(mut run: Value) -> Value {
     let Some(parameters) = run.get_mut("parameters") else {
         return run;
@@ -116,7 +116,7 @@ fn upgraded(mut run: Value) -> Value {
     run
 }
 
-/// Replaces the times in steps in `parameters` by those in ms; returns the former.
+/// Converts the times on the grid in `parameters` from steps to ms; returns them in steps.
 fn take_steps(parameters: &mut Value, dt: Ms) -> Value {
     let grid = Grid::new(dt);
     let mut all = Value::Object(Map::new());
@@ -143,8 +143,8 @@ fn take_steps(parameters: &mut Value, dt: Ms) -> Value {
     all
 }
 
-/// Replaces every whole number in `value` by that many steps of `grid` in ms; returns what was
-/// there, without what has no value.
+/// Converts every integer in `value` from steps of `grid` to ms. Returns the value in steps,
+/// without null entries.
 fn to_ms(value: &mut Value, grid: Grid) -> Value {
     let mut before = value.clone();
     if let Value::Object(table) = &mut before {
@@ -168,7 +168,7 @@ fn to_ms(value: &mut Value, grid: Grid) -> Value {
     before
 }
 
-/// The `value` of the parameter at `path`, a JSON pointer, with its unit: `100.3 ms`.
+/// Formats the `value` of the parameter at `path`, a JSON pointer, with its unit: `100.3 ms`.
 pub fn shown(path: &str, value: &Value) -> String {
     let text = bare(value);
     match unit(path) {
@@ -177,7 +177,7 @@ pub fn shown(path: &str, value: &Value) -> String {
     }
 }
 
-/// The unit of the parameter at `path`, if it has one.
+/// Returns the unit of the parameter at `path`, if it has one.
 fn unit(path: &str) -> Option<&'static str> {
     let within = |outer: &str| {
         let rest = path.strip_prefix(outer);
@@ -189,7 +189,7 @@ fn unit(path: &str) -> Option<&'static str> {
     of_key.or_else(|| derived().map(|(_, unit)| *unit))
 }
 
-/// A value as a config has it: `100` for a whole number of ms.
+/// Formats a value as in a config, but a whole float without a fraction: `100`.
 fn bare(value: &Value) -> String {
     match value {
         Value::Null => "none".to_owned(),
@@ -210,7 +210,7 @@ mod tests {
     use super::*;
     use std::path::Path;
 
-    /// Parameters with steps of `dt`, and all that is a time given.
+    /// Returns parameters with time step `dt` (ms) and with every kind of time.
     fn params(dt: &str) -> Params {
         let text = "
             [network]
@@ -229,7 +229,7 @@ mod tests {
         super::super::load(Path::new("x.toml"), text, &set, None, 1).expect("a good config")
     }
 
-    /// A time on the grid that is no `Kind::Time` would differ.
+    /// Fails if a time on the grid is neither `Kind::Time` nor `Kind::Times`: it stays in steps.
     #[test]
     fn values_are_those_of_the_config_whatever_the_grid() {
         let [fine, coarse] = ["0.125", "0.5"].map(|dt| {

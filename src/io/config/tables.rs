@@ -1,4 +1,4 @@
-//! Each table of the config as its struct, and the checks across keys.
+//! Conversion of each table of a config into its struct, and checks across keys.
 
 use toml::Value;
 
@@ -16,7 +16,7 @@ use super::keys::{Kind, MAX_STEPS, MAX_TRAJECTORIES};
 use super::range;
 use super::reading::{Document, Section};
 
-/// Reads all tables, each with the help of those before it.
+/// Reads all tables in order of dependence: a table may need those before it.
 pub(super) fn params(document: &Document, threads: Option<usize>, ranks: usize) -> Result<Params> {
     let simulation = simulation(&document.section("simulation")?, threads)?;
     range::check_grid(document, &simulation)?;
@@ -62,7 +62,7 @@ fn simulation(table: &Section, threads: Option<usize>) -> Result<SimulationParam
     })
 }
 
-/// The threads of a rank: those of the command line, else those of the config.
+/// Returns the threads per rank: from the command line, else from the config.
 fn thread_count(table: &Section, threads: Option<usize>) -> Result<usize> {
     let configured = table.integer("threads")? as usize;
     let Kind::Integer(_, most) = table.known("threads").kind else {
@@ -104,7 +104,7 @@ fn network(table: &Section, ranks: usize) -> Result<NetworkParams> {
     Ok(network)
 }
 
-/// K where `edges` brings the connections: 0, and a key that describes a draw is refused.
+/// Returns K for a network from `edges`, which is 0. Fails if a key for drawn connections is given.
 fn no_draw(table: &Section) -> Result<u32> {
     for key in ["K", "allow_autapses", "allow_multapses"] {
         if table.get(key).is_some() {
@@ -115,7 +115,7 @@ fn no_draw(table: &Section) -> Result<u32> {
     Ok(0)
 }
 
-/// N, given outright or as `N_per_rank`, and the latter.
+/// Returns N, given directly or as `N_per_rank` times `ranks`, and `N_per_rank` if given.
 fn neurons(table: &Section, ranks: usize) -> Result<(u32, Option<u32>)> {
     const MOST: u32 = u32::MAX;
     match table.only_one(&["N", "N_per_rank"])? {
@@ -138,9 +138,9 @@ fn neurons(table: &Section, ranks: usize) -> Result<(u32, Option<u32>)> {
     }
 }
 
-/// Refuses an in-degree that the population it is drawn from cannot serve.
+/// Rejects an in-degree that the source population cannot supply.
 ///
-/// Where autapses are forbidden the pool of a target of the same population lacks itself.
+/// Without autapses, the pool of a target in the same population excludes the target itself.
 fn check_pool(
     table: &Section,
     network: &NetworkParams,
@@ -197,7 +197,8 @@ fn neuron(document: &Document, dt: Ms) -> Result<NeuronParams> {
     })
 }
 
-/// Of a model that has none only what the config says is checked against the grid.
+/// Returns the refractory time. `ignore_and_fire` does not use it: a given value must still be on
+/// the time grid, but the default may be off it (`None`).
 fn refractory_time(table: &Section, model: NeuronModel, dt: Ms) -> Result<Option<Steps>> {
     let time = table.time("t_ref", dt);
     if model == NeuronModel::IgnoreAndFire && table.get("t_ref").is_none() {
@@ -231,7 +232,7 @@ fn initial_potential(document: &Document, neuron: &Section) -> Result<VInit> {
     }
 }
 
-/// A range [low, high] with low ≤ high.
+/// Returns the range [low, high] at `key`. Fails unless low ≤ high.
 fn ordered(table: &Section, key: &str) -> Result<[f64; 2]> {
     let [low, high] = table.pair(key)?;
     if low > high {
@@ -240,8 +241,8 @@ fn ordered(table: &Section, key: &str) -> Result<[f64; 2]> {
     Ok([low, high])
 }
 
-/// The range of rates: at most one spike a step, and a period that can be counted; of the
-/// default, only where it `counts`.
+/// Returns the range of rates. The maximum is one spike per step, the minimum one spike per
+/// `MAX_PERIOD` steps. The default is only checked if `counts` is set.
 fn rates(table: &Section, counts: bool, dt: Ms) -> Result<[f64; 2]> {
     let [low, high] = ordered(table, "rate")?;
     if !counts && table.get("rate").is_none() {
@@ -310,7 +311,7 @@ fn synapse(
     })
 }
 
-/// J_unit by the formula that was asked for.
+/// Returns J_unit (mV/pA) by the chosen formula.
 fn unit_potential(table: &Section, neuron: &NeuronParams, by: UnitPsp) -> Result<f64> {
     let (tau_m, tau_s) = (neuron.tau_m, neuron.tau_syn_ex);
     match by {
@@ -328,8 +329,9 @@ fn unit_potential(table: &Section, neuron: &NeuronParams, by: UnitPsp) -> Result
     }
 }
 
-/// What the config says of a projection that the network does not draw is not asked for, and
-/// with `edges` refused.
+/// Returns the delays. With `edges`, recurrent delays are `None`, and a key for a single one of
+/// them is an error. Otherwise a recurrent delay is `None` if the config does not set it and the
+/// network draws no synapses of the projection.
 fn delays(
     document: &Document,
     synapse: &Section,
@@ -410,7 +412,7 @@ fn stimulus(table: &Section, neuron: &NeuronParams, I_X: f64, dt: Ms) -> Result<
     })
 }
 
-/// ν_θ, which a threshold above rest and an input that excites give a meaning.
+/// Returns ν_θ (spikes/s). Fails unless the threshold is above rest and the weight is positive.
 #[allow(non_snake_case)]
 fn threshold_rate(table: &Section, neuron: &NeuronParams, I_X: f64) -> Result<f64> {
     let theta = neuron.V_th - neuron.E_L;
@@ -442,7 +444,7 @@ fn record(
         spikes: table.switch("spikes")?,
         n_rec: table.count("n_rec", network.N)?,
         compression: table.integer("compression")? as u8,
-        // Both go to weights.h5, and without the former there is none.
+        // Both are written to weights.h5, which only exists if `weights` is recorded.
         weights_over_time: over_time.filter(|_| weights.is_some()),
         weights,
     })
@@ -465,8 +467,8 @@ fn weight_record(
     }))
 }
 
-/// By default some 16,000 synapses are counted, or one in 256 if that is more: about 1 % of the
-/// time of a network that fires at 1 spike/s.
+/// Returns the sampling of weights over time. By default it counts about 16,000 synapses, or one in
+/// 256 if that is more. This takes about 1 % of the time of a network that fires at 1 spike/s.
 fn weight_sampling(
     record: &Section,
     network: &NetworkParams,
@@ -478,7 +480,7 @@ fn weight_sampling(
     let nearest = Steps((100.0 / dt.0).round().clamp(1.0, MAX_STEPS.into()) as i32);
     let neurons = network.N_E.max(1);
     let in_degree = match network.edges {
-        Some(_) => network.N_E / 10, // not known yet, nor need it be
+        Some(_) => network.N_E / 10, // an estimate: the file is not read yet
         None => network.K_E,
     };
     let synapses = u64::from(network.N_E) * u64::from(in_degree);
@@ -501,9 +503,11 @@ fn weight_sampling(
     }))
 }
 
-/// The defaults are of the order of a fat tree of HDR InfiniBand: a port has 200 Gbit/s each way
-/// (InfiniBand Trade Association, HDR on four lanes), here one rank's alone; and a short MPI
-/// message takes one to two microseconds across the switches of a large tree.
+/// Returns the model of the interconnect.
+///
+/// The defaults are of the order of a fat tree of HDR InfiniBand. A port has 200 Gbit/s each way
+/// (InfiniBand Trade Association, HDR on four lanes); here a single rank uses it. A short MPI
+/// message takes 1 to 2 µs across the switches of a large tree.
 fn interconnect(table: &Section) -> Result<InterconnectParams> {
     Ok(InterconnectParams {
         latency: table.number("latency")?,

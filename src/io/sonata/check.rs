@@ -1,11 +1,11 @@
-//! Reads input files in a process of its own first, so that what makes the HDF5 library crash,
-//! run for ever or take all memory ends in one line and not in the death of a run.
+//! Reads input files in a separate process first: a file that makes the HDF5 library crash, run for
+//! ever or take all memory then causes a one-line error, not the end of the run.
 //!
-//! The library is written in C and trusts what it reads; `guard` refuses what is
-//! known to mislead it, this the rest. The program starts itself with a hidden verb, under limits
-//! of memory and processor time, and that process opens every dataset a reader would and reads
-//! its values: all of them up to [`READ`] bytes of a file, evenly spaced blocks beyond. Values
-//! between those blocks are the boundary: a file of more than [`READ`] bytes is trusted there.
+//! The HDF5 library is written in C and trusts what it reads. `guard` refuses what is known to
+//! mislead it; this module catches the rest. The program starts itself with a hidden verb, under
+//! limits on memory and processor time. That process opens every dataset that a reader would open
+//! and reads its values: all of them up to [`READ`] bytes per file, evenly spaced blocks beyond. In
+//! a file of more than [`READ`] bytes, the values between those blocks remain unchecked.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -20,22 +20,22 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use super::read::every_dataset;
 use crate::base::error::{Error, Result};
 
-/// The hidden verb.
+/// Hidden verb that starts the checking process.
 pub const VERB: &str = "check-file-in-a-process-of-its-own";
 
-/// Bytes of values that are read of a file, as they are in memory: about a second.
+/// Maximum bytes of values read per file, as counted in memory; reading them takes about a second.
 pub const READ: u64 = 1 << 30;
 
-/// Address space that reading may take beyond what the program has when it begins.
+/// Address space (bytes) that reading may take beyond the size of the program at its start.
 const MEMORY: u64 = 1 << 30;
 
-/// Processor time (s) to open a file, and again for every block of values.
+/// Processor time (s) allowed per step of a check: opening an object or reading a block of values.
 const TIME: u64 = 5;
 
-/// Exit code where the file is refused; the last line says why.
+/// Exit code for a refused file; the last line of output gives the reason.
 const REFUSED: u8 = 2;
 
-/// Signals that a process gets for what it does itself.
+/// Signals that a process causes itself.
 const CRASHES: [i32; 7] = [
     libc::SIGSEGV,
     libc::SIGBUS,
@@ -46,7 +46,8 @@ const CRASHES: [i32; 7] = [
     libc::SIGSYS,
 ];
 
-/// Variables by which launchers tell a process that it is a rank. The process is none.
+/// Prefixes of the variables by which launchers mark a process as a rank. The checking process is
+/// not a rank.
 const LAUNCHERS: [&str; 7] = ["OMPI_", "PMI", "PMIX_", "MV2_", "PALS_", "PRTE_", "SLURM_"];
 
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
@@ -60,9 +61,9 @@ pub enum Contents {
     Initial,
     /// `/spikes/X`: external spikes.
     Input,
-    /// `/spikes` of a result.
+    /// `/spikes` of a result: recorded spikes.
     Spikes,
-    /// `/edges` and samples of a result.
+    /// `/edges`, histograms and trajectories of a result: weights.
     Weights,
 }
 
@@ -81,22 +82,23 @@ impl Contents {
     }
 }
 
-/// Has [`file`](fn@file) start `program`, which must hand the arguments after [`VERB`] to [`child`].
+/// Makes [`file`](fn@file) start `program`, which must pass the arguments after [`VERB`] to
+/// [`child`].
 ///
-/// Without it, as in other programs that use this library, [`file`](fn@file) checks nothing.
+/// Without this call, as in other programs that use this library, [`file`](fn@file) checks nothing.
 pub fn by_program(program: PathBuf) {
-    // A second one would be the same.
+    // A second call would set the same path.
     let _ = PROGRAM.set(program);
 }
 
-/// Reads the file at `path` in another process, of its values `whole` what [`READ`] allows, else
-/// the first of each dataset.
+/// Checks the file at `path` by reading it in another process: values up to [`READ`] bytes if
+/// `whole`, else the first row of each dataset.
 ///
 /// # Errors
-/// If that crashed, took too much memory or time, or the file was refused. A file that is not
-/// there is left to who reads it.
+/// Fails if that process crashed, took too much memory or time, or refused the file. A missing file
+/// passes: its reader reports it.
 pub fn file(path: &Path, contents: Contents, whole: bool) -> Result<()> {
-    // A result is opened many times: the verdict on a file stands for as long as the file does.
+    // A result is opened many times: its verdict holds until the file changes.
     static CHECKED: Mutex<BTreeMap<Check, Result<()>>> = Mutex::new(BTreeMap::new());
     let Some(program) = PROGRAM.get() else {
         return Ok(());
@@ -116,7 +118,7 @@ pub fn file(path: &Path, contents: Contents, whole: bool) -> Result<()> {
     verdict.clone()
 }
 
-/// Arguments of a check, and the file as it was then.
+/// Arguments of a check and the state of the file at that time.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Check {
     path: PathBuf,
@@ -125,18 +127,18 @@ struct Check {
     whole: bool,
 }
 
-/// Numbers that change when a file is written to or replaced.
+/// Numbers that change when a file is modified or replaced.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct FileState {
     device: u64,
     inode: u64,
     bytes: u64,
-    /// Seconds and nanoseconds.
+    /// Modification time: seconds and nanoseconds.
     modified: (i64, i64),
 }
 
 impl FileState {
-    /// Returns those of a plain file; `None` where there is none.
+    /// Returns the state of a regular file; `None` if there is none at `path`.
     fn of(path: &Path) -> Option<Self> {
         let found = fs::metadata(path).ok().filter(|found| found.is_file())?;
         Some(FileState {
@@ -159,14 +161,14 @@ fn by_child(program: &Path, path: &Path, contents: Contents, whole: bool) -> Res
             command.env_remove(&*name);
         }
     }
-    // No core file of a crash that is expected.
-    // SAFETY: between fork and exec only getrlimit and setrlimit are called. Both are plain system
-    // calls of glibc: no lock, no allocation.
+    // A crash is expected and must leave no core file.
+    // SAFETY: between fork and exec, only getrlimit and setrlimit are called. Both are plain system
+    // calls in glibc: no lock, no allocation.
     unsafe {
         command.pre_exec(|| limit(libc::RLIMIT_CORE, 0));
     }
     let Ok(ended) = command.output() else {
-        // Where no process can be started the file is read without; it is most likely good.
+        // If no process can be started, the file is read unchecked; it is most likely sound.
         return Ok(());
     };
     let said = String::from_utf8_lossy(&ended.stdout);
@@ -177,7 +179,8 @@ fn by_child(program: &Path, path: &Path, contents: Contents, whole: bool) -> Res
     }
 }
 
-/// What is wrong with the file that a check ended so of, having said `last`.
+/// Returns the fault of a file whose check ended with status `ended` after printing `last`; `None`
+/// if there is no fault.
 fn verdict(ended: ExitStatus, last: &str) -> Option<String> {
     match (ended.code(), ended.signal()) {
         (Some(0), _) => None,
@@ -188,7 +191,7 @@ fn verdict(ended: ExitStatus, last: &str) -> Option<String> {
         (_, Some(signal)) if CRASHES.contains(&signal) => Some(format!(
             "the HDF5 library crashed reading {last}: the file is damaged"
         )),
-        // From outside: no verdict on the file.
+        // A signal from outside says nothing about the file.
         (_, Some(_)) => None,
         (code, None) => Some(format!(
             "its check failed reading {last} (exit code {})",
@@ -197,7 +200,8 @@ fn verdict(ended: ExitStatus, last: &str) -> Option<String> {
     }
 }
 
-/// The process that [`file`](fn@file) starts, with the arguments after [`VERB`]; returns its exit code.
+/// Runs the check in the process that [`file`](fn@file) starts. Takes the arguments after [`VERB`];
+/// returns the exit code.
 pub fn child(arguments: &[OsString]) -> u8 {
     let [contents, extent, path] = arguments else {
         return 1;
@@ -208,13 +212,13 @@ pub fn child(arguments: &[OsString]) -> u8 {
     };
     let most = if extent == "whole" { READ } else { 0 };
     let memory = size_of_program().saturating_add(MEMORY);
-    // A limit that cannot be set is one that is set lower.
+    // If the limit cannot be set, a lower one is already in force.
     let _ = limit(libc::RLIMIT_AS, memory);
     let mut last = String::new();
     let read = every_dataset(Path::new(path), *contents, most, &mut |name| {
         more_time();
         if last != name {
-            // If nobody listens nobody asks.
+            // A failed write means that no one waits for the verdict.
             let _ = writeln!(stdout(), "{name}");
             name.clone_into(&mut last);
         }
@@ -228,21 +232,21 @@ pub fn child(arguments: &[OsString]) -> u8 {
     }
 }
 
-/// Allows [`TIME`] more of processor time from now on.
+/// Allows [`TIME`] seconds of processor time from now on.
 fn more_time() {
     let used = used();
     let seconds = (used.ru_utime.tv_sec + used.ru_stime.tv_sec) as u64;
-    // Rounded up, for the system counts whole seconds.
+    // Rounded up, because the system counts whole seconds.
     let _ = limit(libc::RLIMIT_CPU, seconds + 1 + TIME);
 }
 
-/// Peak resident memory so far (bytes).
+/// Returns the peak resident memory so far (bytes).
 pub(super) fn peak() -> u64 {
     used().ru_maxrss as u64 * 1024
 }
 
 fn used() -> libc::rusage {
-    // SAFETY: plain numbers, for which 0 will do, written by the call.
+    // SAFETY: `rusage` consists of plain numbers, for which 0 is valid; the call writes them.
     unsafe {
         let mut used = std::mem::zeroed();
         libc::getrusage(libc::RUSAGE_SELF, &mut used);
@@ -250,13 +254,13 @@ fn used() -> libc::rusage {
     }
 }
 
-/// Sets the soft limit of a resource, at most to the hard one.
+/// Sets the soft limit of a resource to `most`, or to the hard limit if that is lower.
 fn limit(resource: libc::__rlimit_resource_t, most: u64) -> std::io::Result<()> {
     let mut limits = libc::rlimit {
         rlim_cur: 0,
         rlim_max: 0,
     };
-    // SAFETY: `limits` lives and is a plain pair of numbers.
+    // SAFETY: `limits` is alive and is a plain pair of numbers.
     let set = unsafe {
         libc::getrlimit(resource, &mut limits);
         limits.rlim_cur = most.min(limits.rlim_max);
@@ -268,7 +272,7 @@ fn limit(resource: libc::__rlimit_resource_t, most: u64) -> std::io::Result<()> 
     }
 }
 
-/// Address space of this process (bytes).
+/// Returns the address space of this process (bytes).
 fn size_of_program() -> u64 {
     let statm = fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages = statm.split(' ').next().and_then(|pages| pages.parse().ok());

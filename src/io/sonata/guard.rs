@@ -1,8 +1,8 @@
-//! Refuses datasets that would make HDF5 open other files, load code, or take far more memory
-//! than their file can hold.
+//! Refuses datasets that would make HDF5 open other files, load code, or take far more memory than
+//! the file can hold.
 //!
-//! Everything is asked of the creation properties, before the extent or a value is touched: that
-//! alone would follow a virtual dataset.
+//! The checks read the creation properties before the extent or any value: reading those would
+//! already follow a virtual dataset.
 
 use std::ffi::c_uint;
 use std::ptr::null_mut;
@@ -21,31 +21,33 @@ use super::cause;
 /// Maximum bytes of a chunk. HDF5 holds a chunk and its compressed form to read one row of it.
 const LARGEST_CHUNK: u64 = 64 << 20;
 
-/// Maximum bytes that deflate makes of one; a dataset of more than that is not in the file.
+/// Maximum bytes that deflate makes of one stored byte; a dataset that claims more is not in the
+/// file.
 const MOST_EXPANSION: u64 = 1032;
 
-/// Maximum length of a pipeline of filters.
+/// Maximum number of filters in a pipeline.
 const MOST_FILTERS: usize = 8;
 
 const DEFLATE: H5Z_filter_t = 1;
 
-/// Filters that only rearrange or check bytes: shuffle, Fletcher's checksum.
+/// Filters that do not compress: shuffle and the Fletcher checksum.
 const NO_COMPRESSION: [H5Z_filter_t; 2] = [2, 3];
 
-/// Makes HDF5 fail where a link leads into another file, on any path, in the whole process.
+/// Makes HDF5 fail on every link into another file, in the whole process.
 pub(super) fn stay_within_the_file() {
     static DONE: Once = Once::new();
     DONE.call_once(|| {
-        // SAFETY: takes no pointer; under the lock that all calls of the library are made under.
-        // That the class was not registered is what is wanted.
+        // SAFETY: takes no pointer and runs under the lock of all library calls. Failing because
+        // the class is not registered leaves the wanted state.
         sync(|| unsafe { H5Lunregister(H5L_type_t::H5L_TYPE_EXTERNAL) });
     });
 }
 
-/// Says why the member `name` of `parent` could not be opened, where its link is the reason.
+/// Returns the reason why the member `name` of `parent` could not be opened; `None` if its link is
+/// not the reason.
 pub(super) fn broken_link(parent: &Group, name: &str) -> Option<&'static str> {
     let mut kind = None;
-    // Nothing better is known of a group that cannot be listed.
+    // A group that cannot be listed gives no better reason.
     let _ = parent.iter_visit_default(|member, link| {
         if member == name {
             kind = Some(link.link_type);
@@ -61,7 +63,9 @@ pub(super) fn broken_link(parent: &Group, name: &str) -> Option<&'static str> {
     }
 }
 
-/// Refuses what `dataset` must not be, in a file of so many bytes. The error follows its name.
+/// Fails if `dataset` must not be read from a file of `file_bytes` bytes: virtual, stored
+/// elsewhere, with too large chunks, too many bytes or refused filters. The error text follows the
+/// dataset's name.
 pub(super) fn storage(dataset: &Dataset, file_bytes: u64) -> Result<(), String> {
     let properties = dataset.dcpl().map_err(|error| unreadable(&error))?;
     let layout = properties.get_layout().map_err(|e| unreadable(&e))?;
@@ -70,7 +74,7 @@ pub(super) fn storage(dataset: &Dataset, file_bytes: u64) -> Result<(), String> 
             "is a virtual dataset: must hold its values itself (h5repack -l CONTI)".to_owned(),
         );
     }
-    // SAFETY: the property list lives, and its id with it.
+    // SAFETY: the property list is alive, and so is its id.
     if sync(|| unsafe { H5Pget_external_count(properties.id()) }) != 0 {
         return Err(
             "is stored in another file: must be in this one (h5repack -l CONTI)".to_owned(),
@@ -86,7 +90,7 @@ pub(super) fn storage(dataset: &Dataset, file_bytes: u64) -> Result<(), String> 
         ));
     }
     let claimed = product(&dataset.shape(), bytes);
-    // A chunk that was begun may stand for one row.
+    // A chunk that is only partly written may count in full.
     let most = file_bytes
         .saturating_mul(MOST_EXPANSION)
         .saturating_add(chunk);
@@ -109,11 +113,11 @@ fn unreadable(error: &hdf5::Error) -> String {
     format!("cannot be read: {}", cause(error))
 }
 
-/// Checks the pipeline; tells whether it compresses.
+/// Checks the filter pipeline and returns whether it compresses.
 ///
-/// Not by the crate's own list of filters, which trusts the number of their parameters.
+/// Does not use the crate's own list of filters, which trusts the stored number of parameters.
 fn filters(properties: &DatasetCreate) -> Result<bool, String> {
-    // SAFETY: the property list lives, and its id with it.
+    // SAFETY: the property list is alive, and so is its id.
     let count = sync(|| unsafe { H5Pget_nfilters(properties.id()) });
     let count = usize::try_from(count).unwrap_or(usize::MAX);
     if count > MOST_FILTERS {
@@ -145,8 +149,8 @@ fn filters(properties: &DatasetCreate) -> Result<bool, String> {
 
 fn filter(properties: &DatasetCreate, index: c_uint) -> Result<H5Z_filter_t, String> {
     let (mut flags, mut parameters) = (0, 0);
-    // SAFETY: the property list lives; both numbers are written to, and no parameter nor name is
-    // asked for, so that null stands for no room.
+    // SAFETY: the property list is alive. The call writes the two numbers. It is asked for no
+    // parameters and no name, so their buffers may be null.
     let id = sync(|| unsafe {
         H5Pget_filter2(
             properties.id(),
@@ -165,7 +169,7 @@ fn filter(properties: &DatasetCreate, index: c_uint) -> Result<H5Z_filter_t, Str
     }
 }
 
-/// Name of a filter by its registered number.
+/// Returns the name of a filter from its registered number.
 fn name_of(id: H5Z_filter_t) -> String {
     let name = match id {
         DEFLATE => "gzip",

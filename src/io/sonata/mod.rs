@@ -1,11 +1,11 @@
-//! SONATA files: networks, input and initial state in, spikes and weights out.
+//! SONATA files: reads networks, input and initial state; writes spikes and weights.
 //!
-//! The only room that knows HDF5. It has no threads and no MPI: one rank writes, and every
-//! rank that needs a file reads it for itself. No error of HDF5 leaves the room; what a user
-//! can mend becomes one line, see [`crate::base::error::Error`].
+//! No other module uses HDF5. This one has no threads and no MPI: one rank writes, and every rank
+//! that needs a file reads it itself. No HDF5 error leaves the module; a fault that a user can
+//! correct becomes a one-line [`crate::base::error::Error`].
 //!
-//! libhdf5 reads; what is written goes through `output`, which leaves a whole file whatever
-//! the moment a run is killed.
+//! libhdf5 reads the files. `output` writes them, without libhdf5; its files stay intact if the run
+//! is killed at any moment.
 
 pub mod check;
 mod guard;
@@ -18,27 +18,28 @@ use std::ops::Range;
 
 use crate::base::sizes::whole;
 
-/// Resident memory that HDF5 takes once files are open: pages of its code, types, property
-/// lists, the file's own notes. Measured with HDF5 1.10.
+/// Resident memory (bytes) that HDF5 takes once files are open: code pages, types, property lists
+/// and file metadata. Measured with HDF5 1.10.
 pub const LIBRARY: u64 = 4700 << 10;
 
-/// Bytes of a column of `rows` rows of `bytes` in whole chunks of `chunk` rows.
+/// Returns the bytes of a column of `rows` rows of `bytes` bytes, stored in whole chunks of `chunk`
+/// rows.
 fn column_bytes(rows: u64, bytes: u64, chunk: usize) -> u64 {
     whole(rows, chunk as u64).saturating_mul(bytes)
 }
 
-/// Entries read at a time: 8 MiB.
+/// Entries per read: 8 MiB.
 const BLOCK: usize = 1 << 20;
 
-/// The rows of a dataset of `len`, block by block.
+/// Returns the row ranges, of at most [`BLOCK`] rows each, that cover a dataset of `len` rows.
 fn blocks(len: usize) -> impl Iterator<Item = Range<usize>> {
     (0..len)
         .step_by(BLOCK)
         .map(move |start| start..len.min(start + BLOCK))
 }
 
-/// What went wrong, in a few words on one line: the operating system's cause where there is
-/// one, else the innermost of the messages HDF5 gave.
+/// Returns the cause of `error` on one line: the message of the operating system if there is one,
+/// otherwise the innermost message of HDF5.
 fn cause(error: &hdf5::Error) -> String {
     let Some(stack) = error.stack() else {
         return error.to_string();

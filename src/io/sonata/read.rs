@@ -1,7 +1,7 @@
-//! Reading SONATA: networks, external spikes and initial state, everything checked.
+//! Reads and checks SONATA files: networks, external spikes and initial state.
 //!
-//! Files are read in blocks, so memory grows with what the caller keeps. Every fault is one
-//! line that names the file, the dataset, the place, the value found and what is allowed.
+//! Files are read in blocks, so memory grows only with the data that the caller keeps. Every error
+//! is one line that names the file, the dataset, the row, the value found and the allowed values.
 
 mod over_time;
 pub mod results;
@@ -25,38 +25,38 @@ use crate::base::units::{Gid, Ms, Projection, Steps};
 pub use over_time::{WeightsOverTime, read_weights_over_time};
 pub(super) use walk::every_dataset;
 
-/// One connection; ids count from 0 within their population, the weight is in pA.
+/// One connection. Ids count from 0 within their population.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Edge {
     /// The presynaptic neuron.
     pub source: u32,
     /// The postsynaptic neuron.
     pub target: u32,
-    /// The weight, pA.
+    /// The weight (pA).
     pub weight: f64,
 }
 
-/// The connections of one projection that were asked for.
+/// Selected connections of one projection.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Edges {
-    /// In the order of the file.
+    /// Connections in the order of the file.
     pub edges: Vec<Edge>,
-    /// The delay of all connections of the projection, at least one step; `None` where the
-    /// projection has none.
+    /// Common delay of all connections of the projection, at least one step; `None` if the
+    /// projection has no connections.
     pub delay: Option<Steps>,
 }
 
 /// Reads the edges of `/edges/<projection>` whose target `keep` accepts.
 ///
-/// `n_source` and `n_target` are the sizes of the two populations. Weights are pA, delays are
-/// ms in the file and must be the same whole number of steps of `dt` throughout.
+/// `n_source` and `n_target` are the sizes of the two populations. The file holds weights in pA and
+/// delays in ms. All delays must be the same whole number of steps of `dt`.
 ///
-/// Cost: reads the whole projection, in memory O(kept).
+/// Cost: reads the whole projection; memory O(kept edges).
 ///
 /// # Errors
-/// If the file cannot be read, a dataset is missing or differs in length from the others, an
-/// id lies outside its population, a weight is not finite (or, E to E, negative), a delay is
-/// no whole number of steps or differs from the others, or edge groups other than 0 occur.
+/// Fails if the file cannot be read, a dataset is missing or differs in length from the others, an
+/// id lies outside its population, a weight is not finite (or, for E to E, negative), a delay is
+/// not a whole number of steps or differs from the others, or an edge group other than 0 occurs.
 pub fn read_edges(
     path: &Path,
     projection: Projection,
@@ -89,20 +89,20 @@ pub fn read_edges(
     Ok(Edges { edges, delay })
 }
 
-/// How many edges a projection has, and the delay of its first one.
+/// Number of edges of a projection and the delay of its first edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EdgeCount {
-    /// Edges.
+    /// Number of edges.
     pub edges: u64,
-    /// Delay of the first edge; `None` where there is none.
+    /// Delay of the first edge; `None` if there are no edges.
     pub delay: Option<Steps>,
 }
 
 /// Counts the edges of `/edges/<projection>`. O(1).
 ///
 /// # Errors
-/// If the file cannot be read, a dataset is missing or differs in length from the others, or
-/// the first delay is no whole number of steps of `dt`.
+/// Fails if the file cannot be read, a dataset is missing or differs in length from the others, or
+/// the first delay is not a whole number of steps of `dt`.
 pub fn count_edges(path: &Path, projection: Projection, dt: Ms) -> Result<EdgeCount> {
     let input = Input::open(path)?;
     let table = EdgeTable::open(&input, projection)?;
@@ -116,22 +116,23 @@ pub fn count_edges(path: &Path, projection: Projection, dt: Ms) -> Result<EdgeCo
 /// Counts the external spikes of `/spikes/X`. O(1).
 ///
 /// # Errors
-/// If the file cannot be read or the dataset of ids is missing.
+/// Fails if the file cannot be read or the dataset of ids is missing.
 pub fn count_spikes(path: &Path) -> Result<u64> {
     let input = Input::open(path)?;
     let group = input.group(&input.group(&input.file, "spikes")?, "X")?;
     Ok(input.column(&group, "node_ids")?.len as u64)
 }
 
-/// Reads `/initial/<name>`, one finite value a neuron, and keeps those of `gids` (ascending).
+/// Reads `/initial/<name>`, one finite value per neuron, and returns the values of `gids`
+/// (ascending).
 ///
-/// `name` is `V_m` (mV), `rate` (spikes/s) or `phase`; `n` is the number of all neurons.
+/// `name` is `V_m` (mV), `rate` (spikes/s) or `phase`; `n` is the number of neurons in the network.
 ///
-/// Cost: reads the whole dataset, in memory O(kept).
+/// Cost: reads the whole dataset; memory O(kept values).
 ///
 /// # Errors
-/// If the file cannot be read, the dataset is missing or has not exactly `n` values, or one
-/// of them (kept or not) is not finite.
+/// Fails if the file cannot be read, the dataset is missing or does not have exactly `n` values, or
+/// a value (kept or not) is not finite.
 pub fn read_initial(
     path: &Path,
     name: &str,
@@ -142,7 +143,7 @@ pub fn read_initial(
     let values = input.column(&input.group(&input.file, "initial")?, name)?;
     if values.len != n as usize {
         return Err(input.fault(format!(
-            "{} has {} entries: must be {n}, one a neuron",
+            "{} has {} entries: must be {n}, one per neuron",
             values.name, values.len
         )));
     }
@@ -157,17 +158,18 @@ pub fn read_initial(
     Ok(kept)
 }
 
-/// Reads the external spikes `/spikes/X`, where node i drives neuron i, and keeps those of
-/// the neurons that `keep` accepts, in the order of the file.
+/// Reads the external spikes `/spikes/X` and returns, in the order of the file, those of the
+/// neurons that `keep` accepts. Node i drives neuron i.
 ///
-/// `n` is the number of all neurons. Times are ms in the file and must be whole steps of
-/// `dt`, at least one; those too late to be counted in steps come as the largest number.
+/// `n` is the number of neurons in the network. Times are ms in the file and must be whole steps of
+/// `dt`, at least one. A time beyond the range of [`Steps`] is returned as the largest number of
+/// steps.
 ///
-/// Cost: reads all spikes, in memory O(kept).
+/// Cost: reads all spikes; memory O(kept spikes).
 ///
 /// # Errors
-/// If the file cannot be read, a dataset is missing or the two differ in length, times are
-/// not in ms or no whole number of steps, or an id is not that of a neuron.
+/// Fails if the file cannot be read, a dataset is missing, the two datasets differ in length, a
+/// time is not in ms or not a whole number of steps, or an id is not that of a neuron.
 pub fn read_spikes(
     path: &Path,
     n: u32,
@@ -189,8 +191,8 @@ pub fn read_spikes(
     Ok(kept)
 }
 
-/// Names the members of `/group` that nothing reads, those `known` being read; `None` where there
-/// are no others.
+/// Returns a message that names the members of `/group` that no reader uses; `known` lists those
+/// that are used. Returns `None` if there are no others or the file cannot be read.
 pub fn unread(path: &Path, group: &str, known: &[&str]) -> Option<String> {
     let input = Input::open(path).ok()?;
     let members = input.group(&input.file, group).ok()?.member_names().ok()?;
@@ -203,15 +205,15 @@ pub fn unread(path: &Path, group: &str, known: &[&str]) -> Option<String> {
     })
 }
 
-/// An input file.
+/// An open input file, with its path and size (bytes).
 struct Input {
     path: PathBuf,
     file: File,
     bytes: u64,
 }
 
-/// Stands in for the method of `FileAccessBuilder` where HDF5 is too old to have it (before
-/// 1.10.7, and 1.12.0): there only HDF5_USE_FILE_LOCKING=FALSE in the environment serves.
+/// Replacement for the method of `FileAccessBuilder` that HDF5 before 1.10.7 and HDF5 1.12.0 lack.
+/// With those versions, only HDF5_USE_FILE_LOCKING=FALSE in the environment disables locking.
 #[allow(
     dead_code,
     reason = "the builder's own method, where there is one, is preferred"
@@ -224,10 +226,10 @@ trait FileLocking {
 
 impl FileLocking for FileAccessBuilder {}
 
-/// Returns whether HDF5 can lock `file`, or `None` where another process holds a lock that
-/// keeps readers out.
+/// Returns whether HDF5 can lock `file`; `None` if another process holds a lock that excludes
+/// readers.
 ///
-/// HDF5 itself reports both cases alike, as a file that it cannot open.
+/// HDF5 itself reports both cases in the same way, as a file that it cannot open.
 fn can_lock(file: &std::fs::File) -> Option<bool> {
     let asked = std::env::var_os("HDF5_USE_FILE_LOCKING");
     if asked.is_some_and(|asked| asked == "FALSE" || asked == "0") {
@@ -244,7 +246,7 @@ impl Input {
     fn open(path: &Path) -> Result<Self> {
         let fault = |what: String| Error::input(format!("{}: {what}", path.display()));
         let found = std::fs::metadata(path);
-        // A pipe without a writer would have the program wait for ever.
+        // Opening a pipe without a writer would block for ever.
         if found.as_ref().is_ok_and(|found| !found.is_file()) {
             return Err(fault("is not a file".to_owned()));
         }
@@ -254,7 +256,7 @@ impl Input {
         let lock = can_lock(&plain).ok_or_else(|| {
             fault(
                 "another process has locked it to write; with HDF5_USE_FILE_LOCKING=FALSE it is \
-                 read all the same"
+                 read anyway"
                     .to_owned(),
             )
         })?;
@@ -284,8 +286,8 @@ impl Input {
         group.map_err(|error| self.unopened(parent, name, &full_name, "group", &error))
     }
 
-    /// The dataset `name` of `parent`, with its full name; it holds its values itself, and not
-    /// more than the file can.
+    /// Opens the dataset `name` of `parent` and returns it with its full name. Fails unless the
+    /// dataset holds its values itself and claims no more bytes than the file can hold.
     fn dataset(&self, parent: &Group, name: &str) -> Result<(String, Dataset)> {
         let full_name = self.existing(parent, name, "dataset")?;
         let dataset = parent.dataset(name);
@@ -326,7 +328,7 @@ impl Input {
         })
     }
 
-    /// A column that must be as long as another.
+    /// Opens a column that must be as long as `other`.
     fn column_of_length(&self, group: &Group, name: &str, other: &Column) -> Result<Column> {
         let column = self.column(group, name)?;
         if column.len != other.len {
@@ -338,7 +340,7 @@ impl Input {
         Ok(column)
     }
 
-    /// The full name of a member of `parent`, which must exist.
+    /// Returns the full name of the member `name` of `parent`; fails if there is none.
     fn existing(&self, parent: &Group, name: &str, kind: &str) -> Result<String> {
         let full_name = format!("{}/{name}", parent.name().trim_end_matches('/'));
         if parent.link_exists(name) {
@@ -353,7 +355,7 @@ impl Input {
     }
 }
 
-/// The datasets of one projection, equally long.
+/// The datasets of one projection, all of equal length.
 struct EdgeTable {
     source: Column,
     target: Column,
@@ -385,7 +387,7 @@ impl EdgeTable {
         })
     }
 
-    /// Weights in pA; plastic ones must not be negative.
+    /// Reads weights (pA); those of plastic synapses must not be negative.
     fn weights(&self, rows: Range<usize>, projection: Projection) -> Result<Vec<f64>> {
         let weights = self.weight.finite(rows.clone())?;
         if projection == Projection::EE {
@@ -399,7 +401,8 @@ impl EdgeTable {
         Ok(weights)
     }
 
-    /// The one delay of all rows, which must be the one found before as well.
+    /// Returns the common delay of `rows`, which must also equal the delay `before` of the earlier
+    /// rows.
     fn common_delay(&self, rows: Range<usize>, dt: Ms, before: Option<Steps>) -> Result<Steps> {
         let delays = self.delay.steps(rows.clone(), dt)?;
         let common = before.unwrap_or(delays[0]);
@@ -416,7 +419,7 @@ impl EdgeTable {
         Ok(common)
     }
 
-    /// Checks that every edge has its attributes in group 0, in the order of the edges.
+    /// Checks that every edge has its attributes in group 0, at the index of the edge itself.
     fn check_groups(&self, rows: Range<usize>) -> Result<()> {
         if let Some(ids) = &self.group_id {
             for (row, id) in rows.clone().zip(ids.integers(rows.clone())?) {
@@ -437,7 +440,7 @@ impl EdgeTable {
     }
 }
 
-/// A population that ids must belong to.
+/// A population that ids must belong to, with its number of neurons.
 #[derive(Clone, Copy)]
 struct Population {
     name: &'static str,
@@ -449,7 +452,7 @@ impl Population {
         Self { name, size }
     }
 
-    /// What an id must be, in words.
+    /// Returns the allowed range of ids, as text for a message.
     fn allowed(self) -> String {
         match self.size.checked_sub(1) {
             Some(last) => format!("must be 0 … {last} (population {})", self.name),
@@ -467,7 +470,7 @@ struct Column {
 }
 
 impl Column {
-    /// Ids, each within `population`.
+    /// Reads ids; each must lie within `population`.
     fn ids(&self, rows: Range<usize>, population: Population) -> Result<Vec<u32>> {
         let check = |(row, id): (usize, i128)| match u32::try_from(id) {
             Ok(id) if id < population.size => Ok(id),
@@ -477,14 +480,15 @@ impl Column {
         rows.zip(integers).map(check).collect()
     }
 
-    /// Times in whole steps of `dt`, at least one.
+    /// Reads times (ms) and converts them to whole steps of `dt`, at least one.
     fn steps(&self, rows: Range<usize>, dt: Ms) -> Result<Vec<Steps>> {
         let times = self.decimals(rows.clone())?;
         let step = |(row, ms)| self.step(row, ms, dt);
         rows.zip(times).map(step).collect()
     }
 
-    /// The same, but the largest number of steps where a time is later than that.
+    /// Reads times like [`steps`](Self::steps), but returns the largest number of steps for times
+    /// beyond it.
     fn stamps(&self, rows: Range<usize>, dt: Ms) -> Result<Vec<Steps>> {
         let latest = Steps(i32::MAX);
         let times = self.decimals(rows.clone())?;
@@ -498,7 +502,7 @@ impl Column {
         rows.zip(times).map(stamp).collect()
     }
 
-    /// The time `ms` of row `row`.
+    /// Converts the time `ms` of row `row` to steps.
     fn step(&self, row: usize, ms: f64, dt: Ms) -> Result<Steps> {
         match Ms(ms).to_steps(dt) {
             Some(steps) if steps >= Steps(1) => Ok(steps),
@@ -509,7 +513,7 @@ impl Column {
         }
     }
 
-    /// Finite numbers.
+    /// Reads finite floating-point numbers.
     fn finite(&self, rows: Range<usize>) -> Result<Vec<f64>> {
         let values: Vec<f64> = match self.number()? {
             TypeDescriptor::Float(_) => self.read(rows.clone())?,
@@ -521,7 +525,8 @@ impl Column {
         }
     }
 
-    /// Numbers that people wrote as decimals, such as times: a single-precision 0.1 is 0.1.
+    /// Reads numbers that people wrote as decimals, such as times: a single-precision 0.1 becomes
+    /// 0.1.
     fn decimals(&self, rows: Range<usize>) -> Result<Vec<f64>> {
         let widen = |value: f32| value.to_string().parse().expect("a number, as written");
         match self.number()? {
@@ -533,7 +538,7 @@ impl Column {
         }
     }
 
-    /// Integers of whatever type.
+    /// Reads integers of any HDF5 integer type.
     fn integers(&self, rows: Range<usize>) -> Result<Vec<i128>> {
         match self.number()? {
             TypeDescriptor::Unsigned(_) => Ok(self
@@ -550,7 +555,7 @@ impl Column {
         }
     }
 
-    /// The type of the entries.
+    /// Returns the type of the entries.
     fn number(&self) -> Result<TypeDescriptor> {
         let described = self.dataset.dtype().and_then(|dtype| dtype.to_descriptor());
         described.map_err(|error| self.unreadable(&error))
@@ -562,7 +567,7 @@ impl Column {
         Ok(values.into_raw_vec_and_offset().0)
     }
 
-    /// Checks the attribute `units`, which may be absent.
+    /// Checks that the attribute `units`, if present, is `expected`.
     fn check_units(&self, expected: &str) -> Result<()> {
         let Ok(attribute) = self.dataset.attr("units") else {
             return Ok(());
@@ -578,7 +583,7 @@ impl Column {
         )))
     }
 
-    /// The fault of one value.
+    /// Returns the error about one value; `must` says which values are allowed.
     fn fault(&self, row: usize, value: impl Display, must: impl Display) -> Error {
         let (path, name) = (self.path.display(), &self.name);
         Error::input(format!("{path}: {name}[{row}] = {value}: {must}"))
@@ -595,11 +600,11 @@ impl Column {
     }
 }
 
-/// The text of a string attribute, of whichever of HDF5's kinds.
+/// Returns the text of a string attribute of any HDF5 string type.
 fn text(attribute: &Attribute) -> hdf5::Result<String> {
     fn read<T: H5Type + AsRef<[u8]>>(attribute: &Attribute) -> hdf5::Result<String> {
         let values: Vec<T> = attribute.read_raw()?;
-        // Bytes, for nobody has checked that they are UTF-8.
+        // Read as bytes, because the text may not be valid UTF-8.
         let bytes = values.first().map_or(&[][..], AsRef::as_ref);
         Ok(String::from_utf8_lossy(bytes).into_owned())
     }

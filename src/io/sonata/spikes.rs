@@ -1,4 +1,4 @@
-//! `spikes.h5`: who spiked when, sorted by time and, within a time, by neuron.
+//! Writes `spikes.h5`: recorded spikes, sorted by time and, at equal times, by neuron.
 
 use std::path::Path;
 
@@ -8,41 +8,42 @@ use crate::base::error::Result;
 use crate::base::sizes::total;
 use crate::base::units::{Gid, Grid, Ms, Steps};
 
-/// Entries a chunk: 32 KiB, so that small runs make small files.
+/// Entries per chunk: 32 KiB. Small chunks keep the files of small runs small.
 const CHUNK: usize = 1 << 12;
 
-/// Spikes held back before a flush happens unasked: 1 MiB.
+/// Number of waiting spikes that causes a flush: 1 MiB.
 pub const HELD_BACK: usize = 1 << 16;
 
-/// The orders that a file may be in, as SONATA's enumeration has them, …
+/// Names of SONATA's enumeration of sort orders.
 const SORTING: [&str; 3] = ["none", "by_id", "by_time"];
-/// … and that of the files here.
+/// Index in [`SORTING`] of the order of these files.
 const BY_TIME: u8 = 2;
 
-/// Writes the spikes of a run to a new SONATA file as they come.
+/// Writes the spikes of a run to a new SONATA file during the run.
 ///
-/// `/spikes/E` and `/spikes/I` hold `node_ids` (u64, counted from 0 within the population)
-/// and `timestamps` (f64, ms). Spikes wait in memory, at most 2^16 of them, and reach the file
-/// in [`flush`](Self::flush), which puts all of them in force at once: a process killed at any
-/// moment leaves the spikes of some completed flush. Dropped without [`close`](Self::close), a
-/// writer loses what came after the last one.
+/// `/spikes/E` and `/spikes/I` hold `node_ids` (u64, counted from 0 within the population) and
+/// `timestamps` (f64, ms). Spikes wait in memory until [`flush`](Self::flush), which happens at the
+/// latest when 2^16 of them are waiting. A flush makes all of them visible at once: if the process
+/// is killed at any moment, the file holds the spikes of a completed flush. A writer that is
+/// dropped without [`close`](Self::close) loses the spikes after the last flush.
 ///
-/// Compression happens on closing, so that spikes are in the file soon.
+/// Compression happens only on closing, so that spikes reach the file soon.
 pub struct SpikeWriter {
     table: Table,
     dt: Ms,
     n_e: u32,
     compression: u8,
     id: String,
-    /// Ids and times of E and of I that wait.
+    /// Waiting ids and times (ms) of E and of I.
     waiting: [(Vec<u64>, Vec<f64>); 2],
 }
 
 impl SpikeWriter {
     /// Creates `path` with both populations, empty, and flushes it.
     ///
-    /// `dt` turns steps into milliseconds, `n_e` is the number of excitatory neurons,
-    /// `compression` the level of deflate, 1 … 9, or 0 for none, and `id` names the result.
+    /// `dt` converts steps to milliseconds, `n_e` is the number of excitatory neurons,
+    /// `compression` is the level of deflate (1 … 9, or 0 for none), and `id` is the id of the
+    /// result.
     ///
     /// # Errors
     /// Fails if `path` exists or cannot be written.
@@ -59,13 +60,13 @@ impl SpikeWriter {
         })
     }
 
-    /// Takes the spikes of one more stretch of time, sorted by time and then by neuron, all
+    /// Adds the spikes of the next time interval, sorted by time and then by neuron. All must be
     /// later than those before.
     ///
-    /// Cost: O(spikes), in memory; a flush whenever 2^16 spikes have gathered.
+    /// Cost: O(spikes), in memory; flushes whenever 2^16 spikes are waiting.
     ///
     /// # Errors
-    /// Those of [`flush`](Self::flush).
+    /// Fails if [`flush`](Self::flush) fails.
     pub fn append(&mut self, spikes: &[(Steps, Gid)]) -> Result<()> {
         debug_assert!(spikes.is_sorted(), "spikes out of order");
         let grid = Grid::new(self.dt);
@@ -81,12 +82,12 @@ impl SpikeWriter {
         Ok(())
     }
 
-    /// Hands all spikes so far to the operating system: a kill can no longer lose them.
+    /// Passes all spikes so far to the operating system; a kill can no longer lose them.
     ///
-    /// Cost: some 0.1 ms and what the disk takes; nothing if there was no spike.
+    /// Cost: about 0.1 ms plus the time of the disk; nothing if no spike is waiting.
     ///
     /// # Errors
-    /// Fails if the file cannot be written; what was flushed before stays readable.
+    /// Fails if the file cannot be written; spikes of earlier flushes stay readable.
     pub fn flush(&mut self) -> Result<()> {
         if self.waiting.iter().all(|(ids, _)| ids.is_empty()) {
             return Ok(());
@@ -100,14 +101,15 @@ impl SpikeWriter {
         self.table.output.flush()
     }
 
-    /// Flushes and closes the file, and compresses it if that was asked for.
+    /// Flushes and closes the file, and compresses it if requested.
     ///
-    /// The compressed file grows beside the other, as `<path>.new`, and then replaces it.
+    /// The compressed file is written to `<path>.new` and then replaces the uncompressed one.
     ///
     /// Cost: with compression, reads and writes all spikes once more, chunk by chunk.
     ///
     /// # Errors
-    /// Those of [`flush`](Self::flush); a failure to compress leaves the uncompressed file.
+    /// Fails if [`flush`](Self::flush) fails or the compressed file cannot be written; in the
+    /// latter case the uncompressed file stays.
     pub fn close(mut self) -> Result<()> {
         self.flush()?;
         if self.compression == 0 {
@@ -126,29 +128,29 @@ impl SpikeWriter {
     }
 }
 
-/// Bytes of the attributes, groups and notes of a file.
+/// Bytes of metadata per file: object headers with groups and attributes.
 const FILE_HEAD: u64 = 28_672;
 
-/// Bytes of an uncompressed file with so many spikes of E and I.
+/// Returns the bytes of an uncompressed file with these numbers of spikes of E and I.
 pub fn file_bytes(spikes: [u64; 2]) -> u64 {
     let columns = spikes.map(|rows| column_bytes(rows, 2 * 8, CHUNK));
     total([FILE_HEAD, columns[0], columns[1]])
 }
 
-/// A file with the spikes of both populations.
+/// An output file with the spikes of both populations, E and I.
 struct Table {
     output: Output,
     columns: [Columns; 2],
 }
 
-/// The columns of a population.
+/// The columns of one population.
 struct Columns {
     ids: Object,
     times: Object,
 }
 
 impl Table {
-    /// Puts both populations into an empty file.
+    /// Adds both populations to an empty file.
     fn fill(mut output: Output, compression: u8) -> Self {
         let storage = Storage {
             chunk: CHUNK,

@@ -1,4 +1,4 @@
-//! `weights.h5`: every plastic synapse once, its weight at each of the times asked for.
+//! Writes `weights.h5`: the plastic synapses once, and their weights at each requested time.
 
 mod indices;
 mod over_time;
@@ -16,55 +16,55 @@ use over_time::SampleColumns;
 pub(super) use over_time::{HISTOGRAM, TRAJECTORIES};
 pub use over_time::{Sample, Samples, Sampling};
 
-/// Entries a chunk: 128 KiB.
+/// Entries per chunk: 128 KiB.
 const CHUNK: usize = 1 << 14;
 
-/// One plastic synapse; ids count from 0 within the excitatory population, the weight is in pA.
+/// One plastic synapse. Ids count from 0 within the excitatory population.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Synapse {
     /// The presynaptic neuron.
     pub source: u32,
     /// The postsynaptic neuron.
     pub target: u32,
-    /// The weight, pA.
+    /// The weight (pA).
     pub weight: f64,
 }
 
 /// Writes snapshots of the plastic weights to a new file of SONATA edges.
 ///
 /// The population `/edges/E_to_E` appears with the first snapshot. Each snapshot is a dataset
-/// `0/syn_weight_at_<time>ms`; `0/syn_weight` is a second name of the latest. An index by source is
-/// written along, and one by target where [`Layout::target_to_source`] asks for it.
+/// `0/syn_weight_at_<time>ms`; `0/syn_weight` is a hard link to the latest. The writer also adds an
+/// index by source, and one by target if [`Layout::target_to_source`] is set.
 ///
-/// A snapshot grows where no reader looks and appears when all of it is in the file: a process
-/// killed in between leaves the earlier ones as they were.
+/// Readers see a snapshot only when it is complete in the file. If the process is killed before
+/// that, the earlier snapshots stay unchanged.
 pub struct WeightWriter {
     output: Output,
     edges: Object,
     layout: Layout,
     storage: Storage,
-    /// The edge population, from the first snapshot on.
+    /// The edge population; `None` before the first snapshot.
     population: Option<Population>,
     unfinished: Option<Snapshot>,
-    /// What grows as the run goes, where that was begun.
+    /// Columns of the samples; `None` if sampling was not begun.
     samples: Option<SampleColumns>,
 }
 
-/// How a file of weights is made.
+/// Layout of a weight file.
 #[derive(Clone, Copy, Debug)]
 pub struct Layout {
-    /// The delay of all E→E synapses.
+    /// The delay of all E→E synapses (ms).
     pub delay: Ms,
     /// Level of deflate, 1 … 9, or 0 for none.
     pub compression: u8,
-    /// Whether there is an index of the edges onto each target. It takes up to 16 bytes per synapse,
-    /// and half as long to write as all the rest.
+    /// Flag for an index of the edges onto each target. The index takes up to 16 bytes per synapse,
+    /// and half as long to write as the rest of the file.
     pub target_to_source: bool,
 }
 
-/// The edge population of a file.
+/// The edge population of a file, with its number of synapses.
 struct Population {
-    /// The group of the weights.
+    /// The group of the weights, `0`.
     group: Object,
     synapses: u64,
 }
@@ -73,12 +73,12 @@ struct Population {
 struct Snapshot {
     at: Ms,
     weights: Object,
-    /// Who is connected with whom: written with the first snapshot only.
+    /// Ids, delay and indices; written only with the first snapshot.
     connections: Option<Connections>,
 }
 
 impl WeightWriter {
-    /// Creates `path` without snapshots and flushes it; `id` names the result.
+    /// Creates `path` without snapshots and flushes it; `id` is the id of the result.
     ///
     /// # Errors
     /// Fails if `path` exists or cannot be written.
@@ -88,8 +88,8 @@ impl WeightWriter {
         Ok(writer)
     }
 
-    /// Creates a file that takes the place of `path` when its first snapshot is complete; `id` is
-    /// that of the result the weights are of, if it has one.
+    /// Creates a file that replaces `path` when its first snapshot is complete; `id` is the id of
+    /// the result that the weights belong to, if it has one.
     ///
     /// # Errors
     /// Fails if the file cannot be created.
@@ -113,23 +113,23 @@ impl WeightWriter {
         }
     }
 
-    /// Begins to take samples of the weights, none of them yet, and flushes the file.
+    /// Adds empty datasets for samples of the weights and flushes the file.
     ///
     /// # Errors
-    /// If the file cannot be written.
+    /// Fails if the file cannot be written.
     pub fn begin_samples(&mut self, sampling: &Sampling) -> Result<()> {
         self.samples = Some(SampleColumns::create(&mut self.output, sampling)?);
         self.output.flush()
     }
 
-    /// Takes the next sample, later than those before. It waits in memory for a flush, which
-    /// comes unasked when 64 KiB are waiting.
+    /// Adds the next sample, which must be later than those before. The sample waits in memory for
+    /// a flush; 64 KiB of waiting samples cause one.
     ///
     /// # Errors
-    /// Those of [`flush`](Self::flush).
+    /// Fails if [`flush`](Self::flush) fails.
     ///
     /// # Panics
-    /// If samples were not begun.
+    /// Panics if [`begin_samples`](Self::begin_samples) was not called.
     pub fn add_sample(&mut self, sample: Sample) -> Result<()> {
         let samples = self.samples.as_mut().expect("samples were begun");
         if samples.push(sample) {
@@ -138,12 +138,12 @@ impl WeightWriter {
         Ok(())
     }
 
-    /// Hands all samples so far to the operating system: a kill can no longer lose them.
+    /// Passes all samples so far to the operating system; a kill can no longer lose them.
     ///
-    /// Cost: some 0.1 ms, and what the disk takes; nothing if there was none.
+    /// Cost: about 0.1 ms plus the time of the disk; nothing if no sample is waiting.
     ///
     /// # Errors
-    /// If the file cannot be written.
+    /// Fails if the file cannot be written.
     pub fn flush(&mut self) -> Result<()> {
         let Some(samples) = self.samples.as_mut().filter(|samples| samples.is_waiting()) else {
             return Ok(());
@@ -152,7 +152,7 @@ impl WeightWriter {
         self.output.flush()
     }
 
-    /// The most bytes that waiting samples have taken.
+    /// Returns the maximum memory (bytes) that waiting samples have taken so far.
     pub fn most_held_back(&self) -> u64 {
         self.samples
             .as_ref()
@@ -162,10 +162,10 @@ impl WeightWriter {
     /// Begins the snapshot of the weights at time `at`.
     ///
     /// # Errors
-    /// If there is a snapshot of that time already, or the file cannot be written.
+    /// Fails if there is already a snapshot at this time, or the file cannot be written.
     ///
     /// # Panics
-    /// If the snapshot before was not ended.
+    /// Panics if the previous snapshot was not ended.
     pub fn begin(&mut self, at: Ms) -> Result<()> {
         assert!(self.unfinished.is_none(), "a snapshot was begun twice");
         let known = self.population.as_ref().map(|population| population.group);
@@ -190,16 +190,16 @@ impl WeightWriter {
 
     /// Adds the next synapses, in canonical order: by source, then by target, across all blocks.
     ///
-    /// Snapshots after the first must bring the same synapses in the same order; only their
+    /// Snapshots after the first must contain the same synapses in the same order; only their
     /// weights are read.
     ///
     /// Cost: O(block) time and memory.
     ///
     /// # Errors
-    /// If the file cannot be written.
+    /// Fails if the file cannot be written.
     ///
     /// # Panics
-    /// If no snapshot was begun.
+    /// Panics if no snapshot was begun.
     pub fn append(&mut self, block: &[Synapse]) -> Result<()> {
         let snapshot = self.unfinished.as_mut().expect("a snapshot was begun");
         if let Some(connections) = &mut snapshot.connections {
@@ -209,14 +209,14 @@ impl WeightWriter {
         self.output.append(snapshot.weights, &weights)
     }
 
-    /// Completes the snapshot: it is on disk, and `0/syn_weight` means it.
+    /// Completes the snapshot: makes it visible to readers and links `0/syn_weight` to it.
     ///
     /// # Errors
-    /// If the file cannot be written, or if there were more or fewer synapses than in the
+    /// Fails if the file cannot be written, or if the number of synapses differs from that of the
     /// first snapshot.
     ///
     /// # Panics
-    /// If no snapshot was begun.
+    /// Panics if no snapshot was begun.
     pub fn end(&mut self) -> Result<()> {
         let snapshot = self.unfinished.take().expect("a snapshot was begun");
         let (output, at) = (&mut self.output, snapshot.at);
@@ -243,13 +243,13 @@ impl WeightWriter {
         output.flush()
     }
 
-    /// Closes the file.
+    /// Flushes waiting samples and closes the file.
     ///
     /// # Errors
-    /// If the file cannot be written.
+    /// Fails if the file cannot be written.
     ///
     /// # Panics
-    /// If a snapshot was begun and not ended.
+    /// Panics if a snapshot was begun and not ended.
     pub fn close(mut self) -> Result<()> {
         assert!(self.unfinished.is_none(), "a snapshot was not ended");
         self.flush()?;
@@ -258,27 +258,27 @@ impl WeightWriter {
     }
 }
 
-/// Bytes of the attributes, groups and notes of a file.
+/// Bytes of metadata per file: object headers with groups and attributes.
 const FILE_HEAD: u64 = 53_248;
 
-/// How much a file holds.
+/// Numbers that determine the size of a weight file.
 #[derive(Clone, Copy, Debug)]
 pub struct Content {
-    /// Synapses of a snapshot.
+    /// Synapses per snapshot.
     pub synapses: u64,
-    /// Sources they may come from, the first so many of E.
+    /// Number of possible sources; they are the first neurons of E.
     pub sources: u64,
-    /// Sources they do come from.
+    /// Number of sources with at least one synapse.
     pub occurring: u64,
-    /// Targets they may reach, the first so many of E.
+    /// Number of possible targets; they are the first neurons of E.
     pub targets: u64,
-    /// Pairs of neurons that they connect.
+    /// Number of connected pairs of neurons.
     pub pairs: u64,
-    /// Whether there is an index by target.
+    /// Flag for an index by target.
     pub target_to_source: bool,
 }
 
-/// Bytes of an uncompressed file of `snapshots` snapshots.
+/// Returns the bytes of an uncompressed file with `snapshots` snapshots.
 pub fn file_bytes(content: &Content, snapshots: u64) -> u64 {
     let column = column_bytes(content.synapses, 8, CHUNK);
     let by_target = match content.target_to_source {
@@ -293,7 +293,7 @@ pub fn file_bytes(content: &Content, snapshots: u64) -> u64 {
     ])
 }
 
-/// Name of the dataset with the weights at time `at`.
+/// Returns the name of the dataset with the weights at time `at`.
 fn name_of(at: Ms) -> String {
     format!("syn_weight_at_{}ms", at.0)
 }
@@ -344,7 +344,7 @@ impl Connections {
         }
     }
 
-    /// Completes the population and puts it into the group `edges`; returns the group of its
+    /// Completes the population and links it into the group `edges`; returns the group of its
     /// weights.
     fn finish(self, output: &mut Output, edges: Object, delay: Ms) -> Result<Object> {
         let synapses = output.rows(self.sources);

@@ -10,37 +10,37 @@ use crate::model::stimulus::Input;
 
 use super::{Emission, Propagators, add_upper};
 
-/// A population of `iaf_psc_alpha` neurons; potentials relative to E_L.
+/// Population of `iaf_psc_alpha` neurons; potentials are relative to E_L.
 ///
-/// CHANNELS is 2, excitatory and inhibitory, or 1 where both have the same time constant:
-/// the equations are linear, so their sum then obeys the same ones.
+/// CHANNELS is 2 (excitatory and inhibitory), or 1 if both have the same time constant: the
+/// equations are linear, and the sum of both currents then obeys the same equations.
 ///
-/// 16 bytes a neuron and 16 a channel. Padded to whole groups of [`GROUP`] neurons; the
-/// padding receives nothing and its spikes are dropped.
+/// 16 bytes per neuron plus 16 per neuron and channel. Padded to whole groups of [`GROUP`] neurons;
+/// the padding receives nothing and its spikes are dropped.
 pub struct IafPscAlpha<const CHANNELS: usize> {
     neurons: usize,
     groups: Vec<Group<CHANNELS>>,
     constants: Constants<CHANNELS>,
-    /// E_L (mV)
+    /// Resting potential E_L (mV).
     rest: f64,
 }
 
-/// The state of a group, all of it in L1 while the group is advanced over the interval.
+/// State of a group of neurons. It stays in L1 while the group advances over the interval.
 #[derive(Clone)]
 #[repr(align(64))]
 struct Group<const CHANNELS: usize> {
-    /// V − E_L (mV)
+    /// Membrane potential V − E_L (mV).
     potential: [f64; GROUP],
-    /// Steps left of refractoriness, a whole number; a double so that all lanes are alike.
+    /// Remaining refractory steps: a whole number, stored as `f64` to give all lanes one type.
     refractory: [f64; GROUP],
     /// Synaptic currents (pA).
     current: [[f64; GROUP]; CHANNELS],
-    /// Their derivatives (pA/ms).
+    /// Derivatives of the synaptic currents (pA/ms).
     slope: [[f64; GROUP]; CHANNELS],
 }
 
 impl<const CHANNELS: usize> IafPscAlpha<CHANNELS> {
-    /// Neurons with initial potentials `potentials` (mV), no currents, not refractory.
+    /// Creates neurons with initial `potentials` (mV), zero currents, not refractory.
     pub fn new(neuron: &NeuronParams, dt: Ms, potentials: &[f64]) -> Self {
         let zero = [0.0; GROUP];
         let groups = potentials
@@ -74,7 +74,7 @@ impl<const CHANNELS: usize> IafPscAlpha<CHANNELS> {
         }
     }
 
-    /// Bytes of `neurons` neurons.
+    /// Returns the bytes for `neurons` neurons.
     pub fn bytes(neurons: u64) -> u64 {
         product([
             size_of::<Group<CHANNELS>>() as u64,
@@ -82,18 +82,18 @@ impl<const CHANNELS: usize> IafPscAlpha<CHANNELS> {
         ])
     }
 
-    /// Bytes held.
+    /// Returns the bytes held now.
     pub fn held(&self) -> u64 {
         allocated_bytes(&self.groups)
     }
 
-    /// Membrane potential of neuron `lid` (mV).
+    /// Returns the membrane potential of neuron `lid` (mV).
     pub fn potential(&self, lid: Lid) -> f64 {
         let lid = lid.0 as usize;
         self.groups[lid / GROUP].potential[lid % GROUP] + self.rest
     }
 
-    /// See [`super::Neurons::first_not_finite`].
+    /// Implements [`super::Neurons::first_not_finite`].
     pub fn first_not_finite(&self) -> Option<(Lid, String)> {
         let at = |lid: usize| {
             let group = &self.groups[lid / GROUP];
@@ -107,7 +107,7 @@ impl<const CHANNELS: usize> IafPscAlpha<CHANNELS> {
         (0..self.neurons).find_map(at)
     }
 
-    /// See [`super::Neurons::update`].
+    /// Implements [`super::Neurons::update`].
     pub fn update(
         &mut self,
         interval: Interval,
@@ -127,12 +127,12 @@ impl<const CHANNELS: usize> IafPscAlpha<CHANNELS> {
     }
 }
 
-/// What a step needs beside the state, the same for all neurons.
+/// Constants of a step, identical for all neurons.
 #[derive(Clone, Copy)]
 struct Constants<const CHANNELS: usize> {
     p33: f64,
     channels: [Channel; CHANNELS],
-    /// P30 · I_e: potential that the constant current adds in a step (mV)
+    /// P30 · I_e: potential that the constant current adds per step (mV)
     drive: f64,
     threshold: f64,
     reset: f64,
@@ -140,9 +140,9 @@ struct Constants<const CHANNELS: usize> {
 }
 
 impl<const CHANNELS: usize> Group<CHANNELS> {
-    /// One step, in the order of the model: potential from the old currents, currents,
-    /// threshold. Takes what arrives, and `external` spikes of `weight_x` pA; returns how many
-    /// neurons reached threshold.
+    /// Advances the group by one step, in the order of the model: potential from the old currents,
+    /// currents, threshold. Takes what arrives and `external` spikes of `weight_x` pA. Returns the
+    /// number of neurons that reached threshold.
     #[inline(always)]
     fn step(
         &mut self,
@@ -175,7 +175,8 @@ impl<const CHANNELS: usize> Group<CHANNELS> {
         fired
     }
 
-    /// Resets the neurons at or above threshold among the first `neurons` and notes them.
+    /// Resets the neurons at or above threshold among the first `neurons` and appends their
+    /// emissions.
     #[cold]
     #[inline(never)]
     fn fire(
@@ -231,7 +232,7 @@ impl<const CHANNELS: usize> Kernel for Update<'_, CHANNELS> {
         let constants = *constants;
         for (index, group) in groups.iter_mut().enumerate() {
             let first = index * GROUP;
-            // On the stack the compiler knows that nothing else points to the state.
+            // A copy on the stack tells the compiler that nothing else points to the state.
             let mut state = group.clone();
             for lag in interval.lags() {
                 let arrival = interval.stamp(lag);

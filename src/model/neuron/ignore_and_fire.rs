@@ -1,4 +1,4 @@
-//! Neurons that fire with a period of their own, whatever they receive.
+//! Neurons that fire at a fixed period and ignore their input.
 
 use crate::base::memory::allocated_bytes;
 use crate::base::simd::{self, Kernel};
@@ -10,10 +10,10 @@ use crate::model::stimulus::Input;
 
 use super::{Emission, add_upper};
 
-/// A population of `ignore_and_fire` neurons.
+/// Population of `ignore_and_fire` neurons, for performance measurements.
 ///
-/// They exist to measure the machine: every input is received and buffered exactly as by
-/// other models, only the spikes do not depend on it. 16 bytes a neuron.
+/// They receive and buffer every input exactly as the other model does; only their spikes do not
+/// depend on it. 16 bytes per neuron.
 pub struct IgnoreAndFire {
     neurons: usize,
     groups: Vec<Group>,
@@ -26,12 +26,12 @@ struct Group {
     countdown: [i32; GROUP],
     /// Steps between spikes.
     period: [i32; GROUP],
-    /// The input received in the latest step (pA), as NEST's model buffers it.
+    /// Input received in the latest step (pA), as NEST's model buffers it.
     received: [f64; GROUP],
 }
 
-/// NEST's fine grid of time, to which periods and phases are rounded before they are rounded up
-/// to steps, so that a period meant to be whole stays so.
+/// NEST's fine time grid. Periods and phases are rounded to a tic before they are rounded up to
+/// steps; a period meant to be whole thus stays whole.
 #[derive(Clone, Copy, Debug)]
 pub struct Tics {
     per_step: f64,
@@ -39,7 +39,7 @@ pub struct Tics {
 }
 
 impl Tics {
-    /// `per_step` tics, 1 … 2²⁰, in each step of `dt`.
+    /// Creates a grid of `per_step` tics (1 … 2²⁰) per step of `dt`.
     pub fn new(dt: Ms, per_step: u32) -> Self {
         let per_step = f64::from(per_step);
         Tics {
@@ -48,32 +48,33 @@ impl Tics {
         }
     }
 
-    /// Those of a run.
+    /// Creates the grid of a run.
     pub fn of(simulation: &SimulationParams) -> Self {
         Self::new(simulation.dt, simulation.tics_per_step)
     }
 
-    /// Whole steps that cover `ms` (≥ 0, at most 2³⁰ steps) once it is rounded to a tic. As NEST
-    /// does, operation by operation, because a tie decides a step.
+    /// Returns the whole steps that cover `ms` (≥ 0, at most 2³⁰ steps) once it is rounded to a
+    /// tic. Follows NEST operation by operation, because a tie decides a step.
     fn steps(self, ms: f64) -> i32 {
         let tics = (ms * self.per_ms + 0.5).floor();
         (tics / self.per_step).ceil() as i32
     }
 
-    /// Steps between the spikes of a neuron of `rate` spikes/s.
+    /// Returns the steps between the spikes of a neuron of `rate` spikes/s.
     pub fn period(self, rate: f64) -> i32 {
         self.steps(1.0 / rate * 1000.0)
     }
 
-    /// Stamp of its first spike, `phase` of a period after the start.
+    /// Returns the stamp of the first spike of a neuron of `rate` spikes/s, `phase` of a period
+    /// after the start.
     pub fn first_stamp(self, rate: f64, phase: f64) -> Steps {
         Steps(self.steps(phase / rate * 1000.0) + 1)
     }
 }
 
 impl IgnoreAndFire {
-    /// Neurons with these rates (spikes/s, > 0, at most one spike a step) and phases
-    /// (0 … 1], the first spike after phase · period.
+    /// Creates neurons with these rates (spikes/s, > 0, at most one spike per step) and phases (>
+    /// 0, ≤ 1, of a period). The first spike comes after phase · period.
     pub fn new(tics: Tics, rates: &[f64], phases: &[f64]) -> Self {
         let idle = Group {
             countdown: [-1; GROUP],
@@ -92,20 +93,20 @@ impl IgnoreAndFire {
         }
     }
 
-    /// The input that neuron `lid` received in the latest step (pA).
+    /// Returns the input that neuron `lid` received in the latest step (pA).
     pub fn received(&self, lid: Lid) -> f64 {
         let lid = lid.0 as usize;
         self.groups[lid / GROUP].received[lid % GROUP]
     }
 
-    /// See [`super::Neurons::first_not_finite`].
+    /// Implements [`super::Neurons::first_not_finite`].
     pub fn first_not_finite(&self) -> Option<(Lid, String)> {
         let mut lids = (0..self.neurons as u32).map(Lid);
         let lid = lids.find(|lid| !self.received(*lid).is_finite())?;
         Some((lid, format!("input ({})", self.received(lid))))
     }
 
-    /// See [`super::Neurons::update`].
+    /// Implements [`super::Neurons::update`].
     pub fn update(
         &mut self,
         interval: Interval,
@@ -133,7 +134,7 @@ impl IgnoreAndFire {
 
 /// Memory, in bytes.
 impl IgnoreAndFire {
-    /// Of `neurons` neurons.
+    /// Returns the bytes for `neurons` neurons.
     pub fn bytes(neurons: u64) -> u64 {
         product([size_of::<Group>() as u64, neurons.div_ceil(GROUP as u64)])
     }
@@ -145,8 +146,8 @@ impl IgnoreAndFire {
 }
 
 impl Group {
-    /// One step: takes what arrives, and `external` spikes of `weight_x` pA; returns how many
-    /// neurons fire.
+    /// Advances the group by one step. Takes what arrives and `external` spikes of `weight_x` pA.
+    /// Returns the number of neurons that fire.
     #[inline(always)]
     fn step<const CHANNELS: usize>(
         &mut self,
@@ -184,7 +185,7 @@ impl Group {
     }
 }
 
-/// The countdown of a neuron that fires, once the step is counted: it stood at 0 before.
+/// Countdown of a neuron that fires, after the step is counted: it was 0 before.
 const FIRES: i32 = -1;
 
 struct Update<'a> {
@@ -235,7 +236,7 @@ impl<const CHANNELS: usize> Kernel for ByChannels<'_, CHANNELS> {
 mod tests {
     use super::*;
 
-    /// Periods in ms, and the steps that NEST 3.10 makes of them.
+    /// Compares periods with the steps that NEST 3.10 derives from them.
     #[test]
     fn times_are_rounded_to_a_tic_and_then_up() {
         let nest = Tics::new(Ms(0.1), 100);
@@ -250,11 +251,11 @@ mod tests {
         ] {
             assert_eq!(nest.steps(ms), steps, "{ms} ms");
         }
-        // Half a tic goes up: 99.995… spikes/s are 10.000 45 ms, 12.801 tics of 1/128.
+        // Half a tic rounds up: 99.995… spikes/s are 10.000 45 ms, 12.801 tics of 1/128.
         let example = Tics::new(Ms(0.1), 128);
         assert_eq!(example.steps(10.000_45), 101);
         assert_eq!(nest.steps(10.000_45), 100);
-        // Where a tic is a step, periods are rounded to the nearest.
+        // If a tic is a step, periods round to the nearest step.
         let coarse = Tics::new(Ms(1.0), 1);
         assert_eq!([2.4, 2.5, 3.4].map(|ms| coarse.steps(ms)), [2, 3, 3]);
         assert_eq!(coarse.period(1000.0), 1);

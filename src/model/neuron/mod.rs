@@ -12,28 +12,28 @@ use crate::model::buffers::RingBuffer;
 use crate::model::params::{NeuronModel, NeuronParams};
 use crate::model::stimulus::Input;
 
-/// A spike as its neuron emits it.
+/// Spike as its neuron emits it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Emission {
-    /// Steps of the interval before this one, see [`Interval::stamp`].
+    /// Step within the interval, from 0; see [`Interval::stamp`].
     pub lag: u32,
-    /// Which neuron.
+    /// Index of the neuron on its virtual process.
     pub lid: Lid,
 }
 
-/// The neurons of one virtual process.
+/// Neurons of one virtual process.
 pub enum Neurons {
-    /// With one current, where both time constants are equal.
+    /// `iaf_psc_alpha` with one synaptic current, for equal time constants.
     IafPscAlpha(IafPscAlpha<1>),
-    /// With an excitatory and an inhibitory current.
+    /// `iaf_psc_alpha` with an excitatory and an inhibitory current.
     IafPscAlphaTwoCurrents(IafPscAlpha<2>),
-    /// See [`IgnoreAndFire`].
+    /// `ignore_and_fire`, see [`IgnoreAndFire`].
     IgnoreAndFire(IgnoreAndFire),
 }
 
 impl Neurons {
-    /// Advances all neurons over `interval`: takes what arrives from `ring` (and empties
-    /// those slots) and from `input`, `weight_x` pA a spike, and appends to `emissions`,
+    /// Advances all neurons over `interval`. Takes what arrives from `ring` (and zeroes those
+    /// slots) and from `input`, at `weight_x` pA per external spike. Appends spikes to `emissions`,
     /// ascending in time for each neuron.
     pub fn update(
         &mut self,
@@ -56,8 +56,8 @@ impl Neurons {
         }
     }
 
-    /// The first neuron that holds a number that is not finite, and what that is; in what it
-    /// was left with by the latest step.
+    /// Returns the first neuron whose state is not finite after the latest step, with the name and
+    /// value of the offending quantity.
     pub fn first_not_finite(&self) -> Option<(Lid, String)> {
         match self {
             Neurons::IafPscAlpha(neurons) => neurons.first_not_finite(),
@@ -69,7 +69,7 @@ impl Neurons {
 
 /// Memory, in bytes.
 impl Neurons {
-    /// Of `neurons` neurons.
+    /// Returns the bytes for `neurons` neurons.
     pub fn bytes(neuron: &NeuronParams, neurons: u64) -> u64 {
         match (neuron.model, channels(neuron)) {
             (NeuronModel::IgnoreAndFire, _) => IgnoreAndFire::bytes(neurons),
@@ -78,7 +78,7 @@ impl Neurons {
         }
     }
 
-    /// As they are.
+    /// Returns the bytes held now.
     pub fn held(&self) -> u64 {
         match self {
             Neurons::IafPscAlpha(neurons) => neurons.held(),
@@ -88,7 +88,8 @@ impl Neurons {
     }
 }
 
-/// Through how many channels the neurons receive: one where the time constants are equal.
+/// Returns the number of input channels per neuron: 1 if the synaptic time constants are equal,
+/// else 2.
 pub fn channels(neuron: &NeuronParams) -> usize {
     if neuron.tau_syn_ex == neuron.tau_syn_in {
         1

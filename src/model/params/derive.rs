@@ -1,22 +1,23 @@
-//! Derived values: what a weight in mV and a relative rate come to in pA and spikes/s.
+//! Derived values: weights in pA from PSP amplitudes in mV, and rates in spikes/s from relative
+//! rates.
 //!
-//! All transcendental functions come from `libm`, compiled from Rust: the same bits on
+//! All transcendental functions come from `libm`, compiled from Rust: they give the same bits on
 //! every machine, whatever its C library.
 
 use std::f64::consts::E;
 
-/// ⌊β·whole⌋ as the published example takes it, of the product in double precision.
+/// Returns ⌊β·whole⌋, the product in double precision, as in the published example.
 pub(crate) fn part(beta: f64, whole: u32) -> u32 {
     (beta * f64::from(whole)) as u32
 }
 
-/// Potential maximum of a unit alpha current (mV/pA): what one synaptic event of 1 pA peak
-/// amplitude does to a resting membrane.
+/// Returns the maximum potential caused by a unit alpha current (mV/pA): the effect of one synaptic
+/// event of 1 pA peak amplitude on a resting membrane.
 ///
-/// `tau_m`, `tau_syn` in ms, `c_m` in pF, all finite and > 0; the result is > 0.
-/// With r = τ_m/τ_syn the potential peaks at t = x/(1/τ_syn − 1/τ_m), where x solves
-/// (eˣ − 1)/x = r, and there C_m·V = τ_m·I(t). The root exists and is unique for every
-/// r > 0, so τ_syn ≥ τ_m and τ_syn = τ_m are no special cases.
+/// `tau_m`, `tau_syn` in ms, `c_m` in pF, all finite and > 0; the result is > 0. With r = τ_m/τ_syn
+/// the potential peaks at t = x/(1/τ_syn − 1/τ_m), where x solves (eˣ − 1)/x = r, and there C_m·V =
+/// τ_m·I(t). The root exists and is unique for every r > 0; τ_syn ≥ τ_m and τ_syn = τ_m are
+/// therefore no special cases.
 pub(crate) fn unit_psp_maximum(tau_m: f64, tau_syn: f64, c_m: f64) -> f64 {
     let r = tau_m / tau_syn;
     let x = root_of_mean_exponential(r);
@@ -29,10 +30,10 @@ pub(crate) fn unit_psp_maximum(tau_m: f64, tau_syn: f64, c_m: f64) -> f64 {
     E * r * (t / c_m) * libm::exp(-t / tau_syn)
 }
 
-/// The same as the published example reckons it, with e^{+a} where e^{−a} belongs in the
-/// Lambert argument, a = τ_syn/τ_m: the potential a little off its maximum.
+/// Returns the unit PSP (mV/pA) as the published example computes it: with e^{+a} instead of e^{−a}
+/// in the Lambert argument, a = τ_syn/τ_m. The potential is slightly off its maximum.
 ///
-/// `None` where that argument leaves the domain of W₋₁, i.e. a·eᵃ > 1/e (a > 0.278).
+/// Returns `None` if that argument leaves the domain of W₋₁, i.e. a·eᵃ > 1/e (a > 0.278).
 pub(crate) fn unit_psp_nest_example(tau_m: f64, tau_syn: f64, c_m: f64) -> Option<f64> {
     let a = tau_syn / tau_m;
     let b = 1.0 / tau_syn - 1.0 / tau_m;
@@ -43,28 +44,28 @@ pub(crate) fn unit_psp_nest_example(tau_m: f64, tau_syn: f64, c_m: f64) -> Optio
     Some(E / (c_m * (1.0 - a)) * ((slow - fast) / b - t * fast))
 }
 
-/// Rate (spikes/s) of weight `i_x` (pA, > 0) whose mean input just reaches the threshold
-/// `theta` (mV above E_L, > 0).
+/// Returns the rate (spikes/s) of input of weight `i_x` (pA, > 0) at which the mean input just
+/// reaches the threshold `theta` (mV above E_L, > 0).
 pub(crate) fn threshold_rate(theta: f64, c_m: f64, i_x: f64, tau_m: f64, tau_syn: f64) -> f64 {
     1000.0 * theta * c_m / (i_x * E * tau_m * tau_syn)
 }
 
-/// Below this the divided differences of the exponential are summed as series.
+/// Bound of |x| below which the divided differences of the exponential are summed as series.
 const SERIES_BELOW: f64 = 0.5;
 
-/// φ₂(x) = (eˣ − 1 − x)/x² = Σ xᵏ/(k + 2)!, for |x| < [`SERIES_BELOW`].
+/// Returns φ₂(x) = (eˣ − 1 − x)/x² = Σ xᵏ/(k + 2)!, for |x| < [`SERIES_BELOW`].
 fn phi_2(x: f64) -> f64 {
-    // Horner's scheme; the first term left out is below 1e-19.
+    // Horner's scheme; the first omitted term is below 1e-19.
     (3..=16)
         .rev()
         .fold(1.0, |sum, k| 1.0 + x / f64::from(k) * sum)
         / 2.0
 }
 
-/// The x with (eˣ − 1)/x = r > 0.
+/// Returns the x with (eˣ − 1)/x = r > 0.
 ///
-/// Newton's method on ln((eˣ − 1)/x), which is increasing and convex; the start lies right
-/// of the root, from where the steps only go left.
+/// Uses Newton's method on ln((eˣ − 1)/x), which is increasing and convex. The start lies right of
+/// the root, from where all steps go left.
 fn root_of_mean_exponential(r: f64) -> f64 {
     let log_r = libm::log(r);
     let start = if r > 1.0 { 2.0 * log_r } else { 0.0 };
@@ -82,10 +83,10 @@ fn root_of_mean_exponential(r: f64) -> f64 {
     })
 }
 
-/// The s ≥ 0 with s − ln(1 + s) = `excess`; `None` if that is negative.
+/// Returns the s ≥ 0 with s − ln(1 + s) = `excess`, or `None` if `excess` is negative.
 ///
-/// The start δ + √(2δ) bounds the root from above (Chatzigeorgiou 2013, IEEE Commun Lett
-/// 17:1505), and the function is convex.
+/// The start δ + √(2δ) bounds the root from above (Chatzigeorgiou 2013, IEEE Commun Lett 17:1505),
+/// and the function is convex.
 fn root_of_log_excess(excess: f64) -> Option<f64> {
     if excess <= 0.0 {
         return (excess == 0.0).then_some(0.0);
@@ -96,9 +97,9 @@ fn root_of_log_excess(excess: f64) -> Option<f64> {
     }))
 }
 
-/// Follows x ← x − `step`(x) until the steps are lost in rounding.
+/// Iterates x ← x − `step`(x) until the steps are lost in rounding.
 fn newton(start: f64, step: impl Fn(f64) -> f64) -> f64 {
-    // Convergence is quadratic; the count is a backstop for the last bit going to and fro.
+    // Convergence is quadratic; the limit stops an oscillation of the last bit.
     const MOST_STEPS: usize = 64;
     let mut x = start;
     for _ in 0..MOST_STEPS {
@@ -144,14 +145,14 @@ mod tests {
         }
     }
 
-    /// Theory: the formula's value is attained, and exceeded nowhere, by the summed response.
+    /// Checks that the integrated response attains the formula's value and never exceeds it.
     #[test]
     fn maximum_is_that_of_the_integrated_response() {
         for (tau_m, tau_syn) in [(20.0, 2.0), (3.0, 3.0), (2.0, 5.0)] {
             let (h, c_m) = (1e-4, 250.0);
             let (mut v, mut highest) = (0.0, 0.0_f64);
             for k in 0..600_000 {
-                // The current at the middle of the step, an exact step of the membrane.
+                // The current at the middle of the step, then an exact step of the membrane.
                 let t = (f64::from(k) + 0.5) * h;
                 let current = E * t / tau_syn * libm::exp(-t / tau_syn);
                 v += -libm::expm1(-h / tau_m) * (tau_m / c_m * current - v);

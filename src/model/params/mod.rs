@@ -1,8 +1,7 @@
 //! Parameters: checked values, in steps.
 //!
-//! `derive` holds the formulas by which weights and rates follow from others, `propagators` the
-//! exact integration of a step. They are made by [`config`](crate::io::config), from text or in
-//! code.
+//! `derive` holds the formulas for derived weights and rates, `propagators` the exact integration
+//! of a step. [`config`](crate::io::config) creates the parameters, from text or in code.
 
 pub(crate) mod derive;
 mod propagators;
@@ -16,32 +15,32 @@ use crate::comm::interconnect::InterconnectParams;
 
 pub use propagators::{Channel, Propagators};
 
-/// Everything a run needs to know, checked and derived; the same on every rank.
+/// Complete parameters of a run, checked and derived; identical on every rank.
 ///
-/// Serialized, times on the grid are in steps.
+/// The serialized form gives times on the grid in steps.
 #[derive(Clone, Debug, Serialize)]
 pub struct Params {
-    /// Populations and how they are wired.
+    /// Populations and their connectivity.
     pub network: NetworkParams,
-    /// The neuron model and its constants.
+    /// Neuron model and its constants.
     pub neuron: NeuronParams,
     /// Weights and delays.
     pub synapse: SynapseParams,
-    /// The plasticity of E→E synapses.
+    /// Plasticity of the E→E synapses.
     pub stdp: StdpParams,
     /// External input.
     pub stimulus: Stimulus,
-    /// Time, grid, seed, threads.
+    /// Model time, grid, seed and threads.
     pub simulation: SimulationParams,
-    /// What is written.
+    /// Recording: spikes and weights that the run writes.
     pub record: RecordParams,
-    /// The network between ranks; for estimates only, a run ignores it.
+    /// Interconnect between ranks. Only estimates use it; a run ignores it.
     pub interconnect: InterconnectParams,
 }
 
 impl Params {
-    /// The same with `n` neurons, `per_rank` on each rank where it is counted so; what is
-    /// recorded of all stays with all.
+    /// Returns a copy with `n` neurons in all and the given `N_per_rank`. Recording limits are
+    /// reduced to the new N and N_E.
     pub fn with_neurons(&self, n: u32, per_rank: Option<u32>) -> Params {
         let mut params = self.clone();
         let network = &mut params.network;
@@ -61,9 +60,9 @@ impl Params {
     }
 }
 
-/// Files that a run reads besides its config.
+/// Input files of a run besides its config.
 impl Params {
-    /// Returns key and path of each.
+    /// Returns the key and the path of each file.
     pub fn files(&self) -> Vec<(&'static str, &Path)> {
         let spikes = match &self.stimulus {
             Stimulus::Spikes(path) => Some(path),
@@ -84,22 +83,22 @@ impl Params {
 /// Longest period of `ignore_and_fire` (steps).
 pub const MAX_PERIOD: u32 = 1 << 30;
 
-/// Largest mean number of Poisson events per neuron and step: a count fits 16 bits.
+/// Largest mean number of Poisson events per neuron and step; counts then fit 16 bits.
 pub const MAX_EVENTS_PER_STEP: f64 = 30_000.0;
 
-/// `[network]`
+/// Parameters of the config table `[network]`.
 #[derive(Clone, Debug, Serialize)]
 #[allow(non_snake_case)]
 pub struct NetworkParams {
-    /// Neurons in all, 1 … 2³² − 1 (with `N_per_rank`: that times the ranks).
+    /// Number of neurons, 1 … 2³² − 1; with `N_per_rank`, that number times the ranks.
     pub N: u32,
-    /// Neurons a rank, where given so.
+    /// Neurons per rank, if the config gives it.
     pub N_per_rank: Option<u32>,
     /// Excitatory neurons, ⌊βN⌋ (the product in double precision); gids 0 … N_E − 1.
     pub N_E: u32,
     /// Inhibitory neurons, N − N_E.
     pub N_I: u32,
-    /// In-degree of every neuron; 0, as K_E and K_I, where `edges` replaces the draw.
+    /// In-degree of every neuron; 0, like K_E and K_I, if `edges` replaces the draw.
     pub K: u32,
     /// Sources drawn from E by every neuron, ⌊βK⌋.
     pub K_E: u32,
@@ -107,16 +106,16 @@ pub struct NetworkParams {
     pub K_I: u32,
     /// Fraction of excitatory neurons.
     pub beta: f64,
-    /// Whether a neuron may draw itself.
+    /// True if a neuron may draw itself.
     pub allow_autapses: bool,
-    /// Whether a neuron may draw a source twice.
+    /// True if a neuron may draw the same source more than once.
     pub allow_multapses: bool,
-    /// SONATA edges that replace the draw; relative paths are resolved.
+    /// SONATA edges file that replaces the draw; relative paths are resolved.
     pub edges: Option<PathBuf>,
 }
 
 impl NetworkParams {
-    /// Whether a draw gives the projection synapses.
+    /// Returns whether the draw creates synapses of `projection`.
     pub(crate) fn draws(&self, projection: Projection) -> bool {
         let (k, targets) = match projection {
             Projection::EE => (self.K_E, self.N_E),
@@ -128,18 +127,18 @@ impl NetworkParams {
     }
 }
 
-/// Which neuron model every neuron follows.
+/// Neuron model of all neurons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NeuronModel {
     /// Leaky integrate-and-fire with alpha-shaped currents, exactly integrated.
     IafPscAlpha,
-    /// Fires with a period of its own and ignores what it receives.
+    /// Neuron that fires at a fixed period and ignores its input.
     IgnoreAndFire,
 }
 
 impl NeuronModel {
-    /// As the config names it.
+    /// Returns the model's name in the config.
     pub fn name(self) -> &'static str {
         match self {
             NeuronModel::IafPscAlpha => "iaf_psc_alpha",
@@ -152,17 +151,17 @@ impl NeuronModel {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum VInit {
-    /// Uniform in [low, high).
+    /// Uniform distribution in [low, high).
     Uniform(f64, f64),
-    /// Normal with this mean and standard deviation.
+    /// Normal distribution with this mean and standard deviation.
     Normal(f64, f64),
 }
 
-/// `[neuron]`
+/// Parameters of the config table `[neuron]`.
 #[derive(Clone, Debug, Serialize)]
 #[allow(non_snake_case)]
 pub struct NeuronParams {
-    /// Which model.
+    /// Neuron model.
     pub model: NeuronModel,
     /// Resting potential (mV).
     pub E_L: f64,
@@ -170,8 +169,8 @@ pub struct NeuronParams {
     pub C_m: f64,
     /// Membrane time constant (ms), > 0.
     pub tau_m: f64,
-    /// Refractory time, 0 (none) … 2²⁰; `None` where neither the config says it nor the model
-    /// has one and the default does not lie on the grid.
+    /// Refractory time, 0 (none) … 2²⁰ steps. `None` only for `ignore_and_fire`, which has no
+    /// refractory time: the config does not set it and the default does not lie on the grid.
     pub t_ref: Option<Steps>,
     /// Threshold (mV).
     pub V_th: f64,
@@ -183,29 +182,30 @@ pub struct NeuronParams {
     pub tau_syn_in: f64,
     /// Constant current (pA).
     pub I_e: f64,
-    /// How the initial potential is drawn.
+    /// Distribution of the initial potential.
     pub V_init: VInit,
     /// `ignore_and_fire`: range of rates (spikes/s), 0 < low ≤ high; periods of 1 … 2³⁰ steps.
     pub rate: [f64; 2],
     /// `ignore_and_fire`: range of phases, 0 < low ≤ high ≤ 1.
     pub phase: [f64; 2],
-    /// File with `/initial/{V_m,rate,phase}`, one value a gid, instead of drawn ones.
+    /// File with initial values `/initial/{V_m,rate,phase}`, one per gid, which replace drawn ones.
     pub initial: Option<PathBuf>,
 }
 
-/// How the PSP of a unit alpha current is reckoned.
+/// Formula for the PSP of a unit alpha current.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum UnitPsp {
-    /// The true maximum of the potential.
+    /// True maximum of the potential.
     Maximum,
-    /// As the published example does, with its slip in the Lambert argument.
+    /// Value of the published example, with the error in its Lambert argument.
     NestExample,
 }
 
-/// One delay per projection, 1 … 2²⁰ steps; of another `T`, the same in another unit. `None` for a
-/// recurrent projection that has no synapses, or, in the parameters, has those of `edges`, which
-/// bring their own.
+/// Delays of the projections, one each, 1 … 2²⁰ steps; with another `T`, in another unit.
+///
+/// A recurrent delay is `None` only for a projection without synapses, or in the parameters if
+/// `edges` is set: its file then gives the delays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delays<T = Steps> {
     /// E→E
@@ -226,7 +226,7 @@ pub struct Delays<T = Steps> {
 }
 
 impl<T> Delays<T> {
-    /// `of` each of them.
+    /// Returns the delays with `of` applied to each.
     pub fn map<U>(self, of: impl Fn(T) -> U) -> Delays<U> {
         Delays {
             ee: self.ee.map(&of),
@@ -239,7 +239,7 @@ impl<T> Delays<T> {
 }
 
 impl Delays {
-    /// Sets that of a recurrent projection.
+    /// Sets the delay of a recurrent projection.
     pub fn set(&mut self, projection: Projection, delay: Option<Steps>) {
         *match projection {
             Projection::EE => &mut self.ee,
@@ -249,8 +249,8 @@ impl Delays {
         } = delay;
     }
 
-    /// That of a recurrent projection. Where it has no synapses, which leaves the delay without
-    /// effect, the smallest.
+    /// Returns the delay of a recurrent projection. For a projection without synapses, where the
+    /// delay has no effect, returns the smallest.
     pub fn of(&self, projection: Projection) -> Steps {
         let delay = match projection {
             Projection::EE => self.ee,
@@ -261,17 +261,17 @@ impl Delays {
         delay.unwrap_or_else(|| self.min())
     }
 
-    /// That of the plastic synapses, E→E.
+    /// Returns the delay of the plastic synapses, E→E.
     pub fn plastic(&self) -> Steps {
         self.of(Projection::EE)
     }
 
-    /// The smallest of the recurrent ones; that of the input where there are none.
+    /// Returns the smallest recurrent delay, or that of the input if there are none.
     pub fn min(&self) -> Steps {
         self.recurrent().min().unwrap_or(self.x)
     }
 
-    /// The largest of the recurrent ones; that of the input where there are none.
+    /// Returns the largest recurrent delay, or that of the input if there are none.
     pub fn max(&self) -> Steps {
         self.recurrent().max().unwrap_or(self.x)
     }
@@ -281,39 +281,40 @@ impl Delays {
     }
 }
 
-/// `[synapse]`
+/// Parameters of the config table `[synapse]`.
 #[derive(Clone, Debug, Serialize)]
 #[allow(non_snake_case)]
 pub struct SynapseParams {
-    /// PSP amplitude (mV), where the weight was given so.
+    /// PSP amplitude (mV), if the config gives the weight as `J_E`.
     pub J_E: Option<f64>,
-    /// PSP maximum of a 1 pA alpha current (mV/pA), where it was needed.
+    /// PSP maximum of a 1 pA alpha current (mV/pA), if `J_E` gives the weight.
     pub J_unit: Option<f64>,
-    /// Which formula gave `J_unit`.
+    /// Formula that gave `J_unit`.
     pub unit_psp: UnitPsp,
     /// Relative strength of inhibition.
     pub g: f64,
-    /// PSC amplitude of excitatory synapses (pA); initial weight of the plastic ones, ≥ 0.
+    /// PSC amplitude of excitatory synapses (pA), ≥ 0; initial weight of the plastic ones.
     pub I_E: f64,
     /// PSC amplitude of inhibitory synapses (pA), −g·I_E.
     pub I_I: f64,
     /// PSC amplitude of the external input (pA), = I_E.
     pub I_X: f64,
-    /// Delays of a drawn network; with `edges` only that of X→all.
+    /// Delays of a drawn network; with `edges` only X→all.
     pub delay: Delays,
 }
 
-/// How plastic weights are stored.
+/// Storage format of plastic weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WeightPrecision {
-    /// 8 bytes a plastic weight.
+    /// Double precision, 8 bytes per plastic weight.
     F64,
-    /// 4 bytes a plastic weight.
+    /// Single precision, 4 bytes per plastic weight.
     F32,
 }
 
-/// `[stdp]`: the power law of Morrison, Aertsen & Diesmann (2007), weights in pA.
+/// Parameters of the config table `[stdp]`: the power law of Morrison, Aertsen & Diesmann (2007),
+/// weights in pA.
 #[derive(Clone, Debug, Serialize)]
 pub struct StdpParams {
     /// Asymmetry between depression and potentiation, ≥ 0.
@@ -326,19 +327,19 @@ pub struct StdpParams {
     pub tau_plus: f64,
     /// Time constant of K₋ (ms), > 0.
     pub tau_minus: f64,
-    /// Bits of a stored weight.
+    /// Storage format of the weights.
     pub weight_precision: WeightPrecision,
 }
 
-/// Largest exponent, of either sign, whose exponential and products of a few of them are finite and
-/// not 0.
+/// Largest magnitude of an exponent for which the exponential, and products of a few such
+/// exponentials, are finite and not 0.
 pub const MAX_EXPONENT: f64 = 150.0;
 
 impl WeightPrecision {
-    /// The weights (pA) that 4 bytes hold, in words.
+    /// Weights (pA) that 4 bytes hold, as text for messages.
     pub const F32_RANGE: &'static str = "0 or 1.4e-45 … 3.4e38";
 
-    /// Whether a plastic weight is stored as a finite number, and as 0 only if it is 0.
+    /// Returns whether a plastic weight is stored as a finite number, and as 0 only if it is 0.
     pub fn holds(self, weight: f64) -> bool {
         match self {
             WeightPrecision::F64 => weight.is_finite(),
@@ -351,10 +352,12 @@ impl WeightPrecision {
 }
 
 impl StdpParams {
-    /// What τ₋ must be where it is too short for a `delay` of the plastic synapses.
+    /// Returns the requirement on τ₋ as a message, if τ₋ is too short for a `delay` of the plastic
+    /// synapses.
     ///
-    /// K₋ is kept relative to a reference time up to 300 τ₋ back, and read as of a delay back;
-    /// the reference moves once in an interval, which is no longer than the delay.
+    /// The spike history keeps K₋ relative to a reference time up to 300 τ₋ back and reads it one
+    /// delay back. The reference moves at most once per interval, which is no longer than the
+    /// delay.
     pub fn too_short(&self, delay: Ms) -> Option<String> {
         let Ms(delay) = delay;
         let least = delay / MAX_EXPONENT;
@@ -367,89 +370,89 @@ impl StdpParams {
     }
 }
 
-/// `[stimulus]`
+/// Parameters of the config table `[stimulus]`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stimulus {
-    /// An independent Poisson source per neuron.
+    /// Independent Poisson source per neuron.
     Poisson {
-        /// Relative rate, where the rate was given so.
+        /// Relative rate, if the config gives it.
         eta: Option<f64>,
-        /// Threshold rate (spikes/s), where it was needed.
+        /// Threshold rate (spikes/s), if `eta` gives the rate.
         nu_theta: Option<f64>,
         /// Rate of every source (spikes/s), ≥ 0.
         rate: f64,
         /// Mean count per step, `rate`·dt/1000, ≤ 30,000.
         mean_per_step: f64,
     },
-    /// External spikes from a file: SONATA population X, node i drives gid i.
+    /// External spikes from a file: SONATA population X; node i drives gid i.
     Spikes(PathBuf),
 }
 
-/// `[simulation]`
+/// Parameters of the config table `[simulation]`.
 #[derive(Clone, Debug, Serialize)]
 #[allow(non_snake_case)]
 pub struct SimulationParams {
-    /// Recorded model time, ≥ 1; presim + T < 2³¹ − 2²⁰, so that stamp + delay fits.
+    /// Recorded model time, ≥ 1. presim + T < 2³¹ − 2²⁰, which lets stamp + delay fit an `i32`.
     pub T: Steps,
-    /// Unrecorded, untimed warm-up before it; the clock of all outputs starts with the warm-up.
+    /// Warm-up before `T`, neither recorded nor timed. The clock of all outputs starts with it.
     pub presim: Steps,
-    /// The grid, > 0.
+    /// Time step of the grid, > 0.
     pub dt: Ms,
-    /// Parts of a step to which periods and phases of `ignore_and_fire` are rounded, 1 … 2²⁰.
+    /// Tics per step, 1 … 2²⁰; periods and phases of `ignore_and_fire` are rounded to tics.
     pub tics_per_step: u32,
-    /// Seed of every random number, 0 … 2⁶³ − 1 (a TOML integer).
+    /// Seed of all random numbers, 0 … 2⁶³ − 1 (a TOML integer).
     pub seed: u64,
-    /// Threads of a rank, 1 … 1024.
+    /// Threads per rank, 1 … 1024.
     pub threads: usize,
 }
 
 impl SimulationParams {
-    /// The time at which the run ends, presim + T.
+    /// Returns the time at which the run ends, presim + T.
     pub fn end(&self) -> Steps {
         self.presim + self.T
     }
 }
 
-/// `[record]`
+/// Parameters of the config table `[record]`.
 #[derive(Clone, Debug, Serialize)]
 pub struct RecordParams {
-    /// Whether spikes are written.
+    /// True if spikes are written.
     pub spikes: bool,
-    /// Spikes of the first so many gids are written (at most N).
+    /// Number of neurons whose spikes are written: the first `n_rec` gids (at most N).
     pub n_rec: u32,
     /// Deflate level of spikes.h5 and weights.h5, 0 (none) … 9.
     pub compression: u8,
-    /// Which weights are written, if any.
+    /// Selection of the weights to write, if any.
     pub weights: Option<WeightRecord>,
-    /// What is written of the weights as the run goes, if anything.
+    /// Sampling of the weights during the run, if any.
     pub weights_over_time: Option<WeightSampling>,
 }
 
-/// `[record] weights`
+/// Parameters of the config table `[record] weights`.
 #[derive(Clone, Debug, Serialize)]
 pub struct WeightRecord {
-    /// Snapshots at these times, ascending, each 0 … presim + T; one at the end besides.
+    /// Times of snapshots, ascending, each 0 … presim + T; one more follows at the end.
     pub at: Vec<Steps>,
-    /// Only synapses onto the first so many excitatory neurons (at most N_E).
+    /// Number of targets: synapses onto the first `targets` excitatory neurons (at most N_E).
     pub targets: u32,
-    /// Only synapses from the first so many excitatory neurons (at most N_E).
+    /// Number of sources: synapses from the first `sources` excitatory neurons (at most N_E).
     pub sources: u32,
-    /// Whether SONATA's index of the edges onto each target is written, too.
+    /// True if SONATA's index of the edges onto each target is also written.
     pub target_to_source: bool,
 }
 
-/// `[record] weights_over_time`
+/// Parameters of the config table `[record] weights_over_time`.
 #[derive(Clone, Debug, Serialize)]
 pub struct WeightSampling {
-    /// Samples are taken at the multiples of this time, from 0 on; at least one step.
+    /// Sampling interval, at least one step; samples at its multiples, from 0 on.
     pub every: Steps,
-    /// Bins of a histogram, 1 … 10,000, of equal width from 0 on.
+    /// Number of histogram bins, 1 … 10,000, of equal width from 0 on.
     pub bins: u32,
-    /// Where the last bin ends (pA), > 0.
+    /// Upper end of the last bin (pA), > 0.
     pub max: f64,
-    /// Histograms count one in so many synapses, 1 … N_E.
+    /// Subsampling of the histograms: they count one in `one_in` synapses, 1 … N_E.
     pub one_in: u32,
-    /// Synapses whose weights are written one by one, at most 10,000 and N_E.
+    /// Number of synapses whose weights are written individually, at most 10,000 and N_E.
     pub trajectories: u32,
 }

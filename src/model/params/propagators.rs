@@ -4,7 +4,7 @@ use crate::base::units::Ms;
 
 use super::NeuronParams;
 
-/// What one step multiplies the state with; potentials relative to E_L.
+/// Coefficients that advance the state by one step; potentials are relative to E_L.
 ///
 /// Source: Rotter & Diesmann (1999), Biol Cybern 81:381.
 #[derive(Clone, Copy, Debug)]
@@ -19,7 +19,7 @@ pub struct Propagators {
     pub inh: Channel,
 }
 
-/// One alpha current and its effect on the potential over a step.
+/// Coefficients of one alpha current and its effect on the potential over a step.
 #[derive(Clone, Copy, Debug)]
 pub struct Channel {
     /// exp(−dt/τ_syn)
@@ -35,7 +35,7 @@ pub struct Channel {
 }
 
 impl Propagators {
-    /// For the time constants of `neuron` on the grid `dt`.
+    /// Computes the coefficients for the time constants of `neuron` and steps of `dt`.
     pub fn new(neuron: &NeuronParams, dt: Ms) -> Self {
         let channel = |tau_syn| Channel::new(neuron.tau_m, tau_syn, neuron.C_m, dt.0);
         Propagators {
@@ -48,8 +48,10 @@ impl Propagators {
 }
 
 impl Channel {
-    /// With x = (1/τ_syn − 1/τ_m)·h the step's integrals are
-    /// P32 = h/C · e^(−h/τ_m) · φ₁(x) and P31 = h²/C · e^(−h/τ_m) · φ₂(x), regular at x = 0.
+    /// Computes the coefficients from time constants and step h in ms and the capacitance in pF.
+    ///
+    /// With x = (1/τ_syn − 1/τ_m)·h, the integrals of a step are P32 = h/C · e^(−h/τ_m) · φ₁(x) and
+    /// P31 = h²/C · e^(−h/τ_m) · φ₂(x), regular at x = 0.
     fn new(tau_m: f64, tau_syn: f64, c_m: f64, h: f64) -> Self {
         let x = h * (tau_m - tau_syn) / (tau_m * tau_syn);
         let leak = libm::exp(-h / tau_m) / c_m;
@@ -64,12 +66,13 @@ impl Channel {
     }
 }
 
-/// φ₁(x) = (1 − e^(−x))/x, with φ₁(0) = 1.
+/// Returns φ₁(x) = (1 − e^(−x))/x, with φ₁(0) = 1.
 fn phi1(x: f64) -> f64 {
     if x == 0.0 { 1.0 } else { -libm::expm1(-x) / x }
 }
 
-/// φ₂(x) = (1 − e^(−x)(1 + x))/x², with φ₂(0) = ½; its series where the difference cancels.
+/// Returns φ₂(x) = (1 − e^(−x)(1 + x))/x², with φ₂(0) = ½. Uses the series for |x| ≤ 1, where the
+/// difference cancels.
 fn phi2(x: f64) -> f64 {
     if x.abs() > 1.0 {
         return (1.0 - libm::exp(-x) * (1.0 + x)) / (x * x);
@@ -92,7 +95,7 @@ mod tests {
     fn phi_functions_are_smooth_across_their_switches() {
         assert_eq!((phi1(0.0), phi2(0.0)), (1.0, 0.5));
         for x in [1e-12, -1e-12, 1e-5, 0.3, -0.7, 1.0, -1.0] {
-            // by quadrature of ∫₀¹ e^(−xs) ds and ∫₀¹ s e^(−xs) ds (midpoint, 1e5 points)
+            // Quadrature of ∫₀¹ e^(−xs) ds and ∫₀¹ s e^(−xs) ds (midpoint, 1e5 points).
             let points = 100_000;
             let (mut first, mut second) = (0.0, 0.0);
             for i in 0..points {

@@ -1,7 +1,8 @@
 use super::*;
 use crate::base::simd::InstructionSet;
 
-/// Counts of a group of neurons for `blocks` but the first, \[block]\[step]\[neuron].
+/// Returns the counts of a group of neurons for `blocks` blocks after the first,
+/// \[block]\[step]\[neuron].
 fn drawn(mean: f64, seed: u64, group: u32, blocks: usize) -> Vec<[[u16; GROUP]; BLOCK]> {
     let gids = (group * GROUP as u32..).take(GROUP).map(Gid).collect();
     let mut input = Input::poisson(mean, Steps(1), seed, gids);
@@ -57,7 +58,7 @@ fn counts_follow_the_distribution() {
     }
 }
 
-/// The tail that 16 bits cannot resolve: P(X ≥ 5) = 3.4e-6 at mean 0.217.
+/// Checks the tail that 16 bits cannot resolve: P(X ≥ 5) = 3.4e-6 at mean 0.217.
 #[test]
 fn rare_counts_have_their_probability() {
     let (groups, blocks) = (32, 100);
@@ -119,7 +120,8 @@ fn given_spikes_arrive_a_delay_later_and_add_up() {
     }
 }
 
-/// As the spikes of NEST's `poisson_generator`; those of a file may have stamp 1.
+/// Checks that Poisson input starts as in NEST's `poisson_generator`; spikes of a file may have
+/// stamp 1.
 #[test]
 fn the_first_draws_have_stamp_2() {
     for delay in [1, 12, 300] {
@@ -136,7 +138,7 @@ fn the_first_draws_have_stamp_2() {
     }
 }
 
-/// Words of 64 streams, on a given instruction set.
+/// Kernel that generates the words of 64 streams, on a given instruction set.
 struct Words<'a>(u64, &'a [Gid; GROUP], u64);
 
 impl Kernel for Words<'_> {
@@ -172,7 +174,7 @@ fn streams_abreast_are_those_of_each_neuron() {
     }
 }
 
-/// By definition: the first 16 of the 64 bits from one stream, 48 from another.
+/// Computes a count by definition: 16 of its 64 bits from one stream, the other 48 from another.
 fn by_definition(law: &PoissonLaw, seed: u64, gid: Gid, step: usize) -> u16 {
     let mut words = stream(seed, Purpose::Poisson, gid);
     words.set_word_pos(step as u128 / 2);

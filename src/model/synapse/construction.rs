@@ -1,9 +1,11 @@
-//! Building the rows of a virtual process: its synapses are listed twice instead of stored once.
+//! Construction of the rows of a virtual process: synapses are listed twice instead of stored.
 //!
-//! A first pass over the synapses of a [`Recipe`] counts those of each source; once the rank
-//! knows its rows, a second pass puts every target straight into place. Targets come in
-//! ascending order, so rows end up sorted. Where a pool is larger than the local synapses from it
-//! (many ranks), counts would grow with N: there (source, target) pairs are sorted instead.
+//! A first pass over the synapses of a [`Recipe`] counts those of each source. Once the rank knows
+//! its rows, a second pass puts every target into place. Targets come in ascending order; rows are
+//! therefore sorted.
+//!
+//! If a pool is larger than the number of local synapses from it (many ranks), counts would grow
+//! with N. Then (source, target) pairs are stored and sorted instead.
 
 use std::ops::Range;
 
@@ -16,14 +18,14 @@ use crate::model::recipe::{Incoming, Recipe};
 
 use super::{RowIndex, Rows, Target, Targets};
 
-/// The synapses from one pool of sources onto the neurons of one virtual process, excitatory and
-/// inhibitory targets apart.
+/// Builder of the rows for the synapses from one pool onto the neurons of one virtual process, with
+/// excitatory and inhibitory targets apart.
 pub struct RowBuilder<'a> {
     lister: Lister<'a>,
     onto: [Synapses; 2],
 }
 
-/// Lists the synapses from one pool onto the neurons of one virtual process.
+/// Access to the synapses from one pool onto the neurons of one virtual process.
 struct Lister<'a> {
     recipe: &'a dyn Recipe,
     pool: Pool,
@@ -32,24 +34,25 @@ struct Lister<'a> {
 }
 
 enum Synapses {
-    /// Number of synapses by index of the source, and whether they have weights of their own; to
-    /// be listed again.
+    /// Number of synapses by index of the source, to be listed again; true if each synapse has an
+    /// individual weight.
     Counted(Vec<u32>, bool),
-    /// source << 32 | target, ascending.
+    /// Keys source << 32 | target, ascending.
     Listed(Vec<u64>),
-    /// The same with weights (pA); equal keys in the order of the recipe.
+    /// Keys as in `Listed` with weights (pA); equal keys in the order of the recipe.
     Weighted(Vec<(u64, f64)>),
 }
 
-/// Rows ready for use, with the weights of synapses that have their own.
+/// Rows ready for use, with weights (pA) if synapses have individual ones.
 pub type Built = (Rows, Option<Vec<f64>>);
 
 impl<'a> RowBuilder<'a> {
-    /// First pass over the synapses from `pool` onto the neurons of thread `thread`. O(local
-    /// synapses), 16 bytes each at most.
+    /// Makes the first pass over the synapses from `pool` onto the neurons of thread `thread`.
+    /// O(local synapses), at most 16 bytes per synapse.
     ///
-    /// Panics where the recipe names a source outside the pool, or gives weights to some of the
-    /// synapses only.
+    /// # Panics
+    /// Panics if the recipe names a source outside the pool, or gives weights to only some of the
+    /// synapses.
     pub fn new(recipe: &'a dyn Recipe, pool: Pool, place: &'a Placement, thread: u32) -> Self {
         let local =
             u64::from(place.count_below(thread, place.n)) * u64::from(recipe.in_degree(pool));
@@ -67,7 +70,7 @@ impl<'a> RowBuilder<'a> {
         RowBuilder { lister, onto }
     }
 
-    /// Returns the sources with synapses here, ascending, each once.
+    /// Returns the sources with synapses on this virtual process, ascending, without duplicates.
     pub fn sources(&self) -> Vec<u32> {
         let source = |key: u64| (key >> 32) as u32;
         let mut sources = Vec::new();
@@ -89,11 +92,11 @@ impl<'a> RowBuilder<'a> {
         sources
     }
 
-    /// Second pass: the rows of `sources` (ascending; all of [`RowBuilder::sources`] and maybe
-    /// more), onto excitatory and onto inhibitory targets.
+    /// Makes the second pass: builds the rows of `sources` onto excitatory and onto inhibitory
+    /// targets. `sources` ascend and contain at least all of [`RowBuilder::sources`].
     ///
     /// # Errors
-    /// Fails at 2³² synapses or more of one projection on a virtual process.
+    /// Fails if a projection has 2³² synapses or more on a virtual process.
     pub fn build(self, sources: &[u32]) -> Result<[Built; 2]> {
         let RowBuilder { lister, onto } = self;
         let build = |side, synapses| {
@@ -116,7 +119,7 @@ impl Lister<'_> {
         }
     }
 
-    /// Returns the lids of one side's targets: excitatory (0) or inhibitory (1).
+    /// Returns the lids of the targets of one side: excitatory (0) or inhibitory (1).
     fn targets(&self, side: usize) -> Range<u32> {
         let excitatory = self.place.count_below(self.thread, self.place.n_e);
         match side {
@@ -125,8 +128,8 @@ impl Lister<'_> {
         }
     }
 
-    /// Calls `each` with the index of every target of a side, and the synapses onto it. Returns
-    /// whether they have weights.
+    /// Calls `each` with the index of every target of a side and the synapses onto it. Returns
+    /// whether the synapses have weights.
     fn for_each_target(&self, side: usize, mut each: impl FnMut(u32, &Incoming)) -> bool {
         let mut incoming = Incoming::default();
         let (mut with, mut without) = (false, false);
@@ -150,7 +153,7 @@ impl Lister<'_> {
         with
     }
 
-    /// Panics where a source is outside the pool.
+    /// Panics if a source is outside the pool.
     fn check_sources(&self, incoming: &Incoming) {
         let largest = incoming.sources.iter().copied().fold(0, u32::max);
         let is_inside = incoming.sources.is_empty() || largest < self.pool_size();
@@ -197,7 +200,7 @@ impl Lister<'_> {
         Synapses::Weighted(weighted)
     }
 
-    /// Puts each target, and its weight, where it belongs.
+    /// Puts each target, and its weight, into its row.
     fn place<T: Target>(
         &self,
         side: usize,
@@ -228,8 +231,8 @@ impl Lister<'_> {
         Ok((Rows { index, targets }, weights))
     }
 
-    /// Lists the synapses again and puts each at the next free place of its source's row.
-    /// `cursors`, indexed by source, is room for those places.
+    /// Lists the synapses again and puts each at the next free position of its source's row.
+    /// `cursors`, indexed by source, is reused for those positions.
     fn list_again<T: Target>(
         &self,
         side: usize,
@@ -269,8 +272,8 @@ impl Lister<'_> {
 
 /// Memory, in bytes.
 impl RowBuilder<'_> {
-    /// Of the synapses of one thread, `synapses` onto its excitatory and its inhibitory
-    /// neurons, from a pool of `size`; `weighted` if they have weights of their own.
+    /// Returns the bytes for one thread: `synapses` synapses onto its excitatory and inhibitory
+    /// neurons, from a pool of `size` neurons; `weighted` if synapses have individual weights.
     pub fn bytes(synapses: [u64; 2], size: u64, weighted: bool) -> u64 {
         let all = total(synapses);
         match (counts(size, all), weighted) {
@@ -291,13 +294,16 @@ impl RowBuilder<'_> {
     }
 }
 
-/// Returns whether counting the synapses of every source of a pool of `size` takes less than
-/// listing the `local` ones.
+/// Returns whether counting the synapses per source of a pool of `size` takes less memory than
+/// listing the `local` synapses.
 fn counts(size: u64, local: u64) -> bool {
     size.saturating_mul(2) <= local
 }
 
-/// Running sums of the row lengths, from 0.
+/// Returns the running sums of the row lengths, from 0.
+///
+/// # Errors
+/// Fails if the sum exceeds 2³² − 1.
 fn starts(lengths: impl Iterator<Item = u32>) -> Result<Vec<u32>> {
     let mut end = 0u32;
     let mut starts = Vec::with_capacity(lengths.size_hint().0 + 1);
@@ -314,7 +320,7 @@ fn starts(lengths: impl Iterator<Item = u32>) -> Result<Vec<u32>> {
     Ok(starts)
 }
 
-/// Returns how many of the sorted `keys` belong to each of `sources`.
+/// Returns the number of sorted `keys` that belong to each of `sources`.
 fn lengths(keys: impl Iterator<Item = u64>, sources: &[u32]) -> impl Iterator<Item = u32> {
     let mut rest = keys.peekable();
     sources.iter().map(move |&source| {
@@ -334,7 +340,7 @@ mod tests {
     use crate::model::params::Params;
     use crate::model::recipe::Initial;
 
-    /// A network of listed synapses.
+    /// Network of listed synapses.
     struct Listed {
         in_degree: u32,
         /// Pool, index of the source, target, weight.
@@ -377,7 +383,7 @@ mod tests {
             .collect()
     }
 
-    /// Counting and sorting, the dense and the sparse way, build what is listed.
+    /// Checks that counting and sorting (the dense and the sparse way) build the listed rows.
     #[test]
     fn rows_hold_what_is_listed() {
         let link = |pool, source, target, weight| (pool, source, Gid(target), Some(weight));

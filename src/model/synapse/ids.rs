@@ -1,10 +1,10 @@
-//! Ascending indices in half the space.
+//! Ascending indices, stored in half the space if they are dense.
 
 use crate::base::memory::allocated_bytes;
 use crate::base::sizes::{product, total};
 
-/// Ascending indices, each once. Where they lie close, an index is two bytes: its distance from
-/// the first of its block.
+/// Ascending indices without duplicates. If they are dense, an index takes 2 bytes: its distance
+/// from the first index of its block.
 pub struct Ids {
     len: usize,
     content: Content,
@@ -18,11 +18,11 @@ enum Content {
     },
 }
 
-/// Indices of a block.
+/// Indices per block.
 const BLOCK: usize = 32;
 
 impl Ids {
-    /// Of an ascending list.
+    /// Stores an ascending list.
     pub fn new(ids: Vec<u32>) -> Self {
         let len = ids.len();
         let span = |block: &[u32]| block[block.len() - 1] - block[0];
@@ -42,17 +42,17 @@ impl Ids {
         Ids { len, content }
     }
 
-    /// How many there are.
+    /// Returns the number of indices.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no indices.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Number `place`, from 0.
+    /// Returns the index at position `place`, from 0.
     pub fn get(&self, place: usize) -> u32 {
         match &self.content {
             Content::Plain(ids) => ids[place],
@@ -62,12 +62,12 @@ impl Ids {
         }
     }
 
-    /// All, ascending.
+    /// Returns all indices, ascending.
     pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         (0..self.len).map(|place| self.get(place))
     }
 
-    /// How many are below `bound`. O(log).
+    /// Returns the number of indices below `bound`. O(log n).
     pub fn below(&self, bound: u32) -> usize {
         let (mut low, mut high) = (0, self.len);
         while low < high {
@@ -84,9 +84,9 @@ impl Ids {
 
 /// Memory, in bytes.
 impl Ids {
-    /// Of `len` indices out of `size`, spread evenly.
+    /// Returns the bytes for `len` indices out of `size`, spread evenly.
     pub fn bytes(len: u64, size: u64) -> u64 {
-        // The widest of many blocks is about twice as wide as the mean one.
+        // The widest of many blocks is about twice as wide as the average block.
         if len > BLOCK as u64 && size.saturating_mul(2) / len <= u64::from(u16::MAX) / BLOCK as u64
         {
             total([product([2, len]), product([4, len.div_ceil(BLOCK as u64)])])

@@ -1,4 +1,4 @@
-//! Where the rows of a projection begin.
+//! Index of the rows of a projection.
 
 use std::ops::Range;
 
@@ -6,33 +6,34 @@ use crate::base::memory::allocated_bytes;
 use crate::base::simd;
 use crate::base::sizes::{product, total};
 
-/// Row r is the synapses `range(r)`.
+/// Index of rows: row r holds the synapses `range(r)`.
 ///
-/// With many synapses a row, four bytes a row are nothing. On many ranks a row is a synapse or
-/// two, and its length fits four bits: then one beginning is kept for 32 rows, and the
-/// lengths before the row are added to it.
+/// If rows hold many synapses, 4 bytes per row are negligible. On many ranks a row holds one or two
+/// synapses and its length fits 4 bits. Then only every 32nd start is stored, and the lengths of
+/// the preceding rows in the block are added to it.
 pub enum RowIndex {
-    /// `starts[r]..starts[r + 1]`
+    /// Start of every row and end of the last: row r is `starts[r]..starts[r + 1]`. 4 bytes per
+    /// row.
     Starts(Vec<u32>),
-    /// 0.625 bytes a row.
+    /// Start of every 32nd row and the length of every row. 0.625 bytes per row.
     Lengths {
-        /// Beginning of every 32nd row; past the last one, the number of synapses.
+        /// Start of every 32nd row, then the number of synapses.
         starts: Vec<u32>,
-        /// Lengths by block; a byte has row k in its lower and row k + 16 in its upper half.
+        /// Lengths by block; byte k holds row k in its lower and row k + 16 in its upper half.
         lengths: Vec<[u8; HALF]>,
     },
 }
 
-/// Rows that share a beginning.
+/// Rows per block, which share one stored start.
 const BLOCK: usize = 2 * HALF;
 const HALF: usize = 16;
-/// The longest row that four bits can tell.
+/// Largest row length that fits 4 bits.
 const LONGEST: u32 = 15;
 /// Minimum average number of synapses per row for storing the start of every row.
 const MIN_SYNAPSES_PER_ROW: u64 = 2;
 
 impl RowIndex {
-    /// From the beginnings of all rows and the end of the last.
+    /// Creates the index from the starts of all rows and the end of the last.
     pub fn new(starts: Vec<u32>) -> Self {
         let rows = starts.len() - 1;
         let lengths = || starts.windows(2).map(|ends| ends[1] - ends[0]);
@@ -57,7 +58,7 @@ impl RowIndex {
         }
     }
 
-    /// The synapses of row `row`.
+    /// Returns the range of synapses of row `row`.
     #[inline(always)]
     pub fn range(&self, row: u32) -> Range<usize> {
         let row = row as usize;
@@ -65,7 +66,7 @@ impl RowIndex {
             RowIndex::Starts(starts) => starts[row] as usize..starts[row + 1] as usize,
             RowIndex::Lengths { starts, lengths } => {
                 let (block, row_in_block) = (&lengths[row / BLOCK], row % BLOCK);
-                // All of the block, so that it goes in one vector.
+                // Sums over the whole block, which fits one vector.
                 let before: u32 = (0..HALF)
                     .map(|place| {
                         let [lower, upper] = [block[place] & 15, block[place] >> 4];
@@ -85,7 +86,7 @@ impl RowIndex {
         }
     }
 
-    /// Asks for what [`RowIndex::range`] reads.
+    /// Prefetches the data that [`RowIndex::range`] reads.
     #[inline(always)]
     pub fn prefetch(&self, row: u32) {
         match self {
@@ -97,12 +98,12 @@ impl RowIndex {
         }
     }
 
-    /// Whether rows are a synapse or two.
+    /// Returns whether row lengths are stored in 4 bits, as for rows of one or two synapses.
     pub fn is_sparse(&self) -> bool {
         matches!(self, RowIndex::Lengths { .. })
     }
 
-    /// How many synapses there are.
+    /// Returns the number of synapses.
     pub fn synapses(&self) -> usize {
         let (RowIndex::Starts(starts) | RowIndex::Lengths { starts, .. }) = self;
         starts.last().map_or(0, |&end| end as usize)
@@ -111,7 +112,8 @@ impl RowIndex {
 
 /// Memory, in bytes.
 impl RowIndex {
-    /// Of `rows` rows of `synapses` synapses in all, spread over them by chance.
+    /// Returns the bytes for `rows` rows with `synapses` synapses in all, distributed randomly over
+    /// the rows.
     pub fn bytes(rows: u64, synapses: u64) -> u64 {
         if synapses >= product([MIN_SYNAPSES_PER_ROW, rows]) {
             product([4, rows.saturating_add(1)])
@@ -140,7 +142,7 @@ mod tests {
     fn rows_lie_one_after_the_other() {
         let few = |row: u32| row % 4;
         let many = |row: u32| row % 20;
-        // One row too long, among many empty ones, and one just not.
+        // One row just too long among empty ones, and one just short enough.
         let long = |row: u32| if row == 20 { 16 } else { 0 };
         let longest = |row: u32| if row == 20 { 15 } else { 0 };
         for (length, sparse) in [

@@ -1,4 +1,4 @@
-//! The synapses of one virtual process, stored on the side of their targets.
+//! Synapses of one virtual process, stored on the virtual process of their targets.
 
 mod construction;
 mod ids;
@@ -23,11 +23,11 @@ use crate::base::units::{Lid, Steps};
 use crate::model::buffers::Slot;
 use crate::model::params::WeightPrecision;
 
-/// Index of a target within its population on this virtual process, as stored.
+/// Stored index of a target within its population on this virtual process.
 pub trait Target: Copy + Send + Sync {
-    /// As an index.
+    /// Returns the index.
     fn index(self) -> usize;
-    /// From an index, which must fit.
+    /// Stores `index`, which must fit the type.
     fn new(index: usize) -> Self;
 }
 
@@ -53,11 +53,11 @@ impl Target for u32 {
     }
 }
 
-/// A plastic weight as stored (pA).
+/// Stored plastic weight (pA).
 pub trait Weight: Copy + Send + Sync {
-    /// For computing.
+    /// Returns the weight as a double, for computing.
     fn value(self) -> f64;
-    /// Rounded for storing.
+    /// Rounds `value` for storing.
     fn stored(value: f64) -> Self;
 }
 
@@ -83,16 +83,16 @@ impl Weight for f32 {
     }
 }
 
-/// Targets of all synapses of a projection, two bytes each where the population allows it.
+/// Targets of all synapses of a projection: 2 bytes each if the population allows it, else 4.
 pub enum Targets {
     /// At most 65,536 targets on this virtual process.
     Narrow(Vec<u16>),
-    /// More.
+    /// More than 65,536 targets on this virtual process.
     Wide(Vec<u32>),
 }
 
 impl Targets {
-    /// Asks for those of the synapses `range`.
+    /// Prefetches the targets of the synapses `range`.
     #[inline(always)]
     pub fn prefetch(&self, range: Range<usize>) {
         match self {
@@ -101,7 +101,7 @@ impl Targets {
         }
     }
 
-    /// The target of synapse `index`.
+    /// Returns the target of synapse `index`.
     pub fn get(&self, index: usize) -> usize {
         match self {
             Targets::Narrow(targets) => targets[index].index(),
@@ -110,22 +110,23 @@ impl Targets {
     }
 }
 
-/// The synapses of one projection, row after row; a row is the synapses of one source.
+/// Synapses of one projection, row after row; a row holds the synapses of one source.
 pub struct Rows {
-    /// Where they begin.
+    /// Start and end of each row.
     pub index: RowIndex,
-    /// Ascending within a row.
+    /// Targets of the synapses, ascending within a row.
     pub targets: Targets,
 }
 
 impl Rows {
-    /// The synapses of row `row`.
+    /// Returns the range of synapses of row `row`.
     #[inline(always)]
     pub fn range(&self, row: u32) -> Range<usize> {
         self.index.range(row)
     }
 
-    /// The first synapse of row `row` whose target is `bound` or a later one, else its end.
+    /// Returns the first synapse of row `row` whose target is at least `bound`, or the end of the
+    /// row if there is none.
     pub fn first_from(&self, row: u32, bound: usize) -> usize {
         fn below<T: Target>(targets: &[T], bound: usize) -> usize {
             targets.partition_point(|target| target.index() < bound)
@@ -139,48 +140,48 @@ impl Rows {
             }
     }
 
-    /// How many synapses there are.
+    /// Returns the number of synapses.
     pub fn len(&self) -> usize {
         self.index.synapses()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no synapses.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// A projection whose weights never change.
+/// Projection whose weights never change.
 pub struct StaticProjection {
-    /// Delay of all its synapses.
+    /// Delay of all synapses.
     pub delay: Steps,
-    /// The synapses.
+    /// Rows of synapses.
     pub rows: Rows,
-    /// Their weights (pA).
+    /// Weights of the synapses (pA).
     pub weights: StaticWeights,
 }
 
 /// Weights of a static projection (pA).
 pub enum StaticWeights {
-    /// The same for all.
+    /// One weight for all synapses.
     Same(f64),
-    /// One a synapse.
+    /// One weight per synapse.
     Each(Vec<f64>),
 }
 
-/// The E→E projection.
+/// E→E projection.
 pub struct PlasticProjection {
-    /// Delay of all its synapses, dendritic.
+    /// Delay of all synapses, dendritic.
     pub delay: Steps,
-    /// The synapses.
+    /// Rows of synapses.
     pub rows: Rows,
-    /// Their weights (pA), as of the last delivered presynaptic spike.
+    /// Weights of the synapses (pA) after the last delivered presynaptic spike.
     pub weights: PlasticWeights,
 }
 
 impl PlasticProjection {
-    /// Calls `each` with source, target and weight (pA) of every synapse whose source is one of
-    /// `sources`, by source and by target. `gids` are the sources of the rows.
+    /// Calls `each` with source, target and weight (pA) of every synapse whose source is in
+    /// `sources`, in order of source, then target. `gids` are the sources of the rows.
     pub fn for_each(&self, gids: &Ids, sources: Range<u32>, mut each: impl FnMut(u32, Lid, f64)) {
         for row in gids.below(sources.start)..gids.below(sources.end) {
             let source = gids.get(row);
@@ -192,16 +193,16 @@ impl PlasticProjection {
     }
 }
 
-/// Plastic weights in the precision asked for.
+/// Plastic weights in the configured precision.
 pub enum PlasticWeights {
-    /// 8 bytes each.
+    /// Double precision, 8 bytes per weight.
     F64(Vec<f64>),
-    /// 4 bytes each.
+    /// Single precision, 4 bytes per weight.
     F32(Vec<f32>),
 }
 
 impl PlasticWeights {
-    /// Asks for those of the synapses `range`.
+    /// Prefetches the weights of the synapses `range`.
     #[inline(always)]
     pub fn prefetch(&self, range: Range<usize>) {
         match self {
@@ -210,7 +211,7 @@ impl PlasticWeights {
         }
     }
 
-    /// Whether all are finite numbers. Streams through all of them.
+    /// Returns whether all weights are finite. Reads all of them.
     pub fn are_finite(&self) -> bool {
         match self {
             PlasticWeights::F64(weights) => all_finite(weights),
@@ -218,7 +219,7 @@ impl PlasticWeights {
         }
     }
 
-    /// The weight of synapse `index` (pA).
+    /// Returns the weight of synapse `index` (pA).
     pub fn get(&self, index: usize) -> f64 {
         match self {
             PlasticWeights::F64(weights) => weights[index],
@@ -228,13 +229,13 @@ impl PlasticWeights {
 }
 
 fn all_finite<W: Weight>(weights: &[W]) -> bool {
-    // Without a branch for each weight, so that vectors do it.
+    // No branch per weight, which lets the compiler vectorise the loop.
     let finite = |all: bool, weight: &W| all & weight.value().is_finite();
     let mut batches = weights.chunks(1 << 12);
     batches.all(|batch| batch.iter().fold(true, finite))
 }
 
-/// Asks for `slice[range]`, line by line.
+/// Prefetches `slice[range]`, cache line by cache line.
 #[inline(always)]
 fn prefetch<T>(slice: &[T], range: Range<usize>) {
     for index in range.step_by(simd::LINE / size_of::<T>()) {
@@ -243,7 +244,7 @@ fn prefetch<T>(slice: &[T], range: Range<usize>) {
 }
 
 impl StaticProjection {
-    /// Adds the weights of the synapses `range` to `slot`, what arrives at the target
+    /// Adds the weights of the synapses `range` to `slot`, the sums that arrive at the target
     /// population.
     #[inline(always)]
     pub fn deliver(&self, range: Range<usize>, slot: Slot) {
@@ -273,7 +274,8 @@ impl StaticProjection {
 
 /// Memory, in bytes.
 impl Rows {
-    /// The targets of `synapses` synapses onto a population of `neurons` here.
+    /// Returns the bytes for the targets of `synapses` synapses onto a population of `neurons`
+    /// neurons on this virtual process.
     pub fn target_bytes(synapses: u64, neurons: u64) -> u64 {
         let wide = neurons > 1 << 16;
         product([synapses, if wide { 4 } else { 2 }])
@@ -289,7 +291,7 @@ impl Rows {
 
 /// Memory, in bytes, without the row index.
 impl PlasticProjection {
-    /// Of `synapses` synapses onto `neurons` neurons here.
+    /// Returns the bytes for `synapses` synapses onto `neurons` neurons on this virtual process.
     pub fn bytes(synapses: u64, neurons: u64, precision: WeightPrecision) -> u64 {
         let weight = match precision {
             WeightPrecision::F64 => 8,
@@ -313,8 +315,8 @@ impl PlasticProjection {
 
 /// Memory, in bytes, without the row index.
 impl StaticProjection {
-    /// Of `synapses` synapses onto `neurons` neurons here, with a weight for each if they were
-    /// `read` from a file.
+    /// Returns the bytes for `synapses` synapses onto `neurons` neurons on this virtual process,
+    /// with one weight per synapse if they are `read` from a file.
     pub fn bytes(synapses: u64, neurons: u64, read: bool) -> u64 {
         let weight = if read { 8 } else { 0 };
         total([

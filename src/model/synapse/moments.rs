@@ -9,14 +9,14 @@ use crate::comm::Comm;
 pub struct WeightMoments {
     /// Digest of (source, target, weight).
     pub digest: Digest,
-    /// How many are exactly 0.
+    /// Number of weights that are exactly 0.
     pub zeros: u64,
-    /// Mean and standard deviation.
+    /// Count, mean and standard deviation.
     pub moments: Moments,
 }
 
 impl WeightMoments {
-    /// Takes in the weights of `other`.
+    /// Adds the weights of `other`.
     pub fn merge(&mut self, other: &WeightMoments) {
         self.digest.merge(other.digest);
         self.zeros += other.zeros;
@@ -24,20 +24,20 @@ impl WeightMoments {
     }
 }
 
-/// Mean and standard deviation of numbers, without sums that leave the range of a double where
-/// the numbers do not.
+/// Mean and standard deviation of numbers. No intermediate sum leaves the range of a double unless
+/// the numbers do.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Moments {
-    /// How many numbers.
+    /// Number of values.
     pub count: u64,
-    /// Their mean; 0 of none.
+    /// Mean; 0 if there are no values.
     pub mean: f64,
-    /// Their standard deviation, about their own mean; 0 of none.
+    /// Standard deviation about this mean; 0 if there are no values.
     pub sd: f64,
 }
 
 impl Moments {
-    /// Moments of `values`, in two passes.
+    /// Returns the moments of `values`, in two passes.
     fn of(values: &[f64]) -> Self {
         let count = values.len() as f64;
         let largest = values
@@ -57,7 +57,7 @@ impl Moments {
         }
     }
 
-    /// Takes in the numbers of `other`.
+    /// Adds the numbers of `other`.
     fn merge(&mut self, other: &Moments) {
         let count = self.count + other.count;
         if other.count == 0 {
@@ -76,7 +76,7 @@ impl Moments {
         };
     }
 
-    /// Moments of the numbers of all ranks, on all ranks. Collective.
+    /// Returns the moments of the numbers of all ranks, on all ranks. Collective.
     pub fn of_all(&self, comm: &Comm) -> Self {
         let count = comm.sum(self.count);
         let part = self.count as f64 / count.max(1) as f64;
@@ -96,16 +96,16 @@ impl Moments {
     }
 }
 
-/// A power of two near `largest` ≥ 0, by which numbers up to it divide without loss.
+/// Returns a power of two near `largest` ≥ 0; dividing numbers up to `largest` by it is exact.
 fn unit(largest: f64) -> f64 {
     let (_, exponent) = libm::frexp(largest);
     libm::ldexp(1.0, exponent.clamp(-1000, 1000))
 }
 
-/// Weights whose moments are worked out at once.
+/// Weights per batch, whose moments are computed together.
 const BATCH: usize = 512;
 
-/// Adds weights up.
+/// Accumulator of digest and moments of weights.
 pub struct WeightAdder {
     sum: WeightMoments,
     batch: [f64; BATCH],
@@ -123,7 +123,7 @@ impl Default for WeightAdder {
 }
 
 impl WeightAdder {
-    /// Takes in the synapse from `source` to `target` with `weight` (pA).
+    /// Adds the synapse from `source` to `target` with `weight` (pA).
     #[inline(always)]
     pub fn add(&mut self, source: Gid, target: Gid, weight: f64) {
         self.sum.digest.add_weight(source, target, weight);
@@ -136,7 +136,7 @@ impl WeightAdder {
         }
     }
 
-    /// Returns digest and moments of all.
+    /// Returns digest and moments of all weights added.
     pub fn finish(mut self) -> WeightMoments {
         let rest = Moments::of(&self.batch[..self.waiting]);
         self.sum.moments.merge(&rest);
@@ -161,7 +161,8 @@ mod tests {
         assert!(error < 1e-13, "{found:e} for {expected:e}");
     }
 
-    /// Theory: the numbers 0 … n − 1 have mean (n − 1)/2 and variance (n² − 1)/12, at any scale.
+    /// Checks moments against theory: 0 … n − 1 have mean (n − 1)/2 and variance (n² − 1)/12, at
+    /// any scale.
     #[test]
     fn moments_hold_at_every_scale() {
         for n in [1000, 1024, 5000] {
@@ -194,7 +195,7 @@ mod tests {
         assert_eq!(added(&[]).of_all(&Comm::Alone), Moments::default());
     }
 
-    /// A large common part does not take digits from the deviation.
+    /// Checks that a large common offset does not cost the deviation its digits.
     #[test]
     fn small_deviations_are_kept() {
         let values: Vec<f64> = (0..4096).map(|i| 1e9 + f64::from(i % 2)).collect();

@@ -1,5 +1,5 @@
-//! The presynaptic side as a rank sees it: which sources it listens to, under which row, and
-//! the trace K₊ that all synapses of a source share.
+//! Sources of a rank: the neurons that project to it, their rows, and the trace K₊ that all
+//! synapses of a source share.
 
 use std::collections::HashMap;
 
@@ -12,32 +12,34 @@ use crate::model::buffers::SpikeHistory;
 
 use super::Ids;
 
-/// All sources of a rank, one row each; rows of excitatory sources come first, each kind in
-/// ascending order of gid.
+/// All sources of a rank, one row each. Rows of excitatory sources come first; within each kind,
+/// gids ascend.
 pub struct Sources {
-    /// Index of the source within its population, by row.
+    /// Index of each excitatory source within its population, by row.
     excitatory: Ids,
     inhibitory: Ids,
-    /// By excitatory row: stamp of the last spike, 0 if there was none, and K₊ just after it.
+    /// Stamp of the last spike by excitatory row; 0 if there was none.
     last: Vec<i32>,
     traces: Traces,
 }
 
-/// K₊ just after the last spike of every row that has fired. After a pause of 37 τ₊ it is 1, to
-/// the last bit; with millions of sources that rarely fire only the others are kept.
+/// K₊ just after the last spike of every row that has fired.
+///
+/// After a pause of 37 τ₊, K₊ is 1 to the last bit. With millions of sources that rarely fire, only
+/// the other values are stored.
 enum Traces {
-    /// Of all rows.
+    /// Traces of all rows.
     Each(Vec<f64>),
-    /// Of those where it is not 1.
+    /// Traces that are not 1, by row.
     NotOne(HashMap<u32, f64>),
 }
 
-/// Minimum ratio of rows to traces that are not 1 for [`Traces::NotOne`]: an entry of its map takes
-/// about three times the 8 bytes that it saves for each of the others.
+/// Minimum ratio of rows to non-unit traces for [`Traces::NotOne`]. A map entry takes about three
+/// times the 8 bytes that the map saves per unit trace.
 const MIN_ROWS_PER_TRACE: usize = 16;
 
 impl Traces {
-    /// Of row `row`, which has fired.
+    /// Returns the trace of row `row`, which has fired.
     #[inline]
     fn get(&self, row: u32) -> f64 {
         match self {
@@ -47,7 +49,8 @@ impl Traces {
         }
     }
 
-    /// Sets that of one of `rows` rows.
+    /// Sets the trace of row `row`. Switches to [`Traces::Each`] if too many of the `rows` traces
+    /// are not 1.
     #[inline]
     fn set(&mut self, row: u32, trace: f64, rows: usize) {
         match self {
@@ -72,23 +75,23 @@ impl Traces {
     }
 }
 
-/// A presynaptic spike as it reaches the rows of this rank.
+/// Presynaptic spike as it reaches the rows of this rank.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Arrival {
-    /// The row, counted within its kind.
+    /// Row, counted within its kind (excitatory or inhibitory).
     pub row: u32,
-    /// Whether the source is excitatory.
+    /// True if the source is excitatory.
     pub excitatory: bool,
     /// Stamp of the spike.
     pub stamp: i32,
-    /// Excitatory: stamp of the source's spike before, 0 if there was none.
+    /// Stamp of the source's previous spike, 0 if there was none; 0 for inhibitory sources.
     pub last: i32,
-    /// Excitatory: K₊ just after that spike, 0 if there was none.
+    /// K₊ just after the previous spike, 0 if there was none; 0 for inhibitory sources.
     pub trace: f64,
 }
 
 impl Sources {
-    /// Rows for these sources (indices within their population, ascending).
+    /// Creates one row per source. Sources are indices within their population, ascending.
     pub fn new(excitatory: Vec<u32>, inhibitory: Vec<u32>) -> Self {
         Sources {
             last: vec![0; excitatory.len()],
@@ -98,27 +101,27 @@ impl Sources {
         }
     }
 
-    /// Indices of the excitatory sources within E, by row.
+    /// Returns the indices of the excitatory sources within E, by row.
     pub fn excitatory(&self) -> &Ids {
         &self.excitatory
     }
 
-    /// Indices of the inhibitory sources within I, by row.
+    /// Returns the indices of the inhibitory sources within I, by row.
     pub fn inhibitory(&self) -> &Ids {
         &self.inhibitory
     }
 
-    /// Rows in all.
+    /// Returns the number of rows, excitatory and inhibitory.
     pub fn len(&self) -> usize {
         self.excitatory.len() + self.inhibitory.len()
     }
 
-    /// Whether nothing is listened to.
+    /// Returns whether the rank has no sources.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Asks for what [`Sources::arrive`] reads of row `row`.
+    /// Prefetches the data that [`Sources::arrive`] reads for row `row`.
     #[inline]
     pub fn prefetch(&self, row: u32) {
         simd::prefetch(&self.last, row as usize);
@@ -127,8 +130,9 @@ impl Sources {
         }
     }
 
-    /// The arrival of a spike with this stamp, later than all before of the same row, and
-    /// the step of K₊ that it makes.
+    /// Returns the arrival of a spike of row `row` with this stamp, and advances the row's K₊ to
+    /// just after it. The stamp must be later than all earlier stamps of the row. Inhibitory rows
+    /// have no K₊.
     pub fn arrive(&mut self, row: u32, stamp: Steps, decay_plus: &GridExp) -> Arrival {
         let stamp = stamp.0;
         let rows = self.excitatory.len();
@@ -154,9 +158,9 @@ impl Sources {
         }
     }
 
-    /// Tells which postsynaptic spikes some row still has to see: those in
-    /// (t_last − d, t_last − d + `horizon`] of a source that has fired. Later ones no longer
-    /// potentiate, and a source that never fired has nothing to potentiate with.
+    /// Returns the windows of postsynaptic spikes that some row has yet to process: (t_last − d,
+    /// t_last − d + `horizon`] for each source that has fired. Later spikes no longer potentiate,
+    /// and a source that never fired has nothing to potentiate with.
     ///
     /// O(rows), once per pruning.
     pub fn open_windows(&self, delay: Steps, horizon: Steps) -> OpenWindows {
@@ -164,8 +168,8 @@ impl Sources {
         let (Some(first), Some(latest)) = (fired.clone().min(), fired.clone().max()) else {
             return OpenWindows::default();
         };
-        // Marks instead of a sort: sources may be millions. Windows that begin within a grain
-        // are taken for one that begins with it, and lasts so much longer.
+        // Marks replace a sort, because sources may number millions. All windows that begin within
+        // one grain are merged into one that begins at its start and lasts one grain longer.
         let grain = (latest - first) / MARKS + 1;
         let mut marks = vec![false; ((latest - first) / grain + 1) as usize];
         fired.for_each(|last| marks[((last - first) / grain) as usize] = true);
@@ -177,12 +181,12 @@ impl Sources {
     }
 }
 
-/// Beginnings of windows that are told apart, at most.
+/// Maximum number of distinct window starts.
 const MARKS: i32 = 1 << 20;
 /// Memory, in bytes.
 impl Sources {
-    /// Of so many rows of each kind, from populations of these sizes, with K₊ other than 1
-    /// after a part `not_one` of the spikes.
+    /// Returns the bytes for `rows` rows of each kind, from populations of `sizes` neurons.
+    /// `not_one` is the fraction of spikes after which K₊ is not 1.
     pub fn bytes(rows: [u64; 2], sizes: [u64; 2], not_one: f64) -> u64 {
         let ids = [0, 1].map(|kind| Ids::bytes(rows[kind], sizes[kind]));
         let each = not_one * MIN_ROWS_PER_TRACE as f64 > 1.0;
@@ -194,14 +198,14 @@ impl Sources {
     pub fn held(&self) -> u64 {
         let traces = match &self.traces {
             Traces::Each(traces) => allocated_bytes(traces),
-            // A key, a value and a byte of the map's own.
+            // A key (4 bytes), a value (8), padding (4) and a control byte of the map.
             Traces::NotOne(traces) => 17 * traces.capacity() as u64,
         };
         self.excitatory.held() + self.inhibitory.held() + allocated_bytes(&self.last) + traces
     }
 }
 
-/// See [`Sources::open_windows`].
+/// Open windows of presynaptic spikes, see [`Sources::open_windows`].
 #[derive(Default)]
 pub struct OpenWindows {
     begins: Vec<i32>,
@@ -209,14 +213,13 @@ pub struct OpenWindows {
 }
 
 impl OpenWindows {
-    /// Whether some window holds `stamp`.
+    /// Returns whether some window holds `stamp`.
     pub fn hold(&self, stamp: Steps) -> bool {
         let before = self.begins.partition_point(|&begin| begin < stamp.0);
         before > 0 && stamp.0.saturating_sub(self.begins[before - 1]) <= self.horizon
     }
 
-    /// Prunes `history`, from which depression will not ask for times before
-    /// `oldest_reading`.
+    /// Prunes `history`, in which depression will not read times before `oldest_reading`.
     pub fn prune(&self, history: &mut SpikeHistory, oldest_reading: Steps) {
         history.prune(oldest_reading, |stamp| self.hold(stamp));
     }
@@ -245,15 +248,16 @@ mod tests {
         assert_eq!(held, [false, true, true, false]);
     }
 
-    /// Rows that fire often and rarely, enough of them that traces of all are kept in the end.
+    /// Compares stored traces with a plain list. Some rows fire so often that in the end all traces
+    /// are kept.
     #[test]
     fn traces_are_the_same_however_they_are_kept() {
         let decay = GridExp::new(Ms(0.1), 15.0, Steps(1_000_000));
         let rows = 64;
         let mut sources = Sources::new((0..rows).collect(), Vec::new());
         let mut plain = vec![(0, 0.0); rows as usize];
-        // Row r fires every 9000 + r steps, after which its trace is 1; later one row in
-        // four fires every 50.
+        // Row r fires every 9000 + r steps, after which its trace is 1. Later every fourth row
+        // fires every 50 steps.
         for step in 1..60_000i32 {
             for row in 0..rows {
                 let often = step > 30_000 && row % 4 == 0;

@@ -1,7 +1,7 @@
-//! Power-law STDP (`stdp_pl_synapse_hom`): what one presynaptic spike does to a row.
+//! Power-law STDP (`stdp_pl_synapse_hom`): effect of one presynaptic spike on a row.
 //!
-//! Source of the law: Morrison, Aertsen & Diesmann (2007), Neural Comput 19:1437; the delay
-//! is dendritic and ties fall as in NEST: a postsynaptic spike exactly a delay before the
+//! Source of the law: Morrison, Aertsen & Diesmann (2007), Neural Comput 19:1437. The delay is
+//! dendritic. Ties are resolved as in NEST: a postsynaptic spike exactly one delay before the
 //! presynaptic one potentiates and does not yet depress.
 
 use crate::base::math::{GridExp, Power};
@@ -12,7 +12,7 @@ use crate::model::params::StdpParams;
 
 use super::{Target, Weight};
 
-/// The constants of the law, on the grid.
+/// Constants of the law, on the grid.
 #[derive(Clone, Debug)]
 pub struct Law {
     power: Power,
@@ -21,19 +21,19 @@ pub struct Law {
     decay_plus: GridExp,
 }
 
-/// What a presynaptic spike brings to the synapses of its source.
+/// Data that a presynaptic spike brings to the synapses of its row. Times are stamps.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Visit {
-    /// Postsynaptic spikes after this stamp are new to the synapse: t_last − d.
+    /// t_last − d; later postsynaptic spikes are new to the synapse.
     pub after: i32,
-    /// And up to this one they have reached it: t − d.
+    /// t − d; postsynaptic spikes up to this stamp have reached the synapse.
     pub until: i32,
     /// K₊ just after the last presynaptic spike, 0 if there was none.
     pub trace: f64,
 }
 
 impl Law {
-    /// The law on the grid `dt`, for model times up to `longest`.
+    /// Creates the law on the grid `dt`, for model times up to `longest`.
     pub fn new(stdp: &StdpParams, dt: Ms, longest: Steps) -> Self {
         Law {
             power: Power::new(stdp.mu_plus),
@@ -43,28 +43,29 @@ impl Law {
         }
     }
 
-    /// Decay of K₊ over time.
+    /// Returns the decay of K₊ over time.
     pub fn decay_plus(&self) -> &GridExp {
         &self.decay_plus
     }
 
-    /// w + λ·w^μ·K₊·exp(−age): one postsynaptic spike. `factor` is λ·K₊·exp(−age).
+    /// Returns w + λ·w^μ·K₊·exp(−age), the weight after one postsynaptic spike. `factor` is
+    /// λ·K₊·exp(−age).
     #[inline(always)]
     fn potentiated(&self, weight: f64, factor: f64) -> f64 {
         weight + factor * self.power.of(weight)
     }
 
-    /// max(0, w − λ·α·w·K₋) with K₋ = trace · fade.
+    /// Returns max(0, w − λ·α·w·K₋) with K₋ = trace · fade.
     #[inline(always)]
     fn depressed(&self, weight: f64, trace: f64, fade: f64) -> f64 {
         weight * (1.0 - trace * (self.lambda_alpha * fade)).max(0.0)
     }
 
-    /// Weight after one presynaptic arrival, for any history: potentiates once per
-    /// postsynaptic spike in (`after`, `until`], oldest first, then depresses with K₋ of the
-    /// spikes strictly before `until`.
+    /// Returns the weight after one presynaptic arrival, for any history. Potentiates once per
+    /// postsynaptic spike in (`after`, `until`], oldest first, then depresses with K₋ of the spikes
+    /// strictly before `until`.
     ///
-    /// `weight` in pA, finite, ≥ 0, and so is the result. O(spikes since `after`).
+    /// `weight` and the result are in pA, finite and ≥ 0. O(spikes since `after`).
     #[cold]
     #[inline(never)]
     fn weight_after(&self, weight: f64, visit: Visit, history: &SpikeHistory, lid: Lid) -> f64 {
@@ -85,11 +86,11 @@ impl Law {
         self.depressed(weight, trace, history.fade(Steps(visit.until)))
     }
 
-    /// One presynaptic arrival at the synapses of a row: plasticity, then delivery.
+    /// Applies one presynaptic arrival to the synapses of a row: plasticity, then delivery.
     ///
-    /// `targets` (ascending) and `weights` (pA) are the row, `slot` the arrival slot of the
-    /// ring buffer. Moves 2 × the weight's bytes, the target's and a 32-byte record per
-    /// synapse; the row streams, records and slot stay in L2.
+    /// `targets` (ascending) and `weights` (pA) are the row, `slot` the arrival slot of the ring
+    /// buffer. Moves 2 × the weight's bytes, the target's bytes and a 32-byte record per synapse.
+    /// The row streams through; records and slot stay in L2.
     #[inline(always)]
     pub fn deliver<T: Target, W: Weight>(
         &self,
@@ -134,22 +135,22 @@ impl Law {
     }
 }
 
-/// Synapses worked on at once: the arrays of a batch stay in L1.
+/// Synapses per batch; the arrays of a batch stay in L1.
 const BATCH: usize = 128;
-/// Potentiations that go through the vector units together, at most.
+/// Maximum number of potentiations that go through the vector units together.
 const LANES: usize = 8;
 /// Prefetch distance of a spike history, in synapses.
 const PREFETCH_DISTANCE: usize = 12;
-/// Postsynaptic spikes per synapse that the batch applies; with more, or spikes older than
-/// the history's record, [`Law::weight_after`] takes over.
+/// Postsynaptic spikes per synapse that a batch applies. With more spikes, or spikes older than the
+/// record of the history, [`Law::weight_after`] takes over.
 const ROUNDS: usize = 3;
 
-/// Room to work on as many synapses of a row as stay in L1 together.
+/// Working memory for one batch of synapses of a row, sized to stay in L1.
 pub struct Batch {
-    /// Trace of the last postsynaptic spike before the arrival; 0 where all is done.
+    /// Trace of the last postsynaptic spike before the arrival; 0 for synapses already processed.
     traces: [f64; BATCH],
-    /// Synapses that have their latest, second-latest, third-latest postsynaptic spike in the
-    /// window; applied last to first, so oldest first.
+    /// Synapses with their latest, second-latest and third-latest postsynaptic spike in the window.
+    /// Applied last to first, which is oldest spike first.
     rounds: [Round; ROUNDS],
 }
 
@@ -159,7 +160,7 @@ struct Round {
 }
 
 impl Round {
-    /// Notes `synapse` if `holds`, without a branch.
+    /// Adds `synapse` if `holds`, without a branch.
     #[inline(always)]
     fn push(&mut self, holds: bool, synapse: usize) {
         self.synapses[self.len % BATCH] = synapse as u8;
@@ -174,7 +175,7 @@ impl Default for Batch {
 }
 
 impl Batch {
-    /// Nothing in it.
+    /// Creates an empty batch.
     pub fn new() -> Self {
         let none = |_| Round {
             len: 0,
@@ -187,7 +188,7 @@ impl Batch {
     }
 }
 
-/// What the steps of a delivery share: at most [`BATCH`] synapses of one row.
+/// Input shared by the kernels of a delivery: at most [`BATCH`] synapses of one row.
 struct Row<'a, T> {
     law: &'a Law,
     visit: Visit,
@@ -202,8 +203,9 @@ impl<T> Clone for Row<'_, T> {
 }
 impl<T> Copy for Row<'_, T> {}
 
-/// Sorts the postsynaptic spikes of each synapse into rounds and reads the traces, without
-/// branches but for the rare synapse that the record does not suffice for: that one is done.
+/// Kernel that sorts the postsynaptic spikes of each synapse into rounds and reads the traces. It
+/// branches only for the rare synapse whose spikes exceed the record, and processes that synapse at
+/// once.
 struct Collect<'a, T, W> {
     row: Row<'a, T>,
     batch: &'a mut Batch,
@@ -222,7 +224,7 @@ impl<T: Target, W: Weight> Kernel for Collect<'_, T, W> {
             targets,
         } = self.row;
         let until = visit.until;
-        // Without a trace there is nothing to potentiate: an empty window.
+        // Without a trace there is nothing to potentiate: the window is empty.
         let after = if visit.trace > 0.0 {
             visit.after
         } else {
@@ -232,7 +234,7 @@ impl<T: Target, W: Weight> Kernel for Collect<'_, T, W> {
         let [latest, second_latest, third_latest] = &mut self.batch.rounds;
         (latest.len, second_latest.len, third_latest.len) = (0, 0, 0);
         let slots = self.weights.iter_mut().zip(&mut self.batch.traces);
-        // Not `enumerate`, which checks its count for overflow.
+        // Avoids `enumerate`, which checks its count for overflow.
         for ((j, &target), (weight, trace)) in (0..BATCH).zip(targets).zip(slots) {
             if let Some(ahead) = targets.get(j.wrapping_add(PREFETCH_DISTANCE)) {
                 simd::prefetch(recent, ahead.index());
@@ -253,8 +255,8 @@ impl<T: Target, W: Weight> Kernel for Collect<'_, T, W> {
     }
 }
 
-/// w + λ·K₊·exp(−age) · w^μ for the synapses of a round, by the spike number `which` of their
-/// targets (0: the latest).
+/// Kernel that applies w + λ·K₊·exp(−age) · w^μ to the synapses of a round, for spike number
+/// `which` of their targets (0: the latest).
 struct Potentiate<'a, T, W> {
     row: Row<'a, T>,
     round: &'a Round,
@@ -282,8 +284,8 @@ impl<T: Target, W: Weight> Kernel for Potentiate<'_, T, W> {
             *factor = scale * law.decay_plus.at(stamp.wrapping_sub(visit.after));
             *value = self.weights[j as usize].value();
         }
-        // Two streams side by side: the constants are loaded once for both, and neither waits
-        // for its own results. Whole vectors: what fills up the last is dropped.
+        // Two independent streams share the loaded constants, and neither waits for its own
+        // results. Vectors are whole; the padding of the last one is dropped.
         let half = synapses.len().div_ceil(2).next_multiple_of(LANES);
         let (left, right) = values.split_at_mut(half);
         let (left_factors, right_factors) = factors.split_at(half);
@@ -300,7 +302,7 @@ impl<T: Target, W: Weight> Kernel for Potentiate<'_, T, W> {
     }
 }
 
-/// max(0, w − λ·α·w·K₋) for all synapses of a batch.
+/// Kernel that applies max(0, w − λ·α·w·K₋) to all synapses of a batch.
 struct Depress<'a, W> {
     law: &'a Law,
     traces: &'a [f64; BATCH],

@@ -1,4 +1,4 @@
-//! Who of the other ranks listens to the neurons of a rehearsed one.
+//! Listeners: the other ranks that the neurons of the rehearsed rank project to.
 
 use std::ops::Range;
 use std::path::Path;
@@ -10,16 +10,16 @@ use crate::io::sonata::read;
 use crate::model::network::Placement;
 use crate::model::params::{Delays, Params};
 
-/// What the other ranks ask of this one.
+/// Source of the target-table requests that the other ranks send to the rehearsed rank.
 pub enum Listeners {
-    /// Drawn: a rank listens to a neuron with the chance that one of its targets has drawn that
-    /// neuron, whether other ranks do or not.
+    /// Requests drawn from their distribution: a rank requests a neuron with the probability that
+    /// at least one of its own neurons has drawn it as a source, independently of the other ranks.
     Drawn {
         place: Placement,
         seed: u64,
         chances: Chances,
     },
-    /// Read: (gid, rank), ascending, each once.
+    /// Requests read from the edges file, as sorted unique pairs (gid, rank).
     Read {
         place: Placement,
         pairs: Vec<(u32, u32)>,
@@ -27,9 +27,11 @@ pub enum Listeners {
 }
 
 impl Listeners {
-    /// To the neurons of rank `place.rank`, and the delays of the network.
+    /// Creates the listeners to the neurons of rank `place.rank`. Also returns the delays of the
+    /// network.
     ///
-    /// Errors: a file of edges at fault.
+    /// # Errors
+    /// Fails if the edges file cannot be read or is invalid.
     pub fn new(params: &Params, place: Placement) -> Result<(Self, Delays)> {
         match &params.network.edges {
             Some(path) => Self::read(params, place, path),
@@ -64,13 +66,14 @@ impl Listeners {
         Ok((Listeners::Read { place, pairs }, delays))
     }
 
-    /// Whether they are known, not drawn.
+    /// Returns whether the listeners are read from a file and therefore exact.
     pub fn are_exact(&self) -> bool {
         matches!(self, Listeners::Read { .. })
     }
 
-    /// What each other rank asks about the neurons `about`, as in the set-up of the target
-    /// table. Which row it keeps a neuron under matters to nobody here.
+    /// Returns one list of requests per rank about the neurons `about`, as in the set-up of the
+    /// target table. The row numbers in the requests are 0, because the rehearsed rank does not
+    /// depend on them.
     pub fn requests(&self, about: &Range<u32>) -> Vec<Vec<u64>> {
         match self {
             Listeners::Read { place, pairs } => {
@@ -93,11 +96,12 @@ impl Listeners {
     }
 }
 
-/// With what chance a rank listens to a neuron of E and of I.
+/// Probabilities that a rank listens to a given neuron of E and of I.
 pub struct Chances {
-    /// By pool, by whether a rank has one more neuron of E, of I, than others have.
+    /// Probabilities, indexed by the source population and by whether the rank has one more neuron
+    /// of E, and of I, than the rank with the fewest.
     of: [[[f64; 2]; 2]; 2],
-    /// The largest, by pool.
+    /// Largest probability, by source population.
     most: [f64; 2],
     fewest: [u32; 2],
 }
@@ -108,7 +112,7 @@ impl Chances {
         let fewest = [place.n_e / place.ranks, (place.n - place.n_e) / place.ranks];
         let chance = |pool: usize, neurons: [u32; 2]| {
             let (k, size) = [(network.K_E, network.N_E), (network.K_I, network.N_I)][pool];
-            // Logarithm of the chance that none of the targets has drawn the neuron.
+            // Logarithm of the probability that none of the targets has drawn the neuron.
             let missed = |onto: usize| {
                 let own = u32::from(!network.allow_autapses && onto == pool);
                 let candidates = f64::from(size - own.min(size));
@@ -153,13 +157,13 @@ impl Chances {
             let most = self.most[pool];
             let mut rank = 0u64;
             loop {
-                // Over the ranks that do not listen at the largest chance …
+                // Skip the ranks that do not listen at the largest probability …
                 let skipped = libm::log(1.0 - unit(&mut rng)) / libm::log1p(-most);
                 rank += skipped.min(f64::from(u32::MAX)) as u64;
                 if rank >= u64::from(ranks) {
                     break;
                 }
-                // … and those that do not at their own.
+                // … then accept this rank with its own probability relative to the largest.
                 let here = self.of(pool, rank as u32, place);
                 if here >= most || unit(&mut rng) * most < here {
                     lists[rank as usize].push(u64::from(gid) << 32);

@@ -1,9 +1,10 @@
-//! One rank of many, rehearsed alone in one process.
+//! Rehearsal of one rank of a large machine in a single process.
 //!
-//! The rank builds the synapses it would hold and runs the loop that it would run; only what
-//! crosses ranks is played (`comm::OtherRanks`). So its spikes and weights are, bit for bit, those of
-//! that rank in a run of all, and its times and memory are measured, not modelled. The network
-//! is not there: what an exchange would take is computed from `[interconnect]`, and kept apart.
+//! The rank builds its synapses and runs its simulation loop as in a full run; `comm::OtherRanks`
+//! simulates the exchange with the other ranks. Its spikes and weights are therefore bit-identical
+//! to those of that rank in a full run, and its times and memory are measured, not modelled. The
+//! interconnect is absent: the time of an exchange is modelled from `[interconnect]` and reported
+//! separately.
 
 mod listeners;
 mod others;
@@ -30,10 +31,12 @@ use others::Others;
 pub use rehearsal::{Counts, Memory, Network, RealTimeFactor, Rehearsal, WallTime};
 pub use series::{Rehearsed, Series};
 
-/// Rehearses rank `rank` of `ranks` on `params.simulation.threads` threads, with
-/// `observers` of the run.
+/// Rehearses rank `rank` of `ranks` on `params.simulation.threads` threads; `observers` observe the
+/// run.
 ///
-/// Errors: a network whose spikes depend on input; what [`Simulation::build`] may find.
+/// # Errors
+/// Fails if the neuron model is not `ignore_and_fire`, if a file of the network or of rates is
+/// invalid, or if [`Simulation::build`] or the run fails.
 pub fn rehearse(
     params: Params,
     rank: usize,
@@ -120,7 +123,11 @@ pub fn rehearse(
     })
 }
 
-/// Refuses what cannot be rehearsed, with the reason.
+/// Checks that the network can be rehearsed.
+///
+/// # Errors
+/// Fails if the neuron model is not `ignore_and_fire`: the spikes of other models depend on spikes
+/// from other ranks.
 fn check(params: &Params) -> Result<()> {
     if params.neuron.model != NeuronModel::IgnoreAndFire {
         return Err(Error::input(format!(

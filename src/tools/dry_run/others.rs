@@ -1,4 +1,5 @@
-//! The other ranks of a rehearsal: who of their neurons fires when, and who of them listens.
+//! Stand-in for the other ranks of a rehearsal: the spikes that they send and the target-table
+//! requests that they make.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -18,39 +19,42 @@ use crate::model::params::Params;
 use super::listeners::Listeners;
 use super::wheel::Wheel;
 
-/// Plays all ranks but one. `ignore_and_fire` neurons fire as (seed, gid) has them, so the
-/// spikes that the one rank receives are exact; who listens to its own neurons, [`Listeners`] say.
+/// Simulates all ranks except the rehearsed one. The spike times of an `ignore_and_fire` neuron
+/// depend only on (seed, gid), so the spikes that the rehearsed rank receives are exact.
+/// [`Listeners`] gives the ranks that its own neurons project to.
 ///
-/// Memory and time grow with the sources that the rank listens to, 16 bytes each, and the
-/// chunks of an exchange.
+/// Memory and time grow with the number of sources of the rehearsed rank (16 bytes per source) and
+/// with the size of the chunks of an exchange.
 pub struct Others {
     params: Params,
     place: Placement,
     min_delay: Steps,
     listeners: Listeners,
-    /// Rates and phases by gid, where they come from a file.
+    /// Rates and phases by gid, if they are read from a file.
     given: Option<(Vec<f64>, Vec<f64>)>,
-    /// The end of the interval whose spikes are exchanged next.
+    /// End of the interval whose spikes are exchanged next.
     interval_end: Steps,
     heard: Option<Heard>,
     used: Rc<Cell<u64>>,
 }
 
-/// The neurons of other ranks that this one listens to, by its rows.
+/// Sources of the rehearsed rank that live on other ranks, by row.
 struct Heard {
     wheel: Wheel,
-    /// The rank that each row's source lives on.
+    /// Rank of the source of each row.
     rank: Vec<u32>,
     writer: Option<ChunkWriter>,
-    /// (rank, row, lag) of the spikes of the interval; kept until the exchange has room.
+    /// Spikes of the interval as (rank, row, lag); kept until the chunks have enough room.
     spikes: Vec<(u32, u32, u32)>,
     fresh: bool,
 }
 
 impl Others {
-    /// All ranks but `place.rank`. `used` is told how many bytes this takes.
+    /// Creates the stand-in for all ranks except `place.rank`. Keeps `used` set to the number of
+    /// bytes that it uses.
     ///
-    /// Errors: a file of rates at fault.
+    /// # Errors
+    /// Fails if the file of rates cannot be read or is invalid.
     pub fn new(
         params: &Params,
         place: Placement,
@@ -73,7 +77,7 @@ impl Others {
         })
     }
 
-    /// Period and first stamp of neuron `gid`.
+    /// Returns the period (steps) and the first stamp of neuron `gid`.
     fn schedule(&self, gid: Gid) -> (i32, Steps) {
         let (neuron, seed) = (&self.params.neuron, self.params.simulation.seed);
         let (rate, phase) = match &self.given {
@@ -87,7 +91,7 @@ impl Others {
         (tics.period(rate), tics.first_stamp(rate, phase))
     }
 
-    /// Learns from the requests which neurons are listened to.
+    /// Registers the sources of the rehearsed rank from its target-table requests.
     fn hear(&mut self, requests: &[Vec<u64>]) {
         let mut heard = self
             .heard
@@ -117,7 +121,8 @@ impl Heard {
         }
     }
 
-    /// The source of row `row`, the next, lives on `rank`; it is played as `schedule` has it.
+    /// Adds the source of row `row`, which lives on `rank`. If `schedule` (period and first stamp)
+    /// is given, the wheel generates its spikes.
     fn add(&mut self, row: u32, rank: u32, schedule: Option<(i32, Steps)>) {
         let rows = self.rank.len().max(row as usize + 1);
         self.rank.resize(rows, 0);
@@ -127,7 +132,7 @@ impl Heard {
         }
     }
 
-    /// Bytes in use.
+    /// Returns the number of bytes in use.
     fn used(&self) -> u64 {
         self.wheel.used() + size_of_val(&*self.rank) as u64
     }

@@ -1,114 +1,116 @@
-//! What rehearsing a rank found.
+//! Result of the rehearsal of one rank.
 
 use serde::{Deserialize, Serialize};
 
 use crate::base::memory::{ByStructure, Structure};
 use crate::io::outcome::{Digests, Phases};
 
-/// The phase that is played: its time is not that of an exchange.
+/// Name of the phase that is simulated: its measured time is not that of a real exchange.
 pub(super) const PLAYED: &str = "communicate";
 
-/// What rehearsing a rank found. `rank`, `digest` and `counts` are exact but for
-/// `counts.target_table`, which is drawn where the network is; `memory` and `wall_time` are measured (the target
-/// table and the exchange's buffers have the sizes that were drawn and received); `network` is
-/// modelled.
+/// Result of the rehearsal of one rank.
+///
+/// `rank`, `digest` and `counts` are exact, except that `counts.target_table` is drawn if the
+/// network is drawn. `memory` and `wall_time` are measured; the target table has the drawn size,
+/// and the exchange buffers have the size that the received spikes need. `network` is modelled.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Rehearsal {
-    /// Of what source the program was built.
+    /// Commit that the program was built from.
     pub commit: String,
-    /// Which rank.
+    /// Index of the rehearsed rank.
     pub rank: usize,
-    /// Of how many.
+    /// Number of ranks.
     pub ranks: usize,
-    /// Threads of it.
+    /// Threads per rank.
     pub threads: usize,
-    /// Spikes of its neurons after the warm-up; weights it holds at the end.
+    /// Digests of the spikes of its neurons after the warm-up and of its weights at the end.
     pub digest: Digests,
-    /// How many of what.
+    /// Numbers of neurons, synapses, rows, spikes and events.
     pub counts: Counts,
-    /// Bytes.
+    /// Memory of the rank (bytes).
     pub memory: Memory,
-    /// Seconds.
+    /// Wall times (s).
     pub wall_time: WallTime,
-    /// Model time that the loop's times cover (ms).
+    /// Model time after the warm-up (ms), which the loop's wall times cover.
     pub model_time_ms: f64,
-    /// Model time before it (ms); `counts.received` and `synaptic_events` are of both.
+    /// Model time of the warm-up (ms); `counts.received` and `counts.synaptic_events` include it.
     pub warm_up_ms: f64,
-    /// The exchange as it would be.
+    /// Modelled cost of the exchanges.
     pub network: Network,
-    /// Wall time of the loop over model time, without exchanges, and with modelled ones.
+    /// Wall time of the loop divided by model time, without exchanges and with modelled ones.
     pub real_time_factor: RealTimeFactor,
 }
 
-/// See [`Rehearsal::counts`].
+/// Numbers of neurons, synapses, rows, spikes and events of the rank.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Counts {
     /// Neurons of the rank.
     pub neurons: u64,
-    /// Plastic synapses it holds.
+    /// Plastic synapses onto them.
     pub synapses_plastic: u64,
-    /// Static ones.
+    /// Static synapses onto them.
     pub synapses_static: u64,
-    /// Sources it listens to.
+    /// Sources of these synapses: rows of the rank.
     pub rows: u64,
-    /// Listeners of its neurons.
+    /// Entries of the target table: pairs of a neuron of the rank and a rank it projects to.
     pub target_table: u64,
-    /// Whether they are exact (the network was read), not drawn.
+    /// True if the network was read and `target_table` is exact; false if it was drawn.
     pub target_table_is_exact: bool,
     /// Spikes of its neurons after the warm-up.
     pub spikes: u64,
-    /// Spikes received from all ranks.
+    /// Spikes received from all ranks, including the warm-up.
     pub received: u64,
-    /// Synaptic events delivered.
+    /// Synaptic events delivered, including the warm-up.
     pub synaptic_events: u64,
 }
 
-/// See [`Rehearsal::memory`].
+/// Memory of the rank (bytes).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Memory {
-    /// Held at the end; what passes, at its largest.
+    /// Bytes at the end of the run; for temporary structures, the maximum.
     pub by_structure: ByStructure<u64>,
-    /// All that stays.
+    /// Sum over the permanent structures.
     pub staying: u64,
-    /// That per plastic synapse.
+    /// `staying` per plastic synapse; `None` without plastic synapses.
     pub per_plastic_synapse: Option<f64>,
-    /// Peak resident memory less that before construction and less what plays the others.
+    /// Peak resident memory minus the resident memory before construction and the memory of the
+    /// stand-in for the other ranks.
     pub grown: u64,
 }
 
-/// See [`Rehearsal::wall_time`].
+/// Wall times (s).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct WallTime {
-    /// Neurons and buffers.
+    /// Construction of neurons and buffers.
     pub construction_create: f64,
-    /// Synapses.
+    /// Construction of synapses.
     pub construction_connect: f64,
-    /// The loop after the warm-up without exchanges.
+    /// Simulation loop after the warm-up, without exchanges.
     pub simulate: f64,
-    /// Its phases; `communicate` is the time it took to play the others.
+    /// Phases of the loop; `communicate` is the time spent simulating the other ranks.
     #[serde(flatten)]
     pub phases: Phases<f64>,
 }
 
-/// See [`Rehearsal::network`].
+/// Modelled cost of the exchanges.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Network {
-    /// Exchanges in the loop.
+    /// Exchanges in the loop after the warm-up.
     pub exchanges: u64,
-    /// Bytes of the chunk for each rank.
+    /// Bytes of a chunk, the message from one rank to another.
     pub bytes_per_peer: u64,
     /// Modelled time of one exchange (s).
     pub seconds_per_exchange: f64,
-    /// Of all of them.
+    /// Modelled time of all exchanges (s).
     pub seconds: f64,
 }
 
-/// See [`Rehearsal::real_time_factor`].
+/// Wall time of the loop divided by model time.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RealTimeFactor {
     /// Without exchanges.
     pub measured: f64,
-    /// With modelled ones.
+    /// With modelled exchanges.
     pub with_modelled_network: f64,
 }
 
@@ -174,7 +176,7 @@ impl std::fmt::Display for Rehearsal {
         line(
             "memory",
             format!(
-                "{:.1} MiB stay, {each:.1} bytes per plastic synapse; {:.1} MiB at most",
+                "{:.1} MiB held, {each:.1} bytes per plastic synapse; peak {:.1} MiB",
                 mebibytes(self.memory.staying),
                 mebibytes(self.memory.grown)
             ),
@@ -205,7 +207,7 @@ impl std::fmt::Display for Rehearsal {
         line(
             "network",
             format!(
-                "{:.3} s: {} exchanges of {} bytes for each rank, {:.1} us each",
+                "{:.3} s: {} exchanges of {} bytes per rank, {:.1} us each",
                 network.seconds,
                 network.exchanges,
                 network.bytes_per_peer,

@@ -1,30 +1,31 @@
-//! A timing wheel: which of millions of regular neurons fire in the interval at hand.
+//! Timing wheel that finds the neurons that fire in the current interval, among millions of neurons
+//! that fire periodically.
 
 use crate::base::units::Steps;
 
-/// Neurons that fire with a period of their own, linked into the interval of their next spike.
+/// Neurons that fire periodically, each in the linked list of the interval of its next spike.
 ///
-/// 12 bytes a neuron; a spike costs a look-up and a link.
+/// Takes 12 bytes per neuron; each spike costs one look-up and one list insertion.
 pub struct Wheel {
-    /// Steps of an interval.
+    /// Steps per interval.
     interval: i32,
-    /// The interval that comes next.
+    /// Number of the next interval.
     next: i64,
-    /// First of the neurons linked into an interval, by its number modulo [`TURN`].
+    /// First neuron in the list of each interval, by the interval's number modulo [`TURN`].
     heads: Vec<u32>,
-    /// The one linked after a neuron.
+    /// Next neuron in the list, by neuron.
     links: Vec<u32>,
-    /// Next stamp and period of a neuron.
+    /// Stamp of the next spike, by neuron.
     due: Vec<Steps>,
     periods: Vec<i32>,
 }
 
-/// Intervals of a turn; a neuron due later is looked at once a turn.
+/// Intervals per turn of the wheel; a neuron due later is checked once per turn.
 const TURN: i64 = 4096;
 const NONE: u32 = u32::MAX;
 
 impl Wheel {
-    /// Without neurons, for intervals of `interval` steps.
+    /// Creates a wheel without neurons for intervals of `interval` steps.
     pub fn new(interval: Steps) -> Self {
         Wheel {
             interval: interval.0,
@@ -36,7 +37,8 @@ impl Wheel {
         }
     }
 
-    /// Neuron `neuron` fires at `first` ≥ 1 and every `period` ≥ 1 steps from then on.
+    /// Adds neuron `neuron`, which fires at stamp `first` ≥ 1 and every `period` ≥ 1 steps
+    /// thereafter.
     pub fn add(&mut self, neuron: u32, first: Steps, period: i32) {
         let neurons = self.due.len().max(neuron as usize + 1);
         self.due.resize(neurons, Steps(0));
@@ -55,7 +57,8 @@ impl Wheel {
         self.links[neuron as usize] = std::mem::replace(head, neuron);
     }
 
-    /// Calls `each` with all spikes up to `end`, the end of the next interval.
+    /// Advances the wheel by one interval, which ends at `end`. Calls `each` with the neuron and
+    /// the stamp of each spike.
     pub fn turn(&mut self, end: Steps, mut each: impl FnMut(u32, Steps)) {
         let head = &mut self.heads[(self.next % TURN) as usize];
         let mut neuron = std::mem::replace(head, NONE);
@@ -72,7 +75,8 @@ impl Wheel {
         }
     }
 
-    /// Bytes in use: room for more takes no memory before it is touched.
+    /// Returns the number of bytes in use. Spare capacity is not counted, because untouched pages
+    /// take no memory.
     pub fn used(&self) -> u64 {
         let neurons = size_of_val(&*self.links) + size_of_val(&*self.due);
         (size_of_val(&*self.heads) + neurons + size_of_val(&*self.periods)) as u64
@@ -83,7 +87,8 @@ impl Wheel {
 mod tests {
     use super::*;
 
-    /// Against the list of all spikes; periods within a step, an interval, a turn and beyond.
+    /// Compares the wheel with the list of all spikes, for periods from one step to more than a
+    /// turn.
     #[test]
     fn all_spikes_come_in_their_interval() {
         let interval = 12;

@@ -1,4 +1,4 @@
-//! Where an axis has its ticks, and where a value lies on it.
+//! Ticks of an axis and positions of values on it.
 
 use std::ops::Range;
 
@@ -7,17 +7,18 @@ use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, Value
 use super::{Axis, Scale};
 use crate::base::units::grouped;
 
-/// A place on an axis that is marked.
+/// Tick of an axis.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Tick {
-    /// Where, as [`Axis::place`] has it.
+    /// Position on the axis, as returned by [`Axis::place`].
     pub(super) place: f64,
-    /// What stands there.
+    /// Text of its label.
     pub(super) label: String,
 }
 
 impl Axis {
-    /// Where `value` lies: itself or its logarithm. Not finite where it cannot be shown.
+    /// Returns the position of `value`: the value or its decimal logarithm. Not finite if the value
+    /// cannot be shown.
     pub(super) fn place(&self, value: f64) -> f64 {
         match self.scale {
             Scale::Log | Scale::Doubling => value.log10(),
@@ -25,25 +26,25 @@ impl Axis {
         }
     }
 
-    /// The ends as places.
+    /// Returns the positions of the ends.
     pub(super) fn ends(&self) -> (f64, f64) {
         (self.place(self.range.0), self.place(self.range.1))
     }
 
-    /// `value` as a place, at the nearer end where it lies beyond; `None` where it cannot be
-    /// shown, as a 0 on a logarithmic axis.
+    /// Returns the position of `value`, clamped to the ends, or `None` if it cannot be shown, such
+    /// as 0 on a logarithmic axis.
     pub(super) fn within(&self, value: f64) -> Option<f64> {
         let (low, high) = self.ends();
         let place = self.place(value);
         place.is_finite().then(|| place.clamp(low, high))
     }
 
-    /// Whether `value` lies between the ends.
+    /// Returns whether `value` lies between the ends, inclusive.
     pub(super) fn holds(&self, value: f64) -> bool {
         (self.range.0..=self.range.1).contains(&value)
     }
 
-    /// At most some `most` ≥ 2 ticks; of names every one.
+    /// Returns the ticks: about `most` ≥ 2 of them; on an axis of names, one per name.
     pub(super) fn ticks(&self, most: usize) -> Vec<Tick> {
         match &self.scale {
             Scale::Linear => self.linear_ticks(most),
@@ -59,12 +60,12 @@ impl Axis {
         }
     }
 
-    /// At multiples of 1, 2 or 5 times a power of ten.
+    /// Returns ticks at the multiples of a step that is 1, 2 or 5 times a power of ten.
     fn linear_ticks(&self, most: usize) -> Vec<Tick> {
         let (low, high) = self.range;
         let step = nice((high - low) / most as f64);
         let largest = low.abs().max(high.abs());
-        // Rounding must not lose a tick at an end.
+        // The slack keeps ticks at the ends despite rounding.
         let slack = step * 1e-6;
         let first = ((low - slack) / step).ceil() as i64;
         let last = ((high + slack) / step).floor() as i64;
@@ -78,7 +79,7 @@ impl Axis {
         (first..=last).map(tick).collect()
     }
 
-    /// At powers of two, every so many.
+    /// Returns ticks at powers of two; with more than `most` powers, at every k-th.
     fn doubling_ticks(&self, most: usize) -> Vec<Tick> {
         let (low, high) = self.range;
         let powers = (low.log2() - 1e-9).ceil() as i32..=(high.log2() + 1e-9).floor() as i32;
@@ -93,7 +94,8 @@ impl Axis {
         powers.step_by(stride).map(tick).collect()
     }
 
-    /// At powers of ten, every so many; at 1, 2 and 5 times those where there are few.
+    /// Returns ticks at powers of ten; with more than `most` decades, at every k-th power. An axis
+    /// of less than two decades also has ticks at 2 and 5 times the powers.
     fn log_ticks(&self, most: usize) -> Vec<Tick> {
         let (low, high) = self.ends();
         let slack = 1e-9;
@@ -114,7 +116,7 @@ impl Axis {
                 label: label(value, value, value),
             })
             .collect();
-        // Between 2 and 5, say, lies none of those.
+        // A short axis, such as 2.2 to 3, may contain fewer than two of these values.
         match ticks.len() {
             0 | 1 => self.linear_ticks(most),
             _ => ticks,
@@ -122,7 +124,7 @@ impl Axis {
     }
 }
 
-/// An axis as the plotting library takes it: places to pixels, with our own ticks.
+/// Axis in the form of the plotting library: maps positions to pixels and supplies the ticks.
 pub(super) struct Places {
     ends: (f64, f64),
     ticks: Vec<Tick>,
@@ -166,20 +168,20 @@ impl ValueFormatter<f64> for Places {
     }
 }
 
-/// The smallest of 1, 2 and 5 times a power of ten that is not below `x` > 0.
+/// Returns the smallest number that is at least `x` > 0 and 1, 2 or 5 times a power of ten.
 pub fn nice(x: f64) -> f64 {
     let power = 10_f64.powi(x.log10().floor() as i32);
     let fits = |digit: &f64| digit * power >= x * (1.0 - 1e-9);
     power * [1.0, 2.0, 5.0].into_iter().find(fits).unwrap_or(10.0)
 }
 
-/// `value` with the digits that tell it from its neighbours `step` away, on an axis whose
-/// `largest` value decides how all are written.
+/// Formats `value` with enough digits to distinguish it from neighbours at a distance of `step`.
+/// The `largest` absolute value on the axis determines whether labels have exponents.
 fn label(value: f64, step: f64, largest: f64) -> String {
     if value == 0.0 {
         return "0".to_owned();
     }
-    // Unless neighbours would look alike.
+    // Three significant digits suffice only if the step is not too small.
     if !(1e-3..1e6).contains(&largest) && step > largest / 200.0 {
         return short_exponent(value);
     }
@@ -187,7 +189,7 @@ fn label(value: f64, step: f64, largest: f64) -> String {
     grouped(format_args!("{value:.decimals$}"))
 }
 
-/// 1.5e6, 2e-4
+/// Formats `value` with up to three significant digits and an exponent, such as 1.5e6 or 2e-4.
 fn short_exponent(value: f64) -> String {
     let text = format!("{value:.2e}");
     let (digits, exponent) = text.split_once('e').expect("so formatted");
@@ -230,7 +232,7 @@ mod tests {
         assert_eq!(of(1e-4, 1.0), ["1e-4", "0.001", "0.01", "0.1", "1"]);
         assert_eq!(of(1.0, 20.0), ["1", "2", "5", "10", "20"]);
         assert_eq!(of(1.0, 1e12).len(), 5);
-        // No power of ten, nor 2 or 5 times one, lies within.
+        // The axis contains no power of ten, nor 2 or 5 times a power of ten.
         assert_eq!(of(2.2, 3.0), ["2.2", "2.4", "2.6", "2.8", "3.0"]);
         let tick = &Axis::log("", 2.2, 3.0).ticks(6)[0];
         assert!((tick.place - 2.2f64.log10()).abs() < 1e-12);

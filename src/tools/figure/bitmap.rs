@@ -1,18 +1,19 @@
-//! Figures as PNG files.
+//! PNG output of figures.
 
 use std::path::Path;
 
 use super::Figure;
 use crate::base::error::{Error, Result};
 
-/// Pixels a CSS pixel: fit for print at a column's width.
+/// Image pixels per CSS pixel: enough for print at the width of a column.
 const SCALE: f64 = 2.0;
 
 impl Figure {
-    /// The figure as the bytes of a PNG file, on white, 1840 pixels wide.
+    /// Returns the figure as the bytes of a PNG file, 1840 pixels wide, on a white background. The
+    /// error message names `path`; no file is written.
     ///
     /// # Errors
-    /// If `path`, which is only named, cannot hold it: never but for faults of our own.
+    /// Fails if the PNG encoder rejects the image, which would be a bug in this module.
     pub fn png(&self, path: &Path) -> Result<Vec<u8>> {
         let (width, height, pixels) = halved(self.bitmap(2.0 * SCALE));
         let mut bytes = Vec::new();
@@ -28,8 +29,8 @@ impl Figure {
     }
 }
 
-/// A bitmap of half the width and height, each pixel the mean of four: the library draws lines
-/// without smoothing their edges.
+/// Halves the width and height of a bitmap; each pixel is the mean of four. This smooths the edges
+/// of lines, which the library draws without antialiasing.
 fn halved((width, height, pixels): (u32, u32, Vec<u8>)) -> (u32, u32, Vec<u8>) {
     let (columns, rows) = (width as usize / 2, height as usize / 2);
     let line = 3 * width as usize;

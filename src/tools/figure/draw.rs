@@ -1,4 +1,4 @@
-//! Figures drawn, as SVG or as a bitmap.
+//! Drawing of figures as SVG or as a bitmap.
 
 use plotters::chart::ChartBuilder;
 use plotters::coord::Shift;
@@ -11,17 +11,17 @@ use super::palette::{AXIS, GRID, INK};
 use super::shapes::{self, Chart};
 use super::{Axis, Figure, Panel, Scale, Series, Shape};
 
-/// How panels are arranged.
+/// Arrangement of panels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
-    /// Rows as the figure has them, 920 CSS pixels wide.
+    /// Rows of the figure, 920 CSS pixels wide.
     Wide,
     /// One column, 360 CSS pixels wide.
     Narrow,
 }
 
 impl Layout {
-    /// Width of a figure, and height of a panel of height 1, in CSS pixels.
+    /// Returns the width of a figure and the height of a standard panel, in CSS pixels.
     fn size(self) -> (u32, u32) {
         match self {
             Layout::Wide => (920, 330),
@@ -30,31 +30,31 @@ impl Layout {
     }
 }
 
-/// Lines of a legend that a panel has room for; with more it is higher.
+/// Number of legend lines that fit into a panel; more lines make it higher.
 const LEGEND_ROOM: usize = 4;
-/// The height of such a line, in CSS pixels.
+/// Height of a legend line, in CSS pixels.
 const LEGEND_LINE: i32 = 17;
 
-/// A figure as SVG.
+/// Figure in SVG format.
 pub struct Svg {
-    /// The whole element.
+    /// SVG element.
     pub text: String,
-    /// Where the panels' values lie, in order: left, top, width, height in units of the view box.
+    /// Plot areas of the panels, in order: left, top, width, height in units of the view box.
     pub boxes: Vec<[i32; 4]>,
 }
 
-/// The colours of cells: `value` of 0 … 1.
+/// Returns the colour of a cell; `value` is clamped to 0 … 1.
 pub(super) fn colour_of(value: f64) -> RGBColor {
-    // In steps that the eye does not see, so that neighbours can be drawn as one.
+    // 64 levels look continuous to the eye, and neighbours of equal level can be merged.
     let value = (value.clamp(0.0, 1.0) * 63.0).round() / 63.0;
-    // Without its darkest part, which is lost on black.
+    // The darkest fifth is omitted, because it is invisible on black.
     ViridisRGB.get_color((0.2 + 0.8 * value) as f32)
 }
 
 type Area<'a, B> = DrawingArea<B, Shift>;
 type Drawn<B, T> = Result<T, DrawingAreaErrorKind<<B as DrawingBackend>::ErrorType>>;
 
-/// Sizes in CSS pixels, of `scale` units each.
+/// Converter of sizes from CSS pixels to drawing units, `scale` units per CSS pixel.
 #[derive(Clone, Copy)]
 pub(super) struct Pen {
     scale: f64,
@@ -69,9 +69,9 @@ impl Pen {
         (width * self.scale).round().max(1.0) as u32
     }
 
-    /// Text of `size` CSS pixels.
+    /// Returns the style of text of `size` CSS pixels.
     fn text(self, size: f64, colour: RGBColor) -> TextStyle<'static> {
-        // The library counts the height of a line, not of the letter m.
+        // The library expects the height of a line, not of the letter m.
         let size = size * self.scale * 1.24;
         let mut style = TextStyle::from(("sans-serif", size));
         style.color = colour.to_backend_color();
@@ -87,7 +87,7 @@ impl Pen {
     }
 }
 
-/// A node of a cluster may have no font, so the program brings one.
+/// Registers the font that is built into the program: a cluster node may have no fonts.
 fn with_font() {
     let font = epaint_default_fonts::UBUNTU_LIGHT;
     for style in [FontStyle::Normal, FontStyle::Bold] {
@@ -96,7 +96,7 @@ fn with_font() {
 }
 
 impl Figure {
-    /// The panels as rows for a layout.
+    /// Returns the rows of panels for a layout.
     fn arranged(&self, layout: Layout) -> Vec<Vec<&Panel>> {
         match layout {
             Layout::Wide => self.rows.iter().map(|row| row.iter().collect()).collect(),
@@ -109,18 +109,18 @@ impl Figure {
         }
     }
 
-    /// Width and height in CSS pixels.
+    /// Returns the width and height in CSS pixels.
     fn size(&self, layout: Layout) -> (u32, u32) {
         let rows = self.arranged(layout);
         let height: f64 = rows.iter().map(|row| height(row, layout)).sum();
         (layout.size().0, height as u32)
     }
 
-    /// Draws it as SVG that scales with its place. Text is in the page's own font.
+    /// Draws the figure as scalable SVG. Text uses the page's font.
     pub fn svg(&self, layout: Layout) -> Svg {
         with_font();
         let mut text = String::new();
-        // The library rounds to whole units: half a pixel each keeps lines smooth.
+        // The library rounds to whole units; units of half a pixel keep lines smooth.
         let scale = 2.0;
         let (width, height) = self.size(layout);
         let backend = SVGBackend::with_string(&mut text, (2 * width, 2 * height));
@@ -128,14 +128,14 @@ impl Figure {
         let boxes = self.draw(&root, layout, Pen { scale });
         let boxes = boxes.expect("nothing can fail that draws into memory");
         drop(root);
-        // What holds anyway need not be said: a third of a large figure.
+        // Default values are a third of the text of a large figure.
         let text = text.replace(" opacity=\"1\"", "");
         let text = text.replace(" stroke=\"none\"", "");
         Svg { text, boxes }
     }
 
-    /// Draws it as a bitmap, white below, `scale` pixels a CSS pixel: width, height and the colours
-    /// of all pixels, three bytes each.
+    /// Draws the figure as a bitmap on white, with `scale` pixels per CSS pixel. Returns width,
+    /// height and the RGB colours, three bytes per pixel.
     pub(super) fn bitmap(&self, scale: f64) -> (u32, u32, Vec<u8>) {
         with_font();
         let (width, height) = self.size(Layout::Wide);
@@ -158,7 +158,7 @@ impl Figure {
         let rows = self.arranged(layout);
         let total: f64 = rows.iter().map(|row| height(row, layout)).sum();
         let whole = f64::from(root.dim_in_pixel().1);
-        // Room for a scale of colours beside one panel is left beside all, so that axes line up.
+        // If one panel has a colour scale, all panels leave room for one; this aligns their axes.
         let scaled = rows.iter().flatten().any(|panel| panel.cells().is_some());
         let mut boxes = Vec::new();
         let mut rest = root.clone();
@@ -175,7 +175,7 @@ impl Figure {
     }
 }
 
-/// The height of a row in CSS pixels: that of its highest panel, with its legend.
+/// Returns the height of a row in CSS pixels: the height of its highest panel with legend.
 fn height(row: &[&Panel], layout: Layout) -> f64 {
     let (width, each) = layout.size();
     let pen = Pen { scale: 1.0 };
@@ -187,7 +187,8 @@ fn height(row: &[&Panel], layout: Layout) -> f64 {
     row.iter().map(panel_height).fold(0.0, f64::max)
 }
 
-/// Draws `panel` and tells where its values lie; with room for a scale of colours if `scaled`.
+/// Draws `panel`, with room for a colour scale if `scaled`. Returns its plot area: left, top,
+/// width, height.
 fn draw_panel<B: DrawingBackend>(
     area: &Area<B>,
     panel: &Panel,
@@ -230,7 +231,7 @@ fn draw_panel<B: DrawingBackend>(
     Ok([x.start, y.start, x.end - x.start, y.end - y.start])
 }
 
-/// Axes, grid and labels.
+/// Draws axes, grid and labels.
 fn draw_mesh<B: DrawingBackend>(
     chart: &mut Chart<B>,
     panel: &Panel,
@@ -250,7 +251,7 @@ fn draw_mesh<B: DrawingBackend>(
         .draw()
 }
 
-/// Title and legend; returns what is left below.
+/// Draws the title and the legend. Returns the remaining area below.
 fn draw_head<'a, B: DrawingBackend>(
     area: &Area<'a, B>,
     panel: &Panel,
@@ -271,8 +272,9 @@ fn draw_head<'a, B: DrawingBackend>(
     Ok(area.split_vertically(y).1)
 }
 
-/// Series and where each is named, in as many lines as their names need in `width` pixels; of
-/// neighbours of one name and colour the first. None beside a scale of colours.
+/// Arranges the legend in lines of at most `width` pixels. Returns the series of each line with
+/// their x positions. Of neighbours with the same name and colour, only the first is listed. A
+/// panel with a colour scale has no legend.
 fn legend(panel: &Panel, width: i32, pen: Pen) -> Vec<Vec<(&Series, i32)>> {
     if panel.cells().is_some() {
         return Vec::new();
@@ -299,7 +301,7 @@ fn legend(panel: &Panel, width: i32, pen: Pen) -> Vec<Vec<(&Series, i32)>> {
     lines
 }
 
-/// The name of `series` beside its colour.
+/// Draws the legend entry of `series`: a square of its colour, then its name.
 fn draw_entry<B: DrawingBackend>(
     area: &Area<B>,
     series: &Series,
@@ -315,17 +317,18 @@ fn draw_entry<B: DrawingBackend>(
     area.draw_text(&series.name, &style, middle)
 }
 
-/// The names below an axis of names, where they are drawn apart from the axis.
+/// Layout of the names below an axis of names.
 struct Names {
+    /// True for an axis of names: its labels are drawn separately from the axis.
     apart: bool,
-    /// Pixels below the axis that they take, where they stand upright.
+    /// Space below the axis for rotated names (CSS pixels); 0 if the names are horizontal.
     room: i32,
-    /// Every so-manieth is written.
+    /// Distance between labelled names: every `stride`-th name is written.
     stride: usize,
 }
 
 impl Names {
-    /// `width`: what the axis has, in pixels.
+    /// Computes the layout for an axis of `width` CSS pixels.
     fn of(axis: &Axis, ticks: &[Tick], width: f64) -> Self {
         let Scale::Names(names) = &axis.scale else {
             let (apart, room, stride) = (false, 0, 1);
@@ -350,7 +353,7 @@ impl Names {
         }
     }
 
-    /// Writes them below `y`, between the ends `x` of the axis.
+    /// Draws the names below `y`, between the ends `x` of the axis.
     fn draw<B: DrawingBackend>(
         &self,
         area: &Area<B>,
@@ -380,7 +383,7 @@ impl Names {
 }
 
 impl Panel {
-    /// Its cells, if it shows any.
+    /// Returns the cells of the panel, if it has any.
     pub(super) fn cells(&self) -> Option<&Shape> {
         let mut shapes = self.series.iter().map(|series| &series.shape);
         shapes.find(|shape| matches!(shape, Shape::Cells { .. }))

@@ -1,9 +1,10 @@
-//! Figures as data: panels, axes, series; what is drawn, and what a reader can point at.
+//! Figures as data: panels, axes and series.
 //!
-//! A [`Figure`] says what there is to see and nothing of how it is drawn: the numbers that are
-//! drawn are the numbers that stand beside it for the reader's pointer.
+//! A [`Figure`] holds the numbers to show, independent of how they are drawn. The drawing and the
+//! values under the reader's pointer use the same numbers.
 //!
-//! [`Figure::svg`] and [`Figure::png`] draw it; as JSON (`serde`) it is what a script needs.
+//! [`Figure::svg`] and [`Figure::png`] draw it. Serialized as JSON (`serde`), it is the input of
+//! the script that shows values under the pointer.
 
 mod axis;
 mod bitmap;
@@ -21,154 +22,155 @@ pub use draw::{Layout, Svg};
 pub use palette::dark_rules;
 pub(in crate::tools) use stack::{places, stacked};
 
-/// A figure of one or more panels.
+/// Figure of one or more panels.
 #[derive(Clone, Debug, Serialize)]
 pub struct Figure {
-    /// Its id on a page and the name of its file: lower case and underscores.
+    /// Id on a page and file name: lower-case letters and underscores.
     pub name: &'static str,
-    /// What it shows, in a few words.
+    /// Short title.
     pub title: String,
-    /// What to know to read it: what was counted, sampled, left out.
+    /// Caption: data that was counted, sampled or omitted.
     #[serde(skip)]
     pub caption: String,
-    /// Rows of panels side by side; where there is little room all panels stand in one column.
+    /// Rows of panels; on a narrow page, all panels are in one column.
     #[serde(rename = "panels", serialize_with = "in_order")]
     pub rows: Vec<Vec<Panel>>,
 }
 
-/// A pair of axes and what is drawn between them.
+/// Pair of axes with the series drawn between them.
 #[derive(Clone, Debug, Serialize)]
 pub struct Panel {
-    /// Above it, where the figure has several.
+    /// Title above the panel, for figures with several panels.
     pub title: String,
-    /// Across.
+    /// Horizontal axis.
     pub x: Axis,
-    /// Upwards.
+    /// Vertical axis.
     pub y: Axis,
-    /// Later ones are drawn over earlier ones.
+    /// Series; later ones are drawn over earlier ones.
     pub series: Vec<Series>,
-    /// Its height in a row, compared with other rows' 1.
+    /// Height relative to a standard panel, which has height 1.
     #[serde(skip)]
     pub height: f64,
 }
 
-/// An axis.
+/// Axis of a panel or of a colour scale.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Axis {
-    /// What it shows, with its unit.
+    /// Quantity with its unit.
     pub label: String,
-    /// Its ends, `low < high`; positive where logarithmic.
+    /// Ends, `low < high`; positive on a logarithmic axis.
     pub range: (f64, f64),
-    /// How values are spread over it.
+    /// Scale that maps values to positions.
     pub scale: Scale,
 }
 
-/// How values are spread over an axis.
+/// Scale of an axis or of colours.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scale {
-    /// Evenly.
+    /// Linear scale.
     Linear,
-    /// By their logarithm.
+    /// Logarithmic scale.
     Log,
-    /// The same, marked at powers of two: counts of cores.
+    /// Logarithmic scale with ticks at powers of two, for numbers of cores.
     #[serde(rename = "log")]
     Doubling,
-    /// Value k, 0 …, has a name; the axis reaches from −0.5 to their number − 0.5.
+    /// Names of the values 0, 1, …; with n names the axis covers −0.5 to n − 0.5.
     #[serde(untagged)]
     Names(Vec<String>),
 }
 
-/// Numbers that belong together.
+/// Series of numbers that are drawn with one shape and colour.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Series {
-    /// In the legend, where a panel has several, and by the pointer.
+    /// Name in the legend and at the pointer; empty for none.
     pub name: String,
-    /// Its colour.
+    /// Colour of the shape.
     #[serde(skip)]
     pub colour: Colour,
-    /// What they are.
+    /// Shape and numbers.
     #[serde(flatten)]
     pub shape: Shape,
 }
 
-/// Colours by what they mean; a page gives each another value in the dark.
+/// Colours by meaning; a page replaces each by another value in dark mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Colour {
-    /// Excitatory neurons, and the first of two.
+    /// Excitatory neurons, or the first of two series.
     Excitatory,
-    /// Inhibitory neurons, and the second of two.
+    /// Inhibitory neurons, or the second of two series.
     Inhibitory,
-    /// What is compared with: the state before, an ideal.
+    /// Reference for comparison, such as the initial state or an ideal.
     Reference,
-    /// A colour by number; [`Colour::DISTINCT`] of them differ.
+    /// Colour by number; [`Colour::DISTINCT`] of them differ.
     Nth(usize),
 }
 
-/// How the numbers of a series are drawn. Values that are not finite, and on a logarithmic
-/// axis those not positive, are left out.
+/// Shape of a series with its numbers. Values that are not finite are omitted, and so are values
+/// that are not positive on a logarithmic axis.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "shape", rename_all = "lowercase")]
 pub enum Shape {
-    /// A dot a pair.
+    /// One dot per pair of numbers.
     Dots {
-        /// Where, across.
+        /// Horizontal positions.
         x: Vec<f64>,
-        /// Where, upwards.
+        /// Vertical positions, one per dot.
         y: Vec<f64>,
     },
-    /// A line from pair to pair, with markers where there are few.
+    /// Line through pairs of numbers, with markers if there are few.
     Line {
-        /// Ascending.
+        /// Horizontal positions, ascending.
         x: Vec<f64>,
-        /// As many.
+        /// Vertical positions, one per point.
         y: Vec<f64>,
-        /// Lower and upper end of a band about it, as many each, or empty.
+        /// Lower and upper ends of a band around the line, one per point, or empty.
         band: (Vec<f64>, Vec<f64>),
     },
-    /// A histogram: an outline over bins, filled.
+    /// Histogram: filled outline over bins.
     Bins {
-        /// Ascending, one more than there are bins.
+        /// Edges of the bins, ascending, one more than there are bins.
         edges: Vec<f64>,
         /// Height of each bin.
         values: Vec<f64>,
     },
-    /// Boxes over the names of the x axis, from `low` to `high`; the pointer tells their length.
+    /// Bars over the names of the x axis, from `low` to `high`; the pointer shows their length.
     Bars {
-        /// Which name.
+        /// Index of the name of each bar.
         at: Vec<f64>,
-        /// Lower end of each.
+        /// Lower end of each bar.
         low: Vec<f64>,
-        /// Upper end of each.
+        /// Upper end of each bar.
         high: Vec<f64>,
     },
-    /// A mark at `middle` and a line from `low` to `high`: mean, minimum and maximum.
+    /// Mark at `middle` and a line from `low` to `high`: mean, minimum and maximum.
     Spreads {
-        /// Where, across.
+        /// Horizontal positions.
         at: Vec<f64>,
-        /// The smallest.
+        /// Minima.
         low: Vec<f64>,
-        /// The mean.
+        /// Means.
         middle: Vec<f64>,
-        /// The largest.
+        /// Maxima.
         high: Vec<f64>,
     },
-    /// A value a cell, as colour. `values[row * columns + column]`; rows go upwards.
+    /// Cells with one value each, shown as a colour. The value of a cell is `values[row * columns +
+    /// column]`; rows are numbered upwards.
     Cells {
         /// Bounds of the columns, ascending.
         x_edges: Vec<f64>,
         /// Bounds of the rows, ascending.
         y_edges: Vec<f64>,
-        /// NaN where there is nothing, which stays blank.
+        /// Values of the cells; cells with NaN stay blank.
         values: Vec<f32>,
-        /// What the values are, with their unit.
+        /// Quantity with its unit.
         label: String,
-        /// How they are spread over the colours: `Linear` or `Log`.
+        /// Scale of the colours: `Linear` or `Log`.
         scale: Scale,
     },
 }
 
-/// The panels of all rows, one after the other.
+/// Serializes the panels of all rows as one sequence.
 fn in_order<S: Serializer>(rows: &[Vec<Panel>], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(rows.iter().flatten())
 }
@@ -179,7 +181,7 @@ impl Colour {
 }
 
 impl Axis {
-    /// A linear axis from `low` to `high`; wider where they are equal.
+    /// Creates a linear axis from `low` to `high`, or to `low` + 1 unless `high` > `low`.
     pub fn linear(label: impl Into<String>, low: f64, high: f64) -> Self {
         let high = if high > low { high } else { low + 1.0 };
         Axis {
@@ -189,7 +191,7 @@ impl Axis {
         }
     }
 
-    /// A logarithmic axis from `low` > 0 to `high`; wider where they are equal.
+    /// Creates a logarithmic axis from `low` > 0 to `high`, or to 10 · `low` unless `high` > `low`.
     pub fn log(label: impl Into<String>, low: f64, high: f64) -> Self {
         let high = if high > low { high } else { low * 10.0 };
         Axis {
@@ -199,7 +201,8 @@ impl Axis {
         }
     }
 
-    /// A logarithmic axis from `low` > 0 to `high`, of what goes in powers of two.
+    /// Creates a logarithmic axis with ticks at powers of two from `low` > 0 to `high`, or to 2 ·
+    /// `low` unless `high` > `low`.
     pub fn doubling(label: impl Into<String>, low: f64, high: f64) -> Self {
         Axis {
             scale: Scale::Doubling,
@@ -207,7 +210,7 @@ impl Axis {
         }
     }
 
-    /// An axis of names.
+    /// Creates an axis of names.
     pub fn names(label: impl Into<String>, names: Vec<String>) -> Self {
         Axis {
             label: label.into(),
@@ -218,7 +221,7 @@ impl Axis {
 }
 
 impl Panel {
-    /// An empty panel.
+    /// Creates a panel of height 1 without title and series.
     pub fn new(x: Axis, y: Axis) -> Self {
         Panel {
             title: String::new(),
@@ -229,13 +232,13 @@ impl Panel {
         }
     }
 
-    /// The same with a title.
+    /// Returns the panel with this title.
     pub fn titled(mut self, title: impl Into<String>) -> Self {
         self.title = title.into();
         self
     }
 
-    /// The same with one more series.
+    /// Returns the panel with one more series.
     pub fn with(mut self, name: impl Into<String>, colour: Colour, shape: Shape) -> Self {
         self.series.push(Series {
             name: name.into(),

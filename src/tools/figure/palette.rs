@@ -1,10 +1,10 @@
-//! Colours, by day and by night.
+//! Colours on light and dark backgrounds.
 
 use plotters::style::RGBColor;
 
 use super::Colour;
 
-/// A colour on white and what takes its place on black.
+/// Colour on a white background and its replacement on a black one.
 pub(super) struct Pair {
     pub(super) light: RGBColor,
     dark: &'static str,
@@ -18,18 +18,18 @@ const fn pair(light: (u8, u8, u8), dark: &'static str) -> Pair {
     }
 }
 
-/// Text.
+/// Colour of text.
 pub(super) const INK: Pair = pair((0x1c, 0x20, 0x26), "#e6e9ee");
-/// Axes and what is of less weight.
+/// Colour of axes and secondary text.
 pub(super) const AXIS: Pair = pair((0x55, 0x5e, 0x6b), "#aab3c0");
-/// Grid lines.
+/// Colour of grid lines.
 pub(super) const GRID: Pair = pair((0xdc, 0xe0, 0xe6), "#343b46");
 
 const EXCITATORY: Pair = pair((0x1f, 0x6f, 0xb5), "#6db3f2");
 const INHIBITORY: Pair = pair((0xc2, 0x41, 0x2d), "#ff8a73");
 const REFERENCE: Pair = pair((0x83, 0x8b, 0x97), "#8d97a5");
 
-/// To be told apart with any kind of colour vision: after Okabe & Ito (2008).
+/// Colours that are distinguishable with any kind of colour vision, after Okabe & Ito (2008).
 const NTH: [Pair; Colour::DISTINCT] = [
     pair((0x00, 0x72, 0xb2), "#4a9be0"),
     pair((0xd9, 0x8e, 0x04), "#f0b541"),
@@ -42,7 +42,7 @@ const NTH: [Pair; Colour::DISTINCT] = [
 ];
 
 impl Colour {
-    /// What it is on white, and on black.
+    /// Returns the colour for a white and for a black background.
     pub(super) fn pair(self) -> &'static Pair {
         match self {
             Colour::Excitatory => &EXCITATORY,
@@ -53,7 +53,7 @@ impl Colour {
     }
 }
 
-/// Rules of a style sheet that give the parts of an SVG their colours on black.
+/// Returns style sheet rules that replace the colours of an SVG by those for a black background.
 pub fn dark_rules() -> String {
     let fixed = [&INK, &AXIS, &GRID, &EXCITATORY, &INHIBITORY, &REFERENCE];
     let rule = |pair: &Pair| {

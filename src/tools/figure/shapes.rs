@@ -1,4 +1,4 @@
-//! The shapes of series, drawn.
+//! Drawing of the shapes of series.
 
 use plotters::chart::ChartContext;
 use plotters::coord::Shift;
@@ -14,7 +14,7 @@ pub(super) type Chart<'a, 'b, B> = ChartContext<'a, B, Cartesian2d<Places, Place
 type Drawn<B> = Result<(), DrawingAreaErrorKind<<B as DrawingBackend>::ErrorType>>;
 type Place = (f64, f64);
 
-/// A line of more points than this has no markers.
+/// Maximum number of points of a line with markers.
 const MOST_MARKERS: usize = 40;
 
 /// Draws `series` between the axes of `panel`.
@@ -75,7 +75,7 @@ pub(super) fn draw<B: DrawingBackend>(
     Ok(())
 }
 
-/// A line through `places`, broken where there is none.
+/// Draws a line through `places`, interrupted at each `None`.
 fn draw_line<B: DrawingBackend>(
     chart: &mut Chart<B>,
     places: impl Iterator<Item = Option<Place>>,
@@ -101,7 +101,8 @@ fn draw_line<B: DrawingBackend>(
     Ok(())
 }
 
-/// An outline over the bins, filled; bins that cannot be shown stand at the foot.
+/// Draws a filled outline over the bins. A bin whose value cannot be shown is drawn at the lower
+/// end of the axis.
 fn draw_bins<B: DrawingBackend>(
     chart: &mut Chart<B>,
     panel: &Panel,
@@ -133,7 +134,7 @@ fn draw_bins<B: DrawingBackend>(
     Ok(())
 }
 
-/// Neighbours in a row that look alike are drawn as one.
+/// Draws the cells; merges neighbours in a row that have the same colour.
 fn draw_cells<B: DrawingBackend>(chart: &mut Chart<B>, panel: &Panel, cells: &Shape) -> Drawn<B> {
     let Shape::Cells {
         x_edges,
@@ -165,12 +166,13 @@ fn draw_cells<B: DrawingBackend>(chart: &mut Chart<B>, panel: &Panel, cells: &Sh
     Ok(())
 }
 
-/// The values that the colours reach from and to.
+/// Range of values that the colours cover.
 struct ColourRange {
     axis: Axis,
 }
 
-/// From the smallest value that can be shown to the largest.
+/// Returns the range from the smallest value that can be shown to the largest. A linear range
+/// includes 0 as its lower end unless values are negative.
 fn shown_range(cells: &Shape) -> ColourRange {
     let Shape::Cells {
         values,
@@ -200,7 +202,8 @@ fn shown_range(cells: &Shape) -> ColourRange {
 }
 
 impl ColourRange {
-    /// The colour of `value`; on a logarithmic scale 0 has the lowest.
+    /// Returns the colour of `value`, or `None` for NaN. On a logarithmic scale, 0 has the lowest
+    /// colour.
     fn colour(&self, value: f32) -> Option<RGBColor> {
         if value.is_nan() {
             return None;
@@ -211,7 +214,7 @@ impl ColourRange {
     }
 }
 
-/// What the colours of `cells` mean, beside the rows `y` of pixels of the panel.
+/// Draws the colour scale of `cells` next to the panel, between the pixel rows `y`.
 pub(super) fn draw_scale<B: DrawingBackend>(
     area: &DrawingArea<B, Shift>,
     cells: &Shape,

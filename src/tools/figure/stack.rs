@@ -2,8 +2,8 @@
 
 use super::{Colour, Panel, Shape};
 
-/// Returns `panel` with stacked bars, `bars[k][nth]` the length of part `nth` of bar k, the last part on
-/// top; and the height of each bar.
+/// Adds stacked bars to `panel`. `bars[k][nth]` is the length of part `nth` of bar k; the last part
+/// is on top. Returns the panel and the height of each bar.
 pub(in crate::tools) fn stacked<const N: usize>(
     mut panel: Panel,
     parts: [(&str, Colour); N],
@@ -25,7 +25,7 @@ pub(in crate::tools) fn stacked<const N: usize>(
     (panel, top)
 }
 
-/// Returns the places of `bars` bars on an axis of names.
+/// Returns the positions of `bars` bars on an axis of names.
 pub(in crate::tools) fn places(bars: usize) -> Vec<f64> {
     (0..bars).map(|place| place as f64).collect()
 }

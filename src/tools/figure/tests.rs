@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// A figure with every shape and every kind of axis.
+/// Returns a figure with every shape and every kind of axis.
 fn everything() -> Figure {
     let line = |k: f64| -> Vec<f64> {
         (0..60)
@@ -83,7 +83,7 @@ fn everything() -> Figure {
     }
 }
 
-/// Part of the SVG `text`: what fills or strokes with the colour `hex`.
+/// Returns the number of occurrences of `hex` in the SVG `text`.
 fn count(text: &str, hex: &str) -> usize {
     text.matches(hex).count()
 }
@@ -109,7 +109,7 @@ fn every_shape_leaves_its_mark_in_every_layout() {
             2,
             "a band and filled bins"
         );
-        // Boxes of three ranks, and a square of the legend each.
+        // Three bars and one legend square per colour.
         assert_eq!(count(&svg.text, "fill=\"#0072B2\""), 4);
         assert_eq!(count(&svg.text, "fill=\"#D98E04\""), 4);
         for text in [
@@ -146,7 +146,7 @@ fn what_cannot_be_shown_is_left_out() {
         ..everything()
     };
     let svg = figure.svg(Layout::Wide);
-    // The value beyond the axis stands at its end.
+    // A value beyond the axis is drawn at its end.
     assert_eq!(svg.text.matches("<circle").count(), 3);
     assert!(!svg.text.contains("NaN") && !svg.text.contains("inf"));
 }
@@ -184,7 +184,7 @@ fn a_bitmap_is_a_png_with_the_colours_of_the_figure() {
     assert_eq!((info.width, info.height), (1840, 3 * 660));
     let holds = |colour: [u8; 3]| pixels.chunks(3).any(|pixel| pixel == colour);
     assert!(holds([0xff; 3]) && holds([0, 0x72, 0xb2]) && holds([0x1f, 0x6f, 0xb5]));
-    // Text, however it is smoothed, has the darkest pixels.
+    // Text contains the darkest pixels, even with smoothed edges.
     assert!(
         pixels
             .chunks(3)

@@ -1,4 +1,4 @@
-//! What the draw and the neurons make of the parameters, in the mean.
+//! Expected values of random quantities: firing rates, numbers of distinct sources, largest chunks.
 
 use serde::Serialize;
 
@@ -8,22 +8,22 @@ use crate::io::sonata::read;
 use crate::model::neuron::Tics;
 use crate::model::params::{Delays, NeuronModel, Params, Stimulus};
 
-/// How much the files of the input bring.
+/// Sizes of the input files.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Inputs {
-    /// Edges in the order of [`Projection::ALL`], where they are read.
+    /// Numbers of edges in the order of [`Projection::ALL`], if the network is read.
     pub edges: Option<[u64; 4]>,
-    /// External spikes, where they are read.
+    /// Number of external spikes, if they are read.
     pub spikes: Option<u64>,
-    /// The delays of the edges, where they are read.
+    /// Delays of the edges, if the network is read.
     pub delays: Option<Delays>,
 }
 
 impl Inputs {
-    /// From the files that `params` names; looks at sizes, and one delay a projection.
+    /// Reads the sizes of the files that `params` names, and one delay per projection.
     ///
     /// # Errors
-    /// A file that cannot be read or has not the form.
+    /// Fails if a file cannot be read or has an invalid format.
     pub fn read(params: &Params) -> Result<Self> {
         let mut inputs = Inputs::default();
         if let Stimulus::Spikes(path) = &params.stimulus {
@@ -46,32 +46,32 @@ impl Inputs {
 /// Mean rates of E and of I (spikes/s).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Rate {
-    /// After the warm-up.
+    /// Rates after the warm-up.
     pub recorded: [f64; 2],
-    /// Over the whole run.
+    /// Rates over the whole run.
     pub overall: [f64; 2],
-    /// Where they are from.
+    /// Source of the rates.
     pub source: RateSource,
 }
 
-/// See [`Rate`].
+/// Source of the rates of [`Rate`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RateSource {
-    /// They follow from the parameters.
+    /// Computed from the parameters.
     Parameters,
-    /// The user said so.
+    /// Given by the user.
     Given,
-    /// Nobody knows before it is simulated.
+    /// Assumed, because the parameters do not determine the rates.
     Assumed,
 }
 
-/// Rate assumed of neurons that heed their input (spikes/s): networks of this kind are run
-/// at 1 to 10.
+/// Assumed rate (spikes/s) of neurons whose firing depends on input: these networks typically fire
+/// at 1 to 10 spikes/s.
 const ASSUMED: f64 = 5.0;
 
 impl Rate {
-    /// `rates` of E and I all the time.
+    /// Creates constant rates of E and I, given by the user.
     pub fn given(rates: [f64; 2]) -> Self {
         Rate {
             recorded: rates,
@@ -80,8 +80,8 @@ impl Rate {
         }
     }
 
-    /// What `params` says: of `ignore_and_fire` the mean over its ranges of rates and phases,
-    /// of others an assumption.
+    /// Estimates the rates from `params`. For `ignore_and_fire`, returns the mean over its ranges
+    /// of rates and phases; for other models, an assumed rate.
     pub fn of(params: &Params) -> Self {
         let neuron = &params.neuron;
         let assumed = Rate {
@@ -100,7 +100,7 @@ impl Rate {
         Rate {
             recorded: [(all - spikes(presim)) / recorded; 2],
             overall: [all / (presim + recorded); 2],
-            // Rates from a file take the place of the ranges.
+            // Rates from a file replace the ranges.
             source: match neuron.initial {
                 None => RateSource::Parameters,
                 Some(_) => RateSource::Assumed,
@@ -109,10 +109,10 @@ impl Rate {
     }
 }
 
-/// Spikes of an `ignore_and_fire` neuron within `time` (s), in the mean over its rate and its
-/// phase; `period` (s) is that of a rate. Spike n falls on (phase + n) periods.
+/// Returns the number of spikes of an `ignore_and_fire` neuron within `time` (s), averaged over its
+/// rate and its phase. `period` maps a rate to a period (s). Spike n occurs at (phase + n) periods.
 ///
-/// By the midpoint rule over the rates, and the integral over the phases.
+/// Uses the midpoint rule over the rates and the exact integral over the phases.
 fn mean_spikes(
     [slow, fast]: [f64; 2],
     [low, high]: [f64; 2],
@@ -120,7 +120,7 @@ fn mean_spikes(
     time: f64,
 ) -> f64 {
     const POINTS: usize = 1000;
-    // ∫ ⌊x − phase⌋ + 1 dphase up to `phase`, backwards from x: whole periods and the rest.
+    // ∫ ⌊y⌋ + 1 dy from 0 to x: whole periods and the rest. Here y = time/period − phase.
     let below = |x: f64| {
         let x = x.max(0.0);
         let whole = x.floor();
@@ -138,10 +138,11 @@ fn mean_spikes(
     (0..POINTS).map(spikes).sum::<f64>() / POINTS as f64
 }
 
-/// How many of `pool` sources occur among the draws of `targets` neurons that draw `k` each.
+/// Returns the expected number of distinct sources among `pool` candidates if `targets` neurons
+/// draw `k` sources each.
 ///
-/// With multapses a target misses a source with (1 − 1/pool)^k, without with 1 − k/pool
-/// (its k are a subset).
+/// A target misses a given source with probability (1 − 1/pool)^k with multapses, and 1 − k/pool
+/// without, because its k sources are then distinct.
 pub(super) fn distinct(pool: f64, targets: f64, k: f64, multapses: bool) -> f64 {
     if pool < 1.0 || k <= 0.0 {
         return 0.0;
@@ -154,10 +155,10 @@ pub(super) fn distinct(pool: f64, targets: f64, k: f64, multapses: bool) -> f64 
     -pool * libm::expm1(targets * miss)
 }
 
-/// The largest of `samples` Poisson numbers of mean `mean`: the smallest n that fewer than
-/// one of them is expected to exceed.
+/// Estimates the largest of `samples` Poisson numbers of mean `mean`: the smallest n that on
+/// average fewer than one of them exceeds.
 ///
-/// By the tail P(X ≥ n) ≈ P(X = n) / (1 − mean/(n + 1)), n > mean, with Stirling's formula.
+/// Uses the tail P(X ≥ n) ≈ P(X = n) / (1 − mean/(n + 1)), n > mean, with Stirling's formula.
 pub(super) fn largest_of(mean: f64, samples: f64) -> u64 {
     if mean <= 0.0 {
         return 0;
@@ -192,10 +193,10 @@ mod tests {
 
     #[test]
     fn distinct_sources() {
-        // one target: all different without multapses, 10(1 − 0.9³) with
+        // One target: all distinct without multapses, 10(1 − 0.9³) with multapses.
         assert!((distinct(10.0, 1.0, 3.0, false) - 3.0).abs() < 1e-12);
         assert!((distinct(10.0, 1.0, 3.0, true) - 2.71).abs() < 1e-12);
-        // two targets of 5 out of 10: each source missed with 1/4
+        // Two targets that draw 5 of 10: each source is missed with probability 1/4.
         assert!((distinct(10.0, 2.0, 5.0, false) - 7.5).abs() < 1e-12);
         assert_eq!(distinct(10.0, 1.0, 10.0, false), 10.0);
         assert_eq!(
@@ -204,7 +205,7 @@ mod tests {
         );
     }
 
-    /// Against the exact tail, summed.
+    /// Compares the estimate with the exact tail, computed by summation.
     #[test]
     fn largest_of_many() {
         for (mean, samples) in [(0.3, 1e4), (4.0, 1e3), (20.0, 1e6), (300.0, 100.0)] {
@@ -231,7 +232,7 @@ mod tests {
 
     #[test]
     fn spikes_of_neurons_with_a_period() {
-        // 9.99 spikes/s is a period of 800.8, so 801 steps; phases over a whole period
+        // 9.99 spikes/s has a period of 800.8 steps, rounded up to 801; phases cover a period.
         let steps = |per_step| {
             let tics = Tics::new(Ms(0.125), per_step);
             move |rate| 0.125e-3 * f64::from(tics.period(rate))
@@ -239,13 +240,13 @@ mod tests {
         let mean_spikes = |rates, phases, time| super::mean_spikes(rates, phases, steps(128), time);
         let spikes = mean_spikes([9.99; 2], [0.0, 1.0], 100.0);
         assert!((spikes - 800_000.0 / 801.0).abs() < 1e-6, "{spikes}");
-        // 1 spike/s: none before phase 0.2, all by 0.6, and once more a second later
+        // 1 spike/s: no neuron fires before phase 0.2, all by 0.6, and again one second later.
         for (time, expected) in [(0.1, 0.0), (0.3, 0.25), (0.7, 1.0), (1.4, 1.5), (7.0, 7.0)] {
             let spikes = mean_spikes([1.0; 2], [0.2, 0.6], time);
             assert!((spikes - expected).abs() < 1e-9, "{time}: {spikes}");
         }
         assert_eq!(mean_spikes([1.0; 2], [0.5; 2], 2.75), 3.0);
-        // a period of 8.4 steps is 9 of them, or 8 where a tic is a step
+        // A period of 8.4 steps becomes 9 steps, or 8 if a tic is one step.
         for (per_step, period) in [(128, 9.0), (1, 8.0)] {
             let rate = 8000.0 / 8.4;
             let spikes = super::mean_spikes([rate; 2], [0.0, 1.0], steps(per_step), 9.0);

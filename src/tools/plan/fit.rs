@@ -1,18 +1,21 @@
-//! Whether a run fits; the machine that a network fits, and the network that fits a machine.
+//! Checks whether a run fits the machine; searches for the smallest machine that fits a network and
+//! for the largest network that fits a machine.
 
 use crate::base::memory::show_size;
 use crate::model::params::Params;
 
 use super::{Inputs, Limit, Plan};
 
-/// The most ranks of `threads` threads that can be told apart.
+/// Returns the maximum number of ranks of `threads` threads: numbers of virtual processes have 32
+/// bits.
 pub fn most_ranks(threads: usize) -> u64 {
     u64::from(u32::MAX) / threads as u64
 }
 
 impl Plan {
-    /// Why the run of `params` and `inputs` does not fit `room` bytes a rank, which are
-    /// `whose`, and what would fit, on one line; `None` where it fits.
+    /// Returns one line that explains why the run of `params` and `inputs` does not fit `room`
+    /// bytes per rank and what would fit, or `None` if it fits. `whose` names the source of `room`
+    /// in the message.
     pub fn why_not(
         &self,
         params: &Params,
@@ -36,8 +39,8 @@ impl Plan {
         })
     }
 
-    /// What would fit `room` bytes a rank: more ranks, or with `N_per_rank`, where they change
-    /// little, fewer neurons.
+    /// Returns a message on what would fit `room` bytes per rank: more ranks, or fewer neurons per
+    /// rank if `N_per_rank` is set, because more ranks then change little.
     fn remedy(&self, params: &Params, inputs: &Inputs, room: u64) -> String {
         let fits = |params: &Params, ranks: u64| {
             let (rate, program) = (self.rate, self.rank_0.program);
@@ -59,14 +62,14 @@ impl Plan {
         }
         let most = most_ranks(self.threads);
         match smallest_that_fits(self.ranks as u64 + 1, most, |ranks| fits(params, ranks)) {
-            Some(ranks) => format!("{ranks} ranks with as much each are enough"),
-            None => "no number of ranks with as much each is enough".to_owned(),
+            Some(ranks) => format!("{ranks} ranks with this much memory each are enough"),
+            None => "no number of ranks with this much memory each is enough".to_owned(),
         }
     }
 }
 
-/// The smallest number from `from` to `most` that `fits`, where larger ones fit as well;
-/// `None` where none does. Doubles until one fits, then halves: O(log result) trials.
+/// Returns the smallest number in `from` … `most` that `fits`, or `None` if none does. Assumes that
+/// all larger numbers fit as well. Doubles until a number fits, then bisects: O(log result) trials.
 fn smallest_that_fits(from: u64, most: u64, fits: impl Fn(u64) -> bool) -> Option<u64> {
     let (mut low, mut high) = (from, from);
     while high > most || !fits(high) {
@@ -87,8 +90,8 @@ fn smallest_that_fits(from: u64, most: u64, fits: impl Fn(u64) -> bool) -> Optio
     Some(low)
 }
 
-/// The largest number up to `most` that `fits`, where smaller ones fit as well; `None` where
-/// not even 1 does.
+/// Returns the largest number in 1 … `most` that `fits`, or `None` if none does. Assumes that all
+/// smaller numbers fit as well.
 fn largest_that_fits(most: u64, fits: impl Fn(u64) -> bool) -> Option<u64> {
     let (mut low, mut high) = (0, most);
     while low < high {

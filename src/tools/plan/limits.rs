@@ -1,4 +1,4 @@
-//! The numbers that are counted in 32 bits or less, and how far they are used.
+//! Limits of numbers that are stored in 32 bits or fewer, and how much of them a run uses.
 
 use serde::Serialize;
 
@@ -7,42 +7,42 @@ use crate::base::sizes::product;
 use super::Volume;
 use super::network::{Expected, Share};
 
-/// A numeric limit.
+/// Numeric limit and its use by a run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Limit {
-    /// What is counted.
+    /// Name of the counted quantity.
     pub what: &'static str,
-    /// How much of it the run needs.
+    /// Number that the run needs.
     pub used: u64,
-    /// How much there may be.
+    /// Maximum number allowed.
     pub most: u64,
-    /// What happens beyond it.
+    /// Consequence of exceeding the limit.
     pub beyond: Beyond,
 }
 
-/// See [`Limit::beyond`].
+/// Consequence of exceeding a [`Limit`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Beyond {
-    /// The run is refused or fails.
+    /// Refusal or failure of the run.
     Refused,
-    /// Another form is used, which takes twice the bytes.
+    /// Use of a wider format, which takes twice the bytes.
     Wider,
 }
 
 impl Limit {
-    /// Used part.
+    /// Returns the used fraction of the limit; above 1 the limit is exceeded.
     pub fn share(&self) -> f64 {
         self.used as f64 / self.most as f64
     }
 
-    /// Whether a run would end here.
+    /// Returns whether the run exceeds the limit and would therefore be refused or fail.
     pub fn is_broken(&self) -> bool {
         self.beyond == Beyond::Refused && self.used > self.most
     }
 }
 
-/// All of them, the nearest first.
+/// Returns all limits, the most used first.
 pub(super) fn all(expected: &Expected, share: &Share, exchange: &Volume) -> Vec<Limit> {
     let limit = |what, used, most, beyond| Limit {
         what,

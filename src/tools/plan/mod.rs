@@ -1,9 +1,10 @@
-//! What a run would take, from its parameters and the split alone: nothing is built.
+//! Estimates memory, file sizes and exchange of a run from its parameters and its numbers of ranks
+//! and threads, without building the network.
 //!
-//! Sizes that the draw decides (who listens to whom) are expected values, of which a rank of
-//! thousands of synapses deviates by a fraction of a percent; all others are exact. Bytes come
-//! from the formula that stands beside each type. [`Plan::new`] costs microseconds, so the
-//! smallest machine that a network fits is found by trying.
+//! Sizes that depend on the drawn connections are expected values; a rank with thousands of
+//! synapses deviates from them by a fraction of a percent. All other sizes are exact. Each type
+//! defines the formula for its bytes. [`Plan::new`] takes microseconds, so the smallest machine
+//! that fits a network is found by trial.
 
 mod expect;
 mod fit;
@@ -27,85 +28,86 @@ use crate::model::params::Params;
 
 use network::{Expected, Share};
 
-/// What a run of R ranks of T threads would take.
+/// Resources that a run on R ranks of T threads takes.
 #[derive(Clone, Debug, Serialize)]
 pub struct Plan {
-    /// R
+    /// R, number of ranks.
     pub ranks: usize,
-    /// T
+    /// T, threads per rank.
     pub threads: usize,
-    /// Neurons in all.
+    /// Total number of neurons.
     pub neurons: u64,
-    /// Synapses in all.
+    /// Total number of synapses.
     pub synapses: u64,
-    /// Mean rate it was reckoned with.
+    /// Mean rates that the estimates use.
     pub rate: Rate,
-    /// Memory of rank 0, which also writes the files; of all ranks it has the most neurons.
+    /// Memory of rank 0, which writes the files and has at least as many neurons as any other rank.
     pub rank_0: RankMemory,
-    /// Memory of any other rank; of rank 0 where there is none.
+    /// Memory of any other rank; equal to `rank_0` if there is only one rank.
     pub other_ranks: RankMemory,
-    /// The files.
+    /// Sizes of the output files (bytes).
     pub files: Files,
-    /// What crosses ranks.
+    /// Volume of the exchange between ranks.
     pub exchange: Volume,
-    /// Numeric limits and how far they are used, the nearest first.
+    /// Numeric limits and how much of them is used, the most used first.
     pub limits: Vec<Limit>,
 }
 
-/// Bytes of a rank.
+/// Memory of a rank (bytes).
 #[derive(Clone, Debug, Serialize)]
 pub struct RankMemory {
-    /// The program before it builds anything, with MPI.
+    /// Program with MPI, before it builds anything.
     pub program: u64,
-    /// What HDF5, MPI and threads take once they are used.
+    /// Additional memory of HDF5, MPI and threads once they are used.
     pub libraries: u64,
-    /// The structures.
+    /// Memory of each structure.
     pub by_structure: ByStructure<u64>,
-    /// All at once, at the worst moment.
+    /// Peak of the total.
     pub peak: u64,
 }
 
-/// Bytes of each file; with compression on they become smaller.
+/// Sizes of the output files (bytes); compression makes them smaller.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Files {
-    /// spikes.h5
+    /// Size of spikes.h5.
     pub spikes: u64,
-    /// weights.h5
+    /// Size of weights.h5.
     pub weights: u64,
-    /// run.json
+    /// Size of run.json.
     pub run: u64,
 }
 
-/// What the exchange of one interval carries, in the mean over intervals and ranks.
+/// Volume of the exchange per interval, on average over intervals and ranks.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Volume {
     /// Length of an interval (ms).
     pub interval_ms: f64,
-    /// How many there are.
+    /// Number of intervals in the run, including the warm-up.
     pub intervals: u64,
-    /// Spikes of all ranks.
+    /// Spikes emitted by all ranks per interval.
     pub spikes: f64,
-    /// Entries that a rank receives.
+    /// Entries that a rank receives per interval.
     pub entries_per_rank: f64,
-    /// Bytes of an entry.
+    /// Bytes per entry.
     pub entry_bytes: u64,
-    /// Words that a chunk will have room for once it has grown.
+    /// Capacity of a chunk (words) after all growth.
     pub capacity_words: u64,
-    /// Bytes of a chunk, what one rank sends another.
+    /// Bytes of a chunk, the message from one rank to another.
     pub chunk_bytes: u64,
-    /// Bytes that a rank sends, and receives.
+    /// Bytes that a rank sends per interval, and also receives.
     pub bytes_per_rank: u64,
 }
 
 impl Plan {
-    /// Of a run of `params` on `ranks` ranks that reads `inputs` and fires at `rate`, by a
-    /// program that holds `program` bytes before it builds anything.
+    /// Estimates the resources of a run of `params` on `ranks` ranks that reads `inputs` and fires
+    /// at `rate`. `program` is the memory of the program before it builds anything (bytes).
     pub fn new(params: &Params, ranks: usize, inputs: &Inputs, rate: Rate, program: u64) -> Plan {
         let run = outcome::file_bytes(params, ranks);
         Self::trial(params, ranks, inputs, rate, program, run)
     }
 
-    /// The same with a run.json of `run` bytes, which take as long to find as all else.
+    /// Works like [`Plan::new`], with a run.json of `run` bytes. Computing that size takes as long
+    /// as everything else.
     fn trial(
         params: &Params,
         ranks: usize,
@@ -139,19 +141,19 @@ impl Plan {
         }
     }
 
-    /// The most that any rank takes (bytes).
+    /// Returns the largest peak memory of any rank (bytes).
     pub fn peak(&self) -> u64 {
         self.rank_0.peak.max(self.other_ranks.peak)
     }
 
-    /// The table for people.
+    /// Returns the plan as a table for people.
     pub fn table(&self) -> String {
         table::of(self)
     }
 }
 
 impl RankMemory {
-    /// What the run takes beyond the program before it.
+    /// Returns the memory that the run adds to the program (bytes).
     pub fn grown(&self) -> u64 {
         self.peak.saturating_sub(self.program)
     }
@@ -169,7 +171,7 @@ fn rank_memory(
     bytes[Structure::Exchange] = Exchange::bytes(ranks, exchange.capacity_words);
     bytes[Structure::Recording] = recording(expected, share, leads);
     let libraries = libraries(expected);
-    // Connecting, there are synapses without plastic weights, and the drafts, and nothing else.
+    // While connecting, only the drafts and the synapses without plastic weights exist.
     let connecting = total([share.while_connecting(expected), bytes[Structure::RowIndex]]);
     let running = total([
         bytes.staying(),
@@ -184,7 +186,8 @@ fn rank_memory(
     }
 }
 
-/// The most that spikes on their way or a block of a snapshot take, and what samples do.
+/// Returns the bytes of recording: the larger of buffered spikes and a block of a weight snapshot,
+/// plus the weight samples. `leads` is true for rank 0.
 fn recording(expected: &Expected, share: &Share, leads: bool) -> u64 {
     let samples = expected.params.record.weights_over_time.as_ref();
     total([
@@ -197,7 +200,8 @@ fn recording(expected: &Expected, share: &Share, leads: bool) -> u64 {
     ])
 }
 
-/// The room of spikes that wait for the file, which rank 0 keeps while it writes a snapshot.
+/// Returns the bytes of the buffer of spikes that wait to be written; rank 0 keeps it while it
+/// writes a snapshot.
 fn leftovers(expected: &Expected, leads: bool) -> u64 {
     let spikes: f64 = expected.recorded_spikes().into_iter().sum();
     match leads && expected.params.record.weights.is_some() {
@@ -227,14 +231,15 @@ fn spikes_or_snapshot(expected: &Expected, share: &Share, leads: bool) -> u64 {
     ))
 }
 
-/// Resident memory of code and data of MPI, once it has talked to one more rank of the same
-/// node: measured with Open MPI 4.1, which maps a mailbox of shared memory for each.
+/// Resident memory that MPI adds per peer on the same node once they have communicated (bytes).
+/// Measured with Open MPI 4.1, which maps a shared-memory mailbox per peer.
 const MPI_PER_PEER: u64 = 64 << 10;
-/// Ranks on a node beyond which that is not counted: those of other nodes have none.
+/// Maximum number of peers that [`MPI_PER_PEER`] counts; ranks on other nodes have no mailbox.
 const PEERS: u64 = 127;
-/// Pages of the program's own code that the first interval touches, and allocation's leftovers.
+/// Program code pages that the first interval touches, and memory that the allocator retains
+/// (bytes).
 const CODE: u64 = 1 << 20;
-/// Stack and allocator's arena of a thread.
+/// Stack and allocator arena per thread (bytes).
 const THREAD: u64 = 128 << 10;
 
 fn libraries(expected: &Expected) -> u64 {

@@ -1,4 +1,4 @@
-//! The network as a rank would hold it, in numbers.
+//! Estimated sizes of the network's data structures on one rank.
 
 use crate::base::memory::{ByStructure, Structure};
 use crate::base::sizes::{product, total};
@@ -20,34 +20,35 @@ use crate::model::synapse::{
 use super::Volume;
 use super::expect::{Inputs, Rate, distinct, largest_of};
 
-/// What is expected of the whole network.
+/// Expected sizes of the whole network.
 pub(super) struct Expected<'a> {
     pub params: &'a Params,
     pub ranks: usize,
     inputs: &'a Inputs,
     rate: Rate,
-    /// Sources in E and in I that a rank of mean size listens to.
+    /// Expected numbers of sources in E and in I of a rank of mean size.
     rows: [f64; 2],
 }
 
-/// What one rank holds.
+/// Sizes of one rank.
 pub(super) struct Share {
-    /// Its threads by what they hold, at most three kinds: all formulas below cost the same
-    /// whatever the number of threads.
+    /// Groups of threads with equal sizes. There are at most three groups, so the cost of the
+    /// formulas below does not depend on the number of threads.
     threads: Vec<Alike>,
-    /// Sources in E and in I that it listens to.
+    /// Expected numbers of sources in E and in I.
     pub rows: [u64; 2],
 }
 
-/// Threads that hold the same numbers of neurons.
+/// Group of threads that hold the same numbers of neurons.
 struct Alike {
     threads: u64,
-    /// Excitatory and inhibitory ones of each thread.
+    /// Excitatory and inhibitory neurons per thread.
     neurons: [u64; 2],
 }
 
-/// The threads of the rank of `place`. A thread has as many neurons of E, and of both, as the
-/// one before it or one less.
+/// Returns the threads of the rank of `place`, grouped by their numbers of neurons. The number of E
+/// neurons, and of all neurons, never increases with the thread index and differs by at most one
+/// between threads; binary search finds the ends of the groups.
 fn alike(place: &Placement) -> Vec<Alike> {
     let neurons = |thread| {
         let e = place.count_below(thread, place.n_e);
@@ -75,7 +76,7 @@ fn alike(place: &Placement) -> Vec<Alike> {
     kinds
 }
 
-/// The weights that are written.
+/// Selection of weights that are written to the file.
 pub(super) struct Selected {
     pub synapses: f64,
     pub sources: f64,
@@ -85,7 +86,8 @@ pub(super) struct Selected {
 }
 
 impl Selected {
-    /// What the file holds of it, its synapses being spread over sources and targets by chance.
+    /// Returns the expected content of the file if the synapses are spread randomly over sources
+    /// and targets.
     pub fn content(&self) -> weights::Content {
         let hit = |among: f64| -among * libm::expm1(-self.synapses / among.max(1.0));
         weights::Content {
@@ -99,8 +101,9 @@ impl Selected {
     }
 }
 
-/// Populations by name: E and I.
+/// Index of the excitatory population.
 const E: usize = 0;
+/// Index of the inhibitory population.
 const I: usize = 1;
 
 impl<'a> Expected<'a> {
@@ -122,7 +125,7 @@ impl<'a> Expected<'a> {
         [f64::from(network.N_E), f64::from(network.N_I)]
     }
 
-    /// Synapses from one population onto another, for each target.
+    /// Returns the mean in-degree of the projection `from` → `onto`.
     fn in_degree(&self, from: usize, onto: usize) -> f64 {
         let network = &self.params.network;
         match self.inputs.edges {
@@ -131,7 +134,8 @@ impl<'a> Expected<'a> {
         }
     }
 
-    /// Sources in `from` of a rank with so many excitatory and inhibitory neurons.
+    /// Returns the expected number of sources in `from` of a rank with the given numbers of
+    /// excitatory and inhibitory `neurons`.
     fn rows(&self, from: usize, neurons: [f64; 2]) -> f64 {
         let network = &self.params.network;
         let multapses = network.allow_multapses || network.edges.is_some();
@@ -145,13 +149,13 @@ impl<'a> Expected<'a> {
         pool * (1.0 - (1.0 - drawn(E)) * (1.0 - drawn(I)))
     }
 
-    /// Synapses in all.
+    /// Returns the total number of synapses.
     pub fn synapses(&self) -> u64 {
         let fixed = self.synapses_of(Structure::StaticSynapses);
         total([self.synapses_of(Structure::PlasticSynapses), fixed])
     }
 
-    /// Synapses of one of the two kinds.
+    /// Returns the number of plastic synapses, or of static synapses for any other `kind`.
     pub fn synapses_of(&self, kind: Structure) -> u64 {
         let of = |from, onto| (self.in_degree(from, onto) * self.sizes()[onto]).round() as u64;
         match kind {
@@ -160,7 +164,7 @@ impl<'a> Expected<'a> {
         }
     }
 
-    /// Spikes that are written, of E and of I.
+    /// Returns the expected numbers of recorded spikes of E and of I.
     pub fn recorded_spikes(&self) -> [f64; 2] {
         let record = &self.params.record;
         let network = &self.params.network;
@@ -177,13 +181,13 @@ impl<'a> Expected<'a> {
         time.to_ms(self.params.simulation.dt).0 / 1000.0
     }
 
-    /// Model time with the warm-up (s).
+    /// Returns the model time including the warm-up (s).
     fn whole_time(&self) -> f64 {
         let simulation = &self.params.simulation;
         self.seconds(simulation.end())
     }
 
-    /// The weights that are written, if any are.
+    /// Returns the selection of weights that are written, if any.
     pub fn selected_weights(&self) -> Option<Selected> {
         let selection = self.params.record.weights.as_ref()?;
         let [n_e, _] = self.sizes();
@@ -201,7 +205,7 @@ impl<'a> Expected<'a> {
         })
     }
 
-    /// The samples of weights that are written as the run goes, if any are.
+    /// Returns the weight samples that are written during the run, if any.
     pub fn samples(&self) -> Option<weights::Samples> {
         let sampling = self.params.record.weights_over_time.as_ref()?;
         let simulation = &self.params.simulation;
@@ -218,12 +222,12 @@ impl<'a> Expected<'a> {
         })
     }
 
-    /// Delays of the recurrent projections.
+    /// Returns the delays of the recurrent projections.
     fn delays(&self) -> Delays {
         self.inputs.delays.unwrap_or(self.params.synapse.delay)
     }
 
-    /// Bits of an entry, and its words.
+    /// Returns the number of bits and of words per entry.
     pub fn entry(&self) -> (u32, u64) {
         let rows = self.share(0).rows;
         Exchange::entry_bits(total(rows), self.delays().min().0 as u32)
@@ -238,8 +242,7 @@ impl<'a> Expected<'a> {
         let intervals = (self.whole_time() / seconds).ceil();
         let (_, words) = self.entry();
         let ranks = self.ranks as f64;
-        // Chunks grow to half as much again as the first that did not fit, then with the
-        // largest of all.
+        // Chunks grow to 1.5 times the first one that did not fit, then with the largest of all.
         let chunks = ranks * ranks;
         let first = product([words, largest_of(entries / ranks, chunks)]);
         let largest = product([words, largest_of(entries / ranks, chunks * intervals)]);
@@ -257,7 +260,7 @@ impl<'a> Expected<'a> {
         }
     }
 
-    /// What rank `rank` holds.
+    /// Returns the sizes of rank `rank`.
     pub fn share(&self, rank: usize) -> Share {
         let network = &self.params.network;
         let place = Placement {
@@ -274,7 +277,8 @@ impl<'a> Expected<'a> {
         Share { threads, rows }
     }
 
-    /// Part of the sources that fire again before the presynaptic trace of a spike is lost.
+    /// Returns the fraction of sources that fire again before the trace of their last spike has
+    /// decayed below 2⁻⁵³, where adding it to 1 has no effect.
     fn not_one(&self) -> f64 {
         let (neuron, rate) = (&self.params.neuron, self.rate.overall[E]);
         let pause = 53.0 * std::f64::consts::LN_2 * self.params.stdp.tau_plus / 1000.0;
@@ -292,8 +296,9 @@ impl<'a> Expected<'a> {
         }
     }
 
-    /// Spikes of an excitatory neuron that its history keeps beside the latest two: those since
-    /// the source that has been silent longest fired, as of the pruning before.
+    /// Returns the expected number of spikes that the history of an excitatory neuron keeps in
+    /// addition to the latest two. The history keeps all spikes since the last spike of the source
+    /// that has been silent longest, as of the previous pruning.
     fn older_spikes(&self) -> f64 {
         let (neuron, rate) = (&self.params.neuron, self.rate.overall[E]);
         if rate <= 0.0 {
@@ -301,7 +306,7 @@ impl<'a> Expected<'a> {
         }
         let silence = match neuron.model {
             NeuronModel::IgnoreAndFire => 1.0 / neuron.rate[0],
-            // The longest of so many exponential gaps.
+            // Expected maximum of `rows[E]` exponentially distributed intervals.
             NeuronModel::IafPscAlpha => libm::log(self.rows[E].max(1.0)) / rate,
         };
         let pruning = f64::from(PRUNE_EVERY) * self.seconds(self.delays().min());
@@ -311,36 +316,36 @@ impl<'a> Expected<'a> {
 }
 
 impl Share {
-    /// Neurons.
+    /// Returns the number of neurons of the rank.
     pub fn neurons(&self) -> u64 {
         self.sum(|neurons| neurons.iter().sum())
     }
 
-    /// Sum over the threads of what `of` says of the neurons of one.
+    /// Returns the sum over the threads of `of`, a function of the neurons of one thread.
     fn sum(&self, of: impl Fn(&[u64; 2]) -> u64) -> u64 {
         let kinds = self.threads.iter();
         total(kinds.map(|kind| product([kind.threads, of(&kind.neurons)])))
     }
 
-    /// The most of it on any thread.
+    /// Returns the maximum over the threads of `of`, a function of the neurons of one thread.
     fn most(&self, of: impl Fn(&[u64; 2]) -> u64) -> u64 {
         let kinds = self.threads.iter();
         kinds.map(|kind| of(&kind.neurons)).max().unwrap_or(0)
     }
 
-    /// Bytes of what samples the weights.
+    /// Returns the number of bytes of the structures that sample weights.
     pub fn sampler(&self, expected: &Expected, sampling: &WeightSampling) -> u64 {
         let synapses = self.sum(|thread| synapses(expected, thread, E, E));
         let threads = self.threads.iter().map(|kind| kind.threads).sum();
         Sampler::bytes(sampling, self.rows[E], synapses, threads)
     }
 
-    /// Neurons of the larger population on the fullest thread.
+    /// Returns the maximum over the threads of the number of neurons in the larger population.
     pub fn most_neurons(&self) -> u64 {
         self.most(|thread| thread[E].max(thread[I]))
     }
 
-    /// Synapses of the largest projection on the fullest thread.
+    /// Returns the maximum over the threads of the number of synapses in the largest projection.
     pub fn most_synapses(&self, expected: &Expected) -> u64 {
         self.most(|thread| {
             let projections = [(E, E), (E, I), (I, E), (I, I)].into_iter();
@@ -349,7 +354,7 @@ impl Share {
         })
     }
 
-    /// Entries of the target table of the fullest thread.
+    /// Returns the maximum over the threads of the number of target-table entries.
     pub fn most_targets(&self, expected: &Expected) -> u64 {
         self.most(|thread| {
             let of = |which: usize| thread[which] as f64 * listened(expected, which);
@@ -357,7 +362,7 @@ impl Share {
         })
     }
 
-    /// Bytes of what depends on neurons and synapses.
+    /// Returns the bytes of the structures whose size depends on neurons and synapses.
     pub fn structures(&self, expected: &Expected) -> ByStructure<u64> {
         let params = expected.params;
         let read = expected.inputs.edges.is_some();
@@ -398,8 +403,8 @@ impl Share {
         bytes
     }
 
-    /// Bytes of drafts, and of targets and weights of synapses that have their own, while rows are
-    /// built, without the index.
+    /// Returns the number of bytes of drafts, targets and weights while the rows are built, without
+    /// the row index. Weights count only if they are read from a file.
     pub fn while_connecting(&self, expected: &Expected) -> u64 {
         let weight = if expected.inputs.edges.is_some() {
             8
@@ -417,12 +422,13 @@ impl Share {
     }
 }
 
-/// Synapses of one projection on a thread with these neurons.
+/// Returns the expected number of synapses of the projection `from` → `onto` on a thread with these
+/// neurons.
 fn synapses(expected: &Expected, thread: &[u64; 2], from: usize, onto: usize) -> u64 {
     (thread[onto] as f64 * expected.in_degree(from, onto)).round() as u64
 }
 
-/// Bytes of the target table of a thread.
+/// Returns the number of bytes of the target table of a thread.
 fn target_table(expected: &Expected, thread: &[u64; 2]) -> u64 {
     let of = |which: usize| {
         TargetTable::bytes(
@@ -434,7 +440,7 @@ fn target_table(expected: &Expected, thread: &[u64; 2]) -> u64 {
     total([of(E), of(I)])
 }
 
-/// The chance that a rank listens to a neuron.
+/// Returns the probability that a rank has a row for a given neuron.
 fn listened(expected: &Expected, which: usize) -> f64 {
     expected.rows[which] / expected.sizes()[which].max(1.0)
 }

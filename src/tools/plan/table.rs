@@ -1,4 +1,4 @@
-//! The plan for people.
+//! Formats a plan as a table for people.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use crate::base::memory::{Structure, show_size};
 use super::limits::Beyond;
 use super::{Plan, RateSource};
 
-/// Name of the line, rank 0, other ranks, what it is.
+/// Appends a line: its name, the bytes of rank 0 and of the other ranks, and a remark.
 fn line(table: &mut String, name: &str, bytes: [u64; 2], what: &str) {
     let [first, other] = bytes.map(show_size);
     let text = format!("{name:<20} {first:>11} {other:>11}  {what}");
@@ -34,7 +34,7 @@ pub(super) fn of(plan: &Plan) -> String {
     say(
         "exchange",
         format!(
-            "every {} ms {:.1} spikes make {:.1} entries of {} bytes for a rank",
+            "every {} ms {:.1} spikes make {:.1} entries of {} bytes per rank",
             exchange.interval_ms, exchange.spikes, exchange.entries_per_rank, exchange.entry_bytes
         ),
     );
@@ -90,34 +90,34 @@ fn memory(table: &mut String, plan: &Plan) {
     for structure in Structure::ALL {
         let bytes = both.map(|rank| rank.by_structure[structure]);
         let name = structure.name().replace('_', " ");
-        let what = if structure.passes() { "for a time" } else { "" };
+        let what = if structure.passes() { "temporary" } else { "" };
         line(table, &name, bytes, what);
     }
     line(
         table,
         "program",
         both.map(|rank| rank.program),
-        "before it builds anything",
+        "before construction",
     );
     line(
         table,
         "libraries",
         both.map(|rank| rank.libraries),
-        "what HDF5, MPI and threads add",
+        "added by HDF5, MPI and threads",
     );
     line(
         table,
         "peak",
         both.map(|rank| rank.peak),
-        "the most at once",
+        "largest at any time",
     );
 }
 
 fn rate(plan: &Plan) -> String {
     let source = match plan.rate.source {
-        RateSource::Parameters => "they follow from the parameters",
+        RateSource::Parameters => "determined by the parameters",
         RateSource::Given => "as given",
-        RateSource::Assumed => "assumed: nobody knows before it has run, --rate says otherwise",
+        RateSource::Assumed => "assumed, known only after a run; --rate sets it",
     };
     let [e, i] = plan.rate.recorded;
     format!("E {e:.3} spikes/s, I {i:.3} spikes/s, {source}")

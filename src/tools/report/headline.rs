@@ -1,11 +1,12 @@
-//! The numbers of a run that matter most.
+//! Key numbers of a run.
 
 use super::page::Fact;
 use crate::base::memory::show_size;
 use crate::base::units::grouped;
 use crate::io::outcome::Outcome;
 
-/// Sizes, rates, weights, times, memory and digests, as far as there are any.
+/// Returns sizes, rates, weights, times, memory and digests; omits values that the run does not
+/// have.
 pub(super) fn headline(outcome: &Outcome) -> Vec<Fact> {
     let Outcome {
         counts,
@@ -33,18 +34,18 @@ pub(super) fn headline(outcome: &Outcome) -> Vec<Fact> {
             "static synapses",
             counts.synapses_static,
         ),
-        count("counts.spikes_E", "spikes of E", counts.spikes_E),
-        count("counts.spikes_I", "spikes of I", counts.spikes_I),
+        count("counts.spikes_E", "excitatory spikes", counts.spikes_E),
+        count("counts.spikes_I", "inhibitory spikes", counts.spikes_I),
     ];
-    facts.extend(rate("rates.E", "rate of E", outcome.rates.E));
-    facts.extend(rate("rates.I", "rate of I", outcome.rates.I));
+    facts.extend(rate("rates.E", "mean excitatory rate", outcome.rates.E));
+    facts.extend(rate("rates.I", "mean inhibitory rate", outcome.rates.I));
     facts.extend(weight("weights.mean", "mean weight", weights.mean));
     facts.extend(weight("weights.sd", "SD of weights", weights.sd));
     facts.extend(weights.zero_fraction.map(|zeros| {
         let shown = format!("{:.2} %", 100.0 * zeros);
         fact(
             "weights.zero_fraction",
-            "weights at exactly 0",
+            "fraction of weights at exactly 0",
             zeros,
             shown,
         )
@@ -53,7 +54,7 @@ pub(super) fn headline(outcome: &Outcome) -> Vec<Fact> {
     let shown = format!("{simulate:.3} s");
     facts.push(fact(
         "wall_time.simulate.max",
-        "time of the loop",
+        "wall time of the loop (slowest rank)",
         simulate,
         shown,
     ));
@@ -68,7 +69,7 @@ pub(super) fn headline(outcome: &Outcome) -> Vec<Fact> {
     let shown = show_size(peak as u64);
     facts.push(fact(
         "memory.peak_per_rank.max",
-        "peak memory of a rank",
+        "peak memory per rank (maximum)",
         peak,
         shown,
     ));
@@ -77,8 +78,8 @@ pub(super) fn headline(outcome: &Outcome) -> Vec<Fact> {
         fact("memory.per_synapse", "memory per synapse", bytes, shown)
     }));
     for (key, name, digest) in [
-        ("digest.spikes", "digest of spikes", digest.spikes),
-        ("digest.weights", "digest of weights", digest.weights),
+        ("digest.spikes", "spike digest", digest.spikes),
+        ("digest.weights", "weight digest", digest.weights),
     ] {
         facts.push(fact(key, name, digest, digest.to_string()));
     }

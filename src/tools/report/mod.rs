@@ -1,7 +1,7 @@
-//! A page that shows what runs did: figures and numbers, one HTML file that needs nothing else.
+//! HTML page about one run or several: figures and numbers in one self-contained file.
 //!
-//! Of one run it has the activity, the weights and the times; of several what they show side
-//! by side. All numbers come from run.json and, through `analysis`, from the HDF5 files.
+//! The page of one run shows its activity, weights and times; the page of several runs compares
+//! them. All numbers come from run.json and, through `analysis`, from the HDF5 files.
 
 mod headline;
 mod many;
@@ -22,17 +22,19 @@ use crate::tools::figure::Figure;
 use headline::headline;
 use page::Page;
 
-/// Results that were found in directories.
+/// Results found in directories.
 pub struct Found {
     runs: Vec<RunRecord>,
-    /// Results that cannot be read.
+    /// Errors of the results that cannot be read.
     faults: Vec<Error>,
 }
 
 impl Found {
-    /// Finds the results that are, or lie anywhere in, `directories`.
+    /// Finds all results in `directories`, at any depth. An entry may also be a result itself, or
+    /// the path of a run.json.
     ///
-    /// Cost: reads run.json of each, and if there are several the head of the other files.
+    /// Cost: reads run.json of each result; if there are several, also the headers of their other
+    /// files.
     pub fn in_directories(directories: &[PathBuf]) -> Self {
         let (mut found, mut seen) = (Vec::new(), HashSet::new());
         let mut faults = Vec::new();
@@ -57,7 +59,7 @@ impl Found {
         Found { runs, faults }
     }
 
-    /// Returns a line per result that is not done or cannot be read.
+    /// Returns one line per result that is not done or cannot be read.
     fn not_done(&self) -> Vec<String> {
         let runs = self.runs.iter().filter(|run| run.outcome.is_none());
         let runs = runs.map(|run| match &run.error {
@@ -71,29 +73,30 @@ impl Found {
 
 /// Table and figure of a scaling series.
 pub struct Scaling {
-    /// The table, in Markdown.
+    /// Table in Markdown.
     pub table: String,
-    /// The same numbers as CSV; times in s, memory in bytes.
+    /// Numbers of the table as CSV; times in s, memory in bytes.
     pub csv: String,
-    /// Real-time factor by phase; time and efficiency over cores.
+    /// Figure: real-time factor by phase; with several runs also time and efficiency over cores.
     pub figure: Figure,
-    /// A line per result that is not done or cannot be read, which nothing above shows.
+    /// One line per result that is not done or cannot be read; table and figure omit these.
     pub left_out: Vec<String>,
-    /// A line per set of runs that computed the same and have different digests.
+    /// One line per set of runs that computed the same but have different digests.
     pub disagreements: Vec<String>,
 }
 
 impl Scaling {
-    /// Makes table and figure of those results that are done, which must differ only in size and
-    /// split, all of the same number of threads.
+    /// Makes table and figure of all results that are done. They may differ only in size and split
+    /// and must have the same number of threads.
     ///
     /// # Errors
-    /// Fails if none is done, or they do not belong together; the message names two and why.
+    /// Fails if no result is done, or if two do not belong together; the message names both and the
+    /// reason.
     pub fn of(found: &Found) -> Result<Self> {
         if found.runs.is_empty() {
             return Err(all_of(found.faults.clone()));
         }
-        let series = many::Scaling::new(&found.runs)?;
+        let series = many::ScalingSeries::new(&found.runs)?;
         Ok(Scaling {
             table: series.markdown(),
             csv: series.csv(),
@@ -103,7 +106,7 @@ impl Scaling {
         })
     }
 
-    /// Writes `scaling.md`, `scaling.csv` and `scaling.png` to `directory`, which is created.
+    /// Writes `scaling.md`, `scaling.csv` and `scaling.png` to `directory`; creates it if needed.
     ///
     /// # Errors
     /// Fails if a file cannot be written, or exists and `force` is not set.
@@ -117,17 +120,17 @@ impl Scaling {
     }
 }
 
-/// Writes the page of the results that were `found` to `output`, and its figures as PNG files to
-/// the directory `png`.
+/// Writes the page of the `found` results to `output`, and its figures as PNG files to the
+/// directory `png`.
 ///
-/// Returns what could not be shown, a line each, which the page says too: results that cannot be
-/// read, and files of the only one.
+/// Returns one line per item that the page does not show: results that cannot be read and, for a
+/// single result, its files that are missing or cannot be read. The page reports them too.
 ///
-/// Cost: of one result all files are read, see [`figures_of_run`].
+/// Cost: reads all files of a single result, see [`figures_of_run`].
 ///
 /// # Errors
-/// If there is no result that can be read, or a file cannot be written; if one is there already,
-/// unless `force`.
+/// Fails if no result can be read, if a file cannot be written, or if one exists and `force` is not
+/// set.
 pub fn write(found: Found, output: &Path, png: Option<&Path>, force: bool) -> Result<Vec<String>> {
     files::refuse_existing("-o", output, force)?;
     let Found { runs, faults } = found;
@@ -143,8 +146,8 @@ pub fn write(found: Found, output: &Path, png: Option<&Path>, force: bool) -> Re
     Ok(faults)
 }
 
-/// Reads run.json of a result. Where it is `one_of_many`, no page says more of it, so that its
-/// files must be of one run.
+/// Reads run.json of a result. For `one_of_many`, also checks that its HDF5 files belong to the
+/// same run, because the page of several runs does not read them.
 fn read(directory: &Path, one_of_many: bool) -> Result<RunRecord> {
     let run = RunRecord::read_in_part(directory)?;
     if one_of_many {
@@ -153,17 +156,18 @@ fn read(directory: &Path, one_of_many: bool) -> Result<RunRecord> {
     Ok(run)
 }
 
-/// The fault of several results, none of which can be read, on one line.
+/// Returns one error for results none of which can be read: the first error and the number of the
+/// others.
 fn all_of(faults: Vec<Error>) -> Error {
     let others = faults.len().saturating_sub(1);
     match faults.into_iter().next() {
         Some(first) if others == 0 => first,
-        Some(first) => Error::input(format!("{first} (nor can {others} others be shown)")),
+        Some(first) => Error::input(format!("{first} ({others} more results cannot be read)")),
         None => Error::input("no result"),
     }
 }
 
-/// What cannot be shown, in lines; none twice.
+/// Returns `faults` as lines, without duplicates.
 fn lines(faults: Vec<Error>) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for fault in faults {
@@ -175,7 +179,7 @@ fn lines(faults: Vec<Error>) -> Vec<String> {
     lines
 }
 
-/// The figures of the run that left its result in `directory`, those that it has data for.
+/// Returns the figures of the result in `directory`: those for which the run recorded data.
 ///
 /// ```
 /// # mod small { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/small_result.rs")); }
@@ -190,19 +194,22 @@ fn lines(faults: Vec<Error>) -> Vec<String> {
 /// # Ok::<(), stdp_hpc::base::error::Error>(())
 /// ```
 ///
-/// Cost: reads at most some 2·10⁸ spikes and 10⁸ weights of each of two snapshots, these twice,
-/// in blocks; memory 32 bytes a recorded neuron.
+/// Cost: reads at most about 2·10⁸ spikes, and about 10⁸ weights of each of two snapshots (these
+/// twice), in blocks; memory 32 bytes per recorded neuron.
 ///
 /// # Errors
-/// If a file that the run wrote is missing or cannot be read, is not of this run, or holds what
-/// it must not.
+/// Fails if a file that the run wrote is missing, cannot be read, belongs to another run, or holds
+/// invalid data.
 pub fn figures_of_run(directory: &Path) -> Result<Vec<Figure>> {
     let (figures, faults) = one::figures(&RunRecord::read(directory)?, &Results::open(directory)?);
     faults.into_iter().next().map_or(Ok(figures), Err)
 }
 
-/// Adds the results in `directory`: itself, or those that it holds at any depth. A directory that
-/// was `seen` adds nothing: named twice, or led to by a link, it holds the same results.
+/// Adds `directory` to `found` if it is a result, otherwise all results below it. A directory in
+/// `seen` adds nothing: it was named twice or reached through a link.
+///
+/// # Errors
+/// Fails if `directory` cannot be read or holds no result.
 fn find(directory: &Path, found: &mut Vec<PathBuf>, seen: &mut HashSet<PathBuf>) -> Result<()> {
     let fault = |what: String| Error::input(format!("{}: {what}", directory.display()));
     let unreadable = |error| fault(format!("cannot be read: {error}"));
@@ -219,7 +226,7 @@ fn find(directory: &Path, found: &mut Vec<PathBuf>, seen: &mut HashSet<PathBuf>)
         .filter(|path| path.is_dir())
         .collect();
     inner.sort();
-    // That one of many holds none is no fault.
+    // An inner directory without results is not an error if another one holds some.
     let held = inner
         .iter()
         .filter(|path| find(path, found, seen).is_ok())
@@ -232,13 +239,13 @@ fn find(directory: &Path, found: &mut Vec<PathBuf>, seen: &mut HashSet<PathBuf>)
     }
 }
 
-/// Figures that are of use to few, folded away.
+/// Names of the figures that few readers need; the page folds them away.
 const FOLDED: [&str; 1] = ["weights_full"];
 
-/// A page, its figures, and what could not be shown.
+/// Page as HTML, its figures, and one line per item that it does not show.
 type Written = (String, Vec<Figure>, Vec<String>);
 
-/// The page of one run; `faults` are those of results left out.
+/// Builds the page of one run; `faults` are those of the results left out.
 fn page_of_one(run: &RunRecord, mut faults: Vec<Error>) -> Result<Written> {
     let (figures, unread) = one::figures(run, &Results::open(&run.directory)?);
     faults.extend(unread);
@@ -262,14 +269,14 @@ fn page_of_one(run: &RunRecord, mut faults: Vec<Error>) -> Result<Written> {
     match (&run.outcome, &run.error) {
         (Some(outcome), _) => page.headline(&headline(outcome)),
         (None, Some(error)) if run.status == "unreadable" => {
-            page.warn(&format!("The numbers of this run cannot be read: {error}"));
+            page.warn(&format!("Results in run.json cannot be read: {error}"));
         }
         (None, Some(error)) if run.status == "interrupted" => {
-            page.warn(&format!("This run was interrupted: {error}"));
+            page.warn(&format!("Run interrupted: {error}"));
         }
-        (None, Some(error)) => page.warn(&format!("This run has failed: {error}")),
+        (None, Some(error)) => page.warn(&format!("Run failed: {error}")),
         (None, None) => page.warn(&format!(
-            "This run has not come to its end (status: {}). The figures show what its files held.",
+            "Run not finished (status: {}). Figures show the data written so far.",
             run.status
         )),
     }
@@ -279,18 +286,18 @@ fn page_of_one(run: &RunRecord, mut faults: Vec<Error>) -> Result<Written> {
     for figure in &figures {
         page.figure(figure, FOLDED.contains(&figure.name));
     }
-    let parameters = "All parameters (values and units of the config, times in ms)";
+    let parameters = "All parameters (config values and units; times in ms)";
     page.folded("parameters", parameters, &run.parameters);
-    page.folded("provenance", "Where this comes from", provenance);
+    page.folded("provenance", "Provenance", provenance);
     if let Some(outcome) = &run.outcome {
-        page.folded("outcome", "All measured numbers", outcome);
+        page.folded("outcome", "All results in run.json", outcome);
     }
     let mut faults = faults;
     faults.extend(run.error.clone().filter(|_| run.status == "unreadable"));
     Ok((page.html(&title), figures, faults))
 }
 
-/// The page of several runs; `faults` are those of results left out.
+/// Builds the page of several runs; `faults` are those of the results left out.
 fn page_of_many(runs: &[RunRecord], mut faults: Vec<Error>) -> Written {
     let unreadable = |run: &&RunRecord| run.status == "unreadable";
     let in_part = runs.iter().filter(unreadable);
@@ -305,7 +312,7 @@ fn page_of_many(runs: &[RunRecord], mut faults: Vec<Error>) -> Written {
     let unfinished: Vec<String> = unfinished.map(|run| name(&run.directory)).collect();
     if !unfinished.is_empty() {
         page.warn(&format!(
-            "{} of the {} have not come to their end, and no figure shows them: {}.",
+            "{} of {} runs not finished and not shown in figures: {}.",
             unfinished.len(),
             runs.len(),
             unfinished.join(", ")
@@ -329,7 +336,7 @@ fn page_of_many(runs: &[RunRecord], mut faults: Vec<Error>) -> Written {
     (page.html(&title), figures, faults)
 }
 
-/// Programs, machines and days that runs come from.
+/// Returns the programs with their commits, the hosts and the days of `runs`, each once.
 fn origins(runs: &[RunRecord]) -> String {
     let each = |of: &dyn Fn(&RunRecord) -> String| {
         let all: BTreeSet<String> = runs.iter().map(of).collect();
@@ -346,13 +353,13 @@ fn origins(runs: &[RunRecord]) -> String {
     )
 }
 
-/// The last part of the path that is a name.
+/// Returns the last component of the canonical path, as printable text.
 fn name(directory: &Path) -> String {
     let whole = fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
     shown(Path::new(whole.file_name().unwrap_or(whole.as_os_str())))
 }
 
-/// Writes each figure to `directory`.
+/// Writes each figure to `directory` as a PNG file with the figure's name.
 fn write_images(directory: &Path, figures: &[Figure], force: bool) -> Result<()> {
     let paths: Vec<PathBuf> = figures
         .iter()
@@ -369,7 +376,8 @@ fn write_images(directory: &Path, figures: &[Figure], force: bool) -> Result<()>
 /// Creates `directory`, which the user gave as `option`, for the files `paths` in it.
 ///
 /// # Errors
-/// Fails if it is no directory or cannot be created, or a file exists and `force` is not set.
+/// Fails if `directory` is not a directory or cannot be created, or if a file exists and `force` is
+/// not set.
 fn create_for(option: &str, directory: &Path, paths: &[&Path], force: bool) -> Result<()> {
     let shown = directory.display();
     if directory.exists() && !directory.is_dir() {

@@ -1,4 +1,4 @@
-//! A page: HTML with its style and script inside, nothing from elsewhere.
+//! HTML page as one file: style and script are embedded, nothing is loaded from elsewhere.
 
 use std::fmt::Write;
 
@@ -10,25 +10,25 @@ use sha2::{Digest, Sha256};
 use crate::base::error::printable;
 use crate::tools::figure::{Figure, Layout, dark_rules};
 
-/// A page as it grows.
+/// HTML page under construction.
 pub(super) struct Page {
     body: String,
 }
 
-/// A number of the headline.
+/// Number in the headline.
 pub(super) struct Fact {
-    /// Its place in run.json, keys joined with dots.
+    /// Path of the value in run.json, keys joined with dots.
     pub(super) key: &'static str,
-    /// What it is.
+    /// Label of the number on the page.
     pub(super) name: &'static str,
-    /// As run.json has it.
+    /// Value as in run.json.
     pub(super) value: String,
-    /// For people, with its unit.
+    /// Formatted value with its unit.
     pub(super) shown: String,
 }
 
 impl Page {
-    /// An empty page.
+    /// Starts a page with a heading and a subtitle.
     pub(super) fn new(title: &str, subtitle: &str) -> Self {
         let (title, subtitle) = (escape(title), escape(subtitle));
         Page {
@@ -41,12 +41,12 @@ impl Page {
         self.body.push('\n');
     }
 
-    /// A sentence that must not be missed.
+    /// Adds a paragraph marked as a warning.
     pub(super) fn warn(&mut self, text: &str) {
         self.add(&format!("<p class=\"warning\">{}</p>", escape(text)));
     }
 
-    /// The numbers that matter most.
+    /// Adds the key numbers, with path and value in run.json as data attributes.
     pub(super) fn headline(&mut self, facts: &[Fact]) {
         let fact = |fact: &Fact| {
             format!(
@@ -61,7 +61,7 @@ impl Page {
         self.add(&format!("<dl id=\"headline\">\n{facts}</dl>"));
     }
 
-    /// A table in view.
+    /// Adds a visible table in a scrollable box.
     pub(super) fn table(&mut self, id: &str, header: &[&str], rows: &[impl AsRef<[String]>]) {
         let table = table(id, header, rows);
         self.add(&format!(
@@ -69,7 +69,8 @@ impl Page {
         ));
     }
 
-    /// A figure; folded away under its title if `folded`.
+    /// Adds a figure in both layouts, with its caption and its data as JSON; collapsed under its
+    /// title if `folded`.
     pub(super) fn figure(&mut self, figure: &Figure, folded: bool) {
         let title = escape(&figure.title);
         let mut html = format!("<figure id=\"{}\" class=\"figure\">\n", figure.name);
@@ -99,7 +100,7 @@ impl Page {
         self.add(&html);
     }
 
-    /// All of `value`, a line a leaf, folded away.
+    /// Adds all leaves of `value` as a collapsed table, one row per leaf.
     pub(super) fn folded(&mut self, id: &str, title: &str, value: &impl Serialize) {
         let value = serde_json::to_value(value).expect("plain data");
         let mut rows = Vec::new();
@@ -111,7 +112,7 @@ impl Page {
         ));
     }
 
-    /// The whole file.
+    /// Returns the complete HTML file.
     pub(super) fn html(self, title: &str) -> String {
         let (style, script) = (include_str!("page.css"), include_str!("page.js"));
         let (dark, body, title) = (dark_rules(), self.body, escape(title));
@@ -131,7 +132,7 @@ impl Page {
     }
 }
 
-/// The leaves of nested objects as rows: keys joined with dots, and the value.
+/// Appends one row per leaf of nested objects: the keys joined with dots, and the value.
 fn leaves(value: &Value, path: &str, rows: &mut Vec<[String; 2]>) {
     match value {
         Value::Object(map) if !map.is_empty() => {
@@ -157,7 +158,7 @@ fn table(id: &str, header: &[&str], rows: &[impl AsRef<[String]>]) -> String {
     format!("<table{}>\n{html}</table>", attribute(id))
 }
 
-/// The attribute `id`, which may be left out but not empty.
+/// Returns the HTML attribute `id`, or nothing if `id` is empty, as HTML allows no empty id.
 fn attribute(id: &str) -> String {
     match id {
         "" => String::new(),
@@ -165,19 +166,20 @@ fn attribute(id: &str) -> String {
     }
 }
 
-/// Text that cannot be taken for markup, nor turn the direction of writing.
+/// Escapes markup, and characters that are invisible or change the direction of writing.
 fn escape(text: &str) -> String {
     let text = printable(text).replace('&', "&amp;").replace('<', "&lt;");
     text.replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// JSON that cannot end the script that holds it.
+/// Returns JSON in which `<` is escaped, so it cannot close the script element that holds it.
 fn json(value: &impl Serialize) -> String {
     let text = serde_json::to_string(value).expect("plain data");
     text.replace('<', "\\u003c")
 }
 
-/// What a browser may take from a page: the style and the script that are in it, and no more.
+/// Returns the Content-Security-Policy of a page: it allows the embedded style and script (by their
+/// hashes) and `data:` images, and nothing else.
 fn policy(style: &str, script: &str) -> String {
     let of = |text: &str| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text)));
     let (style, script) = (of(style), of(script));

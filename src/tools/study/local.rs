@@ -1,4 +1,4 @@
-//! Runs started here, one after the other, each a process of its own.
+//! Runs on this machine, one after the other, each in a separate process.
 
 use std::fs::File;
 use std::io;
@@ -11,9 +11,9 @@ use crate::tools::child::{self, shell_line};
 
 use super::{Queue, Run, State, Study, clear, last_words, write};
 
-/// Runs all of `to_do`; one that fails does not keep the others from running. Returns the names
-/// of those that did, and why. A signal to end goes to the run at work, and no other is started.
-/// `lock` is the study's; they hold it too while they last.
+/// Runs all of `to_do` and continues after a failed run. Returns the names of the failed runs with
+/// the reasons. After a signal to end, passes it to the current run and starts no other. Each run
+/// also holds `lock`, the study's lock, until it ends.
 pub(super) fn work(
     study: &Study,
     to_do: &[&Run],
@@ -42,7 +42,7 @@ pub(super) fn work(
     failed
 }
 
-/// The real-time factor of a run that has ended with `status`, or why it failed.
+/// Returns the real-time factor of a run that has ended with `status`, or the reason why it failed.
 fn judge(study: &Study, run: &Run, status: ExitStatus) -> std::result::Result<f64, String> {
     if status.success() {
         match study.state(run, &Queue::default()) {
@@ -62,7 +62,7 @@ fn judge(study: &Study, run: &Run, status: ExitStatus) -> std::result::Result<f6
     })
 }
 
-/// Runs the program, under mpirun where there are several ranks, and waits for its end.
+/// Runs the program, under mpirun if it has several ranks, and waits for its end.
 fn start(
     study: &Study,
     run: &Run,
@@ -78,7 +78,8 @@ fn start(
     let mut command = Command::new(&words[0]);
     command
         .args(&words[1..])
-        // Empty, and a hold on the lock: whoever finds it free finds the run ended as well.
+        // The lock file is empty and serves as stdin. The run thereby holds the lock, so the lock
+        // is free only after the run has ended.
         .stdin(lock.try_clone().map_err(fault)?)
         .stdout(log.try_clone().map_err(fault)?)
         .stderr(log);
@@ -87,12 +88,12 @@ fn start(
     ended.map_err(|error| format!("{} cannot be started: {error}", words[0]))
 }
 
-/// Interval between two looks at a run: short beside any run, long beside a look.
+/// Interval between two checks of a run: short compared with a run, long compared with a check.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// Waits for the end of `child`. A signal to end reaches it as SIGUSR1: a launcher passes that
-/// one on and leaves its ranks the time to end in good order, and a run that has also had the
-/// SIGINT of the terminal does not take it for a second one.
+/// Waits for the end of `child`. Passes a signal to end on as SIGUSR1. A launcher forwards SIGUSR1
+/// and lets its ranks end regularly, and a run that has already received SIGINT from the terminal
+/// does not count it as a second SIGINT.
 fn wait(mut child: Child) -> io::Result<ExitStatus> {
     let mut told = false;
     loop {
@@ -100,7 +101,8 @@ fn wait(mut child: Child) -> io::Result<ExitStatus> {
             return Ok(status);
         }
         if !told && signals::received().is_some() {
-            // SAFETY: plain numbers; the child has not been waited for, so the id is its own.
+            // SAFETY: plain numbers; the child has not been waited for, so the id is still the
+            // child's.
             unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGUSR1) };
             told = true;
         }
@@ -108,7 +110,7 @@ fn wait(mut child: Child) -> io::Result<ExitStatus> {
     }
 }
 
-/// The command line of `run`.
+/// Returns the words of the command line of `run`.
 fn command(study: &Study, run: &Run, force: bool) -> std::result::Result<Vec<String>, String> {
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let mut words = Vec::new();

@@ -1,9 +1,9 @@
-//! A study: one config, some of its keys varied, every combination a run.
+//! Parameter studies: runs one config with every combination of the values of some keys.
 //!
-//! `spec` reads the study file, `runs` makes checked runs of it. Each run has a directory in
-//! OUT/runs and a log in OUT/logs. Whether it is done its run.json alone tells, so a study that
-//! was stopped goes on where it was. `local` starts runs one after the other, `slurm` hands them
-//! over as jobs, `table` puts together what they did.
+//! `spec` reads the study file, `runs` expands it into checked runs. Each run has a directory in
+//! OUT/runs and a log in OUT/logs. Only its run.json determines whether a run is done, so a stopped
+//! study resumes where it stopped. `local` starts runs one after the other, `slurm` submits them as
+//! jobs, `table` tabulates their results.
 
 mod local;
 mod runs;
@@ -32,70 +32,73 @@ use slurm::Queue;
 use spec::{JobOptions, Spec};
 use table::Finished;
 
-/// A study that was read and checked.
+/// Study that was read and checked.
 pub struct Study {
-    /// The base config: an absolute path, so that paths in it are the same wherever it starts.
+    /// Absolute path of the base config; paths in the config therefore do not depend on the working
+    /// directory of a run.
     config: PathBuf,
-    /// OUT.
+    /// OUT, the output directory.
     out: PathBuf,
     runs: Vec<Run>,
     jobs: JobOptions,
 }
 
-/// Where runs are started.
+/// Place where runs are started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// Here, one after the other.
+    /// This machine, one run after the other.
     Here,
-    /// As jobs, one a run.
+    /// Slurm, one job per run.
     Slurm,
 }
 
-/// What came of it.
+/// Outcome of a study.
 pub struct Conclusion {
-    /// What the runs that are done did, a line each; none if none is. An error if the page or the
-    /// CSV of them cannot be written.
+    /// Table of the finished runs, one line per run; `None` if no run is finished. An error if the
+    /// report or the CSV file cannot be written.
     pub table: Result<Option<String>>,
-    /// Names of the runs that failed, or were not submitted, and why.
+    /// Names of the runs that failed or that Slurm rejected, with the reasons.
     pub failed: Vec<(String, String)>,
-    /// Faults of the results that cannot be read or are mixed up, which the table leaves out.
+    /// Errors of the results that cannot be read or combine files of different runs. The table has
+    /// no numbers for them.
     pub unusable: Vec<Error>,
 }
 
-/// What keeps other studies, and runs, out of OUT.
+/// Locks that keep other studies and runs out of OUT.
 struct Locks {
-    /// The lock that a plain run would take too.
+    /// Lock of the directory, which a single run would also take.
     _directory: DirectoryLock,
-    /// The lock that each run started holds as well, so that it is free only when all have ended.
+    /// Lock that each started run also holds; it is free only after all of them have ended.
     runs: File,
 }
 
-/// How far a run is.
+/// State of a run.
 enum State {
-    /// Nothing is there.
+    /// Not started; it has neither a result nor a log.
     New,
-    /// Slurm has it, in this state of Slurm's.
+    /// In Slurm's queue, with Slurm's name of its state.
     Queued(String),
-    /// A process is at work in its directory.
+    /// In progress: a process works in its directory.
     Running,
-    /// It has begun and is not done: it failed or was killed.
+    /// Started but not finished: it failed or was killed.
     Stopped,
-    /// Done as the study has it.
+    /// Finished with the study's parameters and by this build.
     Done(Box<RunRecord>),
-    /// Done by another build, which this one says: its results need not be this build's.
+    /// Finished by another build, described by the string; this build's results may differ.
     OtherBuild(String),
-    /// There is a result, of something else.
+    /// Finished with different parameters; the error names the difference.
     Other(Error),
-    /// There is a result that cannot be used: unreadable, or files of two runs.
+    /// Finished, but the result is unreadable or combines files of different runs.
     Unusable(Error),
 }
 
 impl Study {
-    /// Reads the study file at `file` for the output directory `out`, else results/ and the name
-    /// of the file; `quick` makes it the quick form, of another name. Starts nothing.
+    /// Reads the study file at `file` without starting a run. The output directory is `out`, by
+    /// default results/NAME with the file's stem as NAME; `quick` selects the quick form and
+    /// appends `-quick` to the default.
     ///
     /// # Errors
-    /// At the first fault, in one line: of the study file, its config, or a run of it.
+    /// Fails with a message of one line at the first error in the study file, its config or a run.
     pub fn read(file: &Path, out: Option<&Path>, quick: bool) -> Result<Self> {
         let spec = Spec::read(file, quick)?;
         let config = absolute(&spec.config).unwrap_or(spec.config.clone());
@@ -113,15 +116,15 @@ impl Study {
         })
     }
 
-    /// The directory of all that it leaves.
+    /// Returns the output directory.
     pub fn out(&self) -> &Path {
         &self.out
     }
 
-    /// The runs: name, ranks x threads, state, what is set; a line each.
+    /// Returns one line per run: name, ranks x threads, state, settings.
     ///
     /// # Errors
-    /// If Slurm is to be asked and does not answer.
+    /// Fails if runs were submitted to Slurm and the query of its queue fails.
     pub fn list(&self) -> Result<String> {
         let queue = Queue::ask(self)?;
         let lengths = self.runs.iter().map(|run| run.name.len());
@@ -145,14 +148,15 @@ impl Study {
         Ok(list)
     }
 
-    /// Runs what is not done, or hands it to Slurm, and writes table and report of all that is.
-    /// `force` repeats runs whose result is of other parameters or another build, and is passed
-    /// on; `say` takes lines of progress.
+    /// Starts the unfinished runs, here or as Slurm jobs, and writes the table and the report of
+    /// all finished runs. `force` repeats runs whose result has different parameters, comes from
+    /// another build or is unusable; it is also passed to the runs. `say` receives lines of
+    /// progress.
     ///
     /// # Errors
-    /// If OUT is in use or holds results of other parameters or another build; if it cannot be
-    /// written; if Slurm does not answer; if a signal asks to end while runs are started here.
-    /// That a run fails is no error here.
+    /// Fails if OUT is in use or cannot be written, if it holds results with different parameters
+    /// or from another build and `force` is not set, if Slurm cannot be queried, or if a signal to
+    /// end arrives during local runs. A failed run is not an error here.
     pub fn conduct(
         &self,
         place: Place,
@@ -225,7 +229,10 @@ impl Study {
         })
     }
 
-    /// Fails where a signal has asked the study to end.
+    /// Checks whether a signal has asked the study to end.
+    ///
+    /// # Errors
+    /// Fails with [`Error::Interrupted`] if a signal was received.
     fn end_if_asked(&self) -> Result<()> {
         let Some(signal) = signals::received() else {
             return Ok(());
@@ -235,13 +242,12 @@ impl Study {
         let done = self.runs.iter().filter(is_done).count();
         let of = self.runs.len();
         Err(Error::Interrupted(format!(
-            "interrupted by {signal}: {done} of {of} runs are done, the same command goes on from \
-             there"
+            "interrupted by {signal}: {done} of {of} runs are done, the same command resumes it"
         )))
     }
 
-    /// Writes study.csv and report.html of the runs that are done; returns the table of them,
-    /// which names those whose result is `unusable` too.
+    /// Writes study.csv and report.html. Returns the table of the finished runs, which also lists
+    /// the runs with `unusable` results, or `None` if no run is finished.
     fn collect(&self, finished: &[Finished], unusable: &[&Run]) -> Result<Option<String>> {
         if finished.is_empty() {
             return Ok(None);
@@ -286,14 +292,14 @@ impl Study {
                 Some(build) => State::OtherBuild(build),
             },
             Some(difference) => State::Other(Error::input(format!(
-                "{}: is of other parameters, {difference}: name another --out, or --force to \
+                "{}: has different parameters, {difference}: name another --out, or --force to \
                  repeat it",
                 directory.display()
             ))),
         }
     }
 
-    /// Takes the locks of OUT, or tells `say` that its file system has none.
+    /// Takes the locks of OUT. Passes a warning to `say` if the file system does not support locks.
     fn lock(&self, say: &mut dyn FnMut(&str)) -> Result<Locks> {
         let fault = |what: String| Error::input(format!("--out {}: {what}", self.out.display()));
         if self.out.join("run.json").exists() {
@@ -307,7 +313,7 @@ impl Study {
             Ok(lock) => lock,
             Err(Refusal::Busy(who)) => {
                 return Err(fault(format!(
-                    "{who} is at work there: name another directory, or wait for its end"
+                    "{who} is using it: name another directory, or wait until it ends"
                 )));
             }
             Err(Refusal::Unwritable(error)) => return Err(unwritable(error)),
@@ -316,27 +322,28 @@ impl Study {
             say(&warning);
         }
         let runs = File::create(self.out.join("lock")).map_err(unwritable)?;
-        // A run needs a moment to end with a study that was killed.
+        // Runs of a study that was killed may take a moment to end.
         match Hold::take(&runs, Duration::from_secs(5)) {
             Hold::Taken | Hold::Unsupported(_) => Ok(Locks {
                 _directory: directory,
                 runs,
             }),
-            Hold::Busy => Err(fault("another study is at work there".to_owned())),
+            Hold::Busy => Err(fault("another study is using it".to_owned())),
         }
     }
 
-    /// Where the result of `run` goes.
+    /// Returns the path of the output directory of `run`.
     fn directory(&self, run: &Run) -> PathBuf {
         self.out.join("runs").join(&run.name)
     }
 
-    /// Where goes what `run` says.
+    /// Returns the path of the log file of `run`.
     fn log(&self, run: &Run) -> PathBuf {
         self.out.join("logs").join(format!("{}.log", run.name))
     }
 
-    /// The arguments of the program for `run`, but for its threads; `force` is the study's.
+    /// Returns the program arguments for `run`, without its number of threads; adds `--force` if
+    /// `force` is set.
     fn arguments(&self, run: &Run, force: bool) -> Vec<String> {
         let path = |path: &Path| path.to_string_lossy().into_owned();
         let mut arguments = vec![path(&self.config)];
@@ -349,10 +356,11 @@ impl Study {
     }
 }
 
-/// Removes what an earlier attempt at `run` left.
+/// Removes the files of an earlier attempt at `run`.
 ///
 /// # Errors
-/// If a process is at work in its directory, or a file cannot be removed.
+/// Fails if another process works in its directory, the directory cannot be written, or a file
+/// cannot be removed.
 fn clear(study: &Study, run: &Run) -> Result<()> {
     let directory = study.directory(run);
     if !directory.exists() {
@@ -361,12 +369,12 @@ fn clear(study: &Study, run: &Run) -> Result<()> {
     let fault = |what: String| Error::input(format!("{}: {what}", directory.display()));
     match DirectoryLock::take(&directory, "a study") {
         Ok(_lock) => outcome::clear(&directory),
-        Err(Refusal::Busy(who)) => Err(fault(format!("{who} is at work there"))),
+        Err(Refusal::Busy(who)) => Err(fault(format!("{who} is using it"))),
         Err(Refusal::Unwritable(error)) => Err(fault(format!("cannot write there: {error}"))),
     }
 }
 
-/// What built the program whose result is `record`, if it was not this build.
+/// Returns a description of the build that produced `record`, or `None` if it was this build.
 fn other_build(record: &RunRecord) -> Option<String> {
     let provenance = &record.provenance;
     let (format, commit) = (record.format, &provenance.commit);
@@ -379,10 +387,11 @@ fn other_build(record: &RunRecord) -> Option<String> {
     })
 }
 
-/// The most directories that a message names.
+/// Maximum number of directories that a message names.
 const MOST_NAMED: usize = 10;
 
-/// The error that these directories hold results of other builds, if there are any.
+/// Returns the error for directories that hold results of other builds, or `None` if `old`, pairs
+/// of directory and build, is empty.
 fn of_other_builds(old: &[(PathBuf, String)]) -> Option<Error> {
     let (_, build) = old.first()?;
     let named = old.iter().take(MOST_NAMED);
@@ -392,8 +401,8 @@ fn of_other_builds(old: &[(PathBuf, String)]) -> Option<Error> {
         more => format!(" and {more} more"),
     };
     let (verb, object) = match old.len() {
-        1 => ("is", "it"),
-        _ => ("are", "them"),
+        1 => ("comes from", "it"),
+        _ => ("come from", "them"),
     };
     let builds: BTreeSet<&String> = old.iter().map(|(_, build)| build).collect();
     let others = match builds.len() {
@@ -401,13 +410,13 @@ fn of_other_builds(old: &[(PathBuf, String)]) -> Option<Error> {
         _ => " and others",
     };
     Some(Error::input(format!(
-        "{}{more}: {verb} of another build, {build}{others}; this is {PROGRAM} ({COMMIT}), whose \
+        "{}{more}: {verb} another build, {build}{others}; this is {PROGRAM} ({COMMIT}), whose \
          results may differ: name another --out, or --force to repeat {object}",
         named.join(", ")
     )))
 }
 
-/// Writes a file of the study, and the folder that it is in.
+/// Writes a file of the study; creates its folder if needed.
 fn write(path: &Path, text: &str) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new(""));
     fs::create_dir_all(folder)
@@ -415,7 +424,7 @@ fn write(path: &Path, text: &str) -> Result<()> {
     files::replace_own(path, text.as_bytes())
 }
 
-/// Returns why a run failed, by what stands in its log.
+/// Returns the reason why a run failed, from its log.
 fn last_words(log: &Path) -> String {
     let bytes = fs::read(log).unwrap_or_default();
     child::last_words(&String::from_utf8_lossy(&bytes))

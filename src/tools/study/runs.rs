@@ -1,4 +1,4 @@
-//! The runs that a study comes to: every combination, checked and named.
+//! Expands a study into its runs: every combination of values, checked and named.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -15,32 +15,33 @@ use crate::tools::plan::most_ranks;
 
 use super::spec::{Setting, Spec};
 
-/// The most runs that are taken for meant.
+/// Maximum number of runs of a study; a larger number is taken for a mistake.
 const MOST_RUNS: usize = 10_000;
 
-/// The longest name of a run (characters): file systems take 255, and files are named `NAME.…`.
+/// Maximum length of a run's name (bytes). File systems allow 255, and file names append a suffix
+/// to the run's name.
 const LONGEST_NAME: usize = 200;
 
-/// One run of a study.
+/// Run of a study.
 pub struct Run {
-    /// Names its directory, log and job: unlike any other of the study, and the same as long as
-    /// its values and the names of the axes are.
+    /// Name of its directory, log and job. It is unique in the study and depends only on the names
+    /// of the axes and the values of the run.
     pub name: String,
-    /// How its config differs from the study's, as `--set` takes it.
+    /// Settings that differ from the study's config, in the form of `--set`.
     pub overrides: Vec<String>,
-    /// R
+    /// R, number of ranks.
     pub ranks: usize,
-    /// T
+    /// T, threads per rank.
     pub threads: usize,
-    /// Its parameters, as run.json will have them.
+    /// Parameters in the form of run.json.
     parameters: Json,
 }
 
-/// All runs of `spec`, the study file at `file`, of its config at `config`.
+/// Returns all runs of `spec`, read from the study file `file`, with the config at `config`.
 ///
 /// # Errors
-/// If one of them would be refused, two would be named alike, a name is too long, or there are
-/// too many.
+/// Fails if the config cannot be read, a run is invalid, two runs have the same name, a name is too
+/// long, or there are too many runs.
 pub(super) fn expand(file: &Path, spec: &Spec, config: &Path) -> Result<Vec<Run>> {
     let fault = |what: String| Error::input(format!("{}: {what}", file.display()));
     let lengths = spec.axes.iter().map(Vec::len);
@@ -80,7 +81,7 @@ pub(super) fn expand(file: &Path, spec: &Spec, config: &Path) -> Result<Vec<Run>
     Ok(runs)
 }
 
-/// Every combination of the axes' points, the last axis fastest.
+/// Returns every combination of the axes' points; the last axis varies fastest.
 fn points(spec: &Spec) -> Vec<Vec<&Setting>> {
     let mut points = vec![Vec::new()];
     for axis in &spec.axes {
@@ -94,7 +95,7 @@ fn points(spec: &Spec) -> Vec<Vec<&Setting>> {
     points
 }
 
-/// The settings of a point, as a name of files: `iaf_psc_alpha_N1250_ranks2`.
+/// Returns the settings of a point as a file name, such as `iaf_psc_alpha_N1250_ranks2`.
 fn name(point: &[&Setting]) -> String {
     let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
     let parts = point.iter().map(|(key, value)| {
@@ -123,7 +124,7 @@ fn name(point: &[&Setting]) -> String {
 }
 
 impl Run {
-    /// The run of `config`, a path and what it holds, with these settings.
+    /// Creates the run of a config, given by its path and text, with these settings.
     fn new<'a>(
         name: String,
         settings: impl Iterator<Item = &'a Setting>,
@@ -140,7 +141,7 @@ impl Run {
         }
         let params = config::load(config, text, &overrides, threads, ranks).map_err(|error| {
             let error = error.to_string();
-            // It is not the command line that set it.
+            // The setting comes from the study file, not from the command line.
             format!("run {name}: {}", error.trim_start_matches("--set: "))
         })?;
         let threads = params.simulation.threads;
@@ -154,7 +155,8 @@ impl Run {
         })
     }
 
-    /// What sets the run of `record` apart from this one: a key and both values.
+    /// Returns the first difference between the run of `record` and this one, as a key with both
+    /// values, or `None` if they agree.
     pub(super) fn differs(&self, record: &RunRecord) -> Option<String> {
         let ranks = record.provenance.ranks;
         if ranks != self.ranks {
@@ -167,7 +169,7 @@ impl Run {
     }
 }
 
-/// A number of ranks or threads, 1 … `most`.
+/// Returns `value` as a number of ranks or threads, 1 … `most`, or a message.
 fn count(key: &str, value: &Value, most: u64) -> std::result::Result<usize, String> {
     let number = value.as_integer().and_then(|n| u64::try_from(n).ok());
     number
@@ -176,7 +178,7 @@ fn count(key: &str, value: &Value, most: u64) -> std::result::Result<usize, Stri
         .ok_or_else(|| format!("{key} = {value}: must be an integer 1 … {most}"))
 }
 
-/// The first key whose value is not the same in both.
+/// Returns the first key whose values differ, with both values.
 fn difference(path: &str, there: &Json, here: &Json) -> Option<String> {
     if there == here {
         return None;
@@ -187,7 +189,7 @@ fn difference(path: &str, there: &Json, here: &Json) -> Option<String> {
         return Some(format!("{path} = {there} there, {here} in the study"));
     };
     let keys: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
-    // No run has a use for what estimates are made from.
+    // Runs do not use `interconnect`; only estimates do.
     let keys = keys.into_iter().filter(|key| *key != "interconnect");
     let mut differences = keys.filter_map(|key| {
         let path = match path {

@@ -1,4 +1,4 @@
-//! Runs as jobs of Slurm: one each, in the way that slurm/job.sh starts ranks.
+//! Runs as Slurm jobs, one job per run; slurm/job.sh starts the ranks.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -13,13 +13,16 @@ use crate::tools::child::{shell_line, shell_word};
 
 use super::{Run, Study, clear, last_words, write};
 
-/// The user's jobs that Slurm has not ended with: state by id.
+/// The user's unfinished Slurm jobs: state by id.
 #[derive(Default)]
 pub(super) struct Queue(HashMap<String, String>);
 
 impl Queue {
-    /// Asks Slurm, if runs of `study` were ever submitted. Where there is no Slurm, as on a
-    /// machine that results were copied to, nothing is queued.
+    /// Queries Slurm if a run of `study` was ever submitted. Returns an empty queue if squeue is
+    /// not installed, as on a machine that results were copied to.
+    ///
+    /// # Errors
+    /// Fails if squeue fails.
     pub(super) fn ask(study: &Study) -> Result<Self> {
         let mut submitted = study.runs.iter().map(|run| id_file(study, run));
         if !submitted.any(|path| path.exists()) {
@@ -36,7 +39,7 @@ impl Queue {
         Ok(Queue(jobs.collect()))
     }
 
-    /// The state of the job of `run`, if there is one.
+    /// Returns the state of the job of `run`, if there is one.
     pub(super) fn state(&self, study: &Study, run: &Run) -> Option<String> {
         if self.0.is_empty() {
             return None;
@@ -46,11 +49,13 @@ impl Queue {
     }
 }
 
-/// Submits `to_do`, up to the first that Slurm refuses; returns its name and why.
+/// Submits the runs `to_do` and stops at the first that Slurm rejects. Returns the name of that run
+/// and the reason.
 ///
 /// # Errors
-/// If this is not the repository, in whose folder slurm/ the site is described; if a file cannot
-/// be written.
+/// Fails if the working directory is not the repository, whose folder slurm/ holds the site's
+/// settings, if another process works in the directory of a run, or if a file cannot be written or
+/// removed.
 pub(super) fn submit(
     study: &Study,
     to_do: &[&Run],
@@ -73,7 +78,7 @@ pub(super) fn submit(
         let before = id_file.exists().then(|| last_words(&study.log(run)));
         let path = id_file.with_file_name(format!("{}.sbatch", run.name));
         write(&path, &script(study, run, force)?)?;
-        // sbatch does not make the folder of a log.
+        // sbatch does not create the folder of a log.
         write(&study.log(run), "")?;
         match sbatch(study, &path) {
             Ok(id) => {
@@ -87,15 +92,15 @@ pub(super) fn submit(
     Ok(Vec::new())
 }
 
-/// Where the id of the job of `run` is noted.
+/// Returns the path of the file that holds the job id of `run`.
 fn id_file(study: &Study, run: &Run) -> PathBuf {
     study.out.join("jobs").join(format!("{}.id", run.name))
 }
 
-/// Hands the script at `path` to Slurm as the site has it; returns the id of the job.
+/// Submits the script at `path` with the settings of site.sh and returns the job id.
 ///
-/// Options of the study stand on the command line: in the script they would give way to what
-/// site.sh exports.
+/// Passes the study's options on the command line, because the variables that site.sh exports
+/// override options in the script.
 fn sbatch(study: &Study, path: &Path) -> Result<String> {
     let mut command = Command::new("bash");
     command
@@ -112,7 +117,10 @@ fn sbatch(study: &Study, path: &Path) -> Result<String> {
     Ok(id.to_owned())
 }
 
-/// What a command of Slurm printed.
+/// Returns the standard output of the Slurm command `name`.
+///
+/// # Errors
+/// Fails if the command could not be started or failed, with the last line of its standard error.
 fn said(name: &str, output: std::io::Result<Output>) -> Result<String> {
     let fault = |what: String| Error::run(format!("{name}: {what}"));
     let output = output.map_err(|error| fault(error.to_string()))?;
@@ -124,7 +132,7 @@ fn said(name: &str, output: std::io::Result<Output>) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// The job of `run`.
+/// Returns the job script of `run`.
 fn script(study: &Study, run: &Run, force: bool) -> Result<String> {
     let whole = |path: &Path| {
         let path = absolute(path).map_err(|error| Error::run(error.to_string()))?;
@@ -133,14 +141,14 @@ fn script(study: &Study, run: &Run, force: bool) -> Result<String> {
     let program = std::env::current_exe().map_err(|error| Error::run(error.to_string()))?;
     let mut options = vec![
         format!("--job-name={}", run.name),
-        // Slurm puts numbers in the place of %j and the like.
+        // Slurm replaces patterns such as %j.
         format!(
             "--output={}",
             shell_word(&whole(&study.log(run))?.replace('%', "%%"))
         ),
         format!("--ntasks={}", run.ranks),
         format!("--cpus-per-task={}", run.threads),
-        // What was interrupted is for the study to submit again: it makes room for it.
+        // The study resubmits interrupted runs, because it first removes their partial results.
         "--no-requeue".to_owned(),
         "--exclusive".to_owned(),
         "--threads-per-core=1".to_owned(),

@@ -1,4 +1,4 @@
-//! The study file as written: what varies, what does not, how often.
+//! Reader of the study file: axes, fixed settings, repeats and Slurm options.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,66 +11,67 @@ use crate::io::config::keys::{KEYS, Key, Keys, Kind};
 use crate::io::config::messages::{hint, join, quoted};
 use crate::io::config::reading::{Document, Section};
 
-/// What a study file may hold; [set] and [axes] hold keys of a config.
+/// Keys of a study file; `[set]` and `[axes]` hold keys of a config.
 const STUDY: Keys = &[
     Key::new("study", Kind::Table, ""),
     Key::new("study.config", Kind::File, ""),
-    Key::new("study.repeats", Kind::Integer(1, MOST), "1"),
+    Key::new("study.repeats", Kind::Integer(1, MAX_COUNT), "1"),
     Key::new("set", Kind::Free, ""),
     Key::new("axes", Kind::Free, ""),
     Key::new("quick", Kind::Table, ""),
     Key::new("quick.set", Kind::Free, ""),
     Key::new("quick.axes", Kind::Free, ""),
     Key::new("slurm", Kind::Table, ""),
-    Key::new("slurm.ranks_per_node", Kind::Integer(1, MOST), ""),
+    Key::new("slurm.ranks_per_node", Kind::Integer(1, MAX_COUNT), ""),
     Key::new("slurm.options", Kind::Free, ""),
 ];
 
-/// What may be set or varied beside the keys of a config.
+/// Keys that a study may set or vary in addition to the keys of a config.
 const SPLIT: [&str; 2] = ["ranks", "threads"];
 
-/// Under it stand the keys that vary together.
+/// Name of the array of tables whose keys vary together.
 const TOGETHER: &str = "together";
 
 const NO_GROUP: &str = "[[axes.together]] must be a table of keys and the values they take";
 
-/// The most repeats, and ranks a node.
-const MOST: i64 = 1 << 20;
+/// Maximum number of repeats and of ranks per node.
+const MAX_COUNT: i64 = 1 << 20;
 
-/// A key of a config by its dotted path, or one of [`SPLIT`], and its value.
+/// Dotted path of a config key, or one of [`SPLIT`], with its value.
 pub(super) type Setting = (String, Value);
 
-/// What one key, or some that vary together, go through: settings, point by point.
+/// Settings of one key, or of several keys that vary together, point by point.
 pub(super) type Axis = Vec<Vec<Setting>>;
 
-/// A study file.
+/// Content of a study file.
 pub(super) struct Spec {
-    /// The base config.
+    /// Path of the base config.
     pub(super) config: PathBuf,
-    /// How often each point is run, 1 or more.
+    /// Number of runs per point, at least 1.
     pub(super) repeats: usize,
-    /// What all runs have.
+    /// Settings that all runs share.
     pub(super) set: Vec<Setting>,
-    /// What varies; the first axis slowest. In an order that does not depend on that of the file.
+    /// Axes; the first varies slowest. Their order does not depend on their order in the file.
     pub(super) axes: Vec<Axis>,
-    /// How jobs are asked for.
+    /// Options of Slurm jobs.
     pub(super) jobs: JobOptions,
 }
 
-/// `[slurm]`
+/// Options of Slurm jobs, table `[slurm]`.
 pub(super) struct JobOptions {
-    /// The most ranks that share a node, where Slurm is not to choose.
+    /// Maximum number of ranks per node; Slurm chooses if `None`.
     pub(super) ranks_per_node: Option<usize>,
-    /// More options of sbatch.
+    /// Additional options of sbatch.
     pub(super) options: Vec<String>,
 }
 
 impl Spec {
-    /// Reads the study file at `path`; with `quick` what stands in [quick] wins.
+    /// Reads the study file at `path`. With `quick`, the settings in `[quick]` replace the others.
     ///
     /// # Errors
-    /// At the first fault, in one line: the file cannot be read, names what is not known, lacks
-    /// the config, sets a key twice, or has an axis without values.
+    /// Fails with a message of one line at the first error: the file cannot be read, has an unknown
+    /// key, lacks the config, sets a key twice, has an axis without values, or lacks `[quick]`
+    /// although `quick` is set.
     pub(super) fn read(path: &Path, quick: bool) -> Result<Self> {
         let fault = |what: String| Error::input(format!("{}: {what}", path.display()));
         let text = files::read_text(path)?;
@@ -84,7 +85,7 @@ impl Spec {
             ];
             let [quick_set, quick_axes] = quick.map(|table| settings(&table));
             if quick_set.is_empty() && quick_axes.is_empty() {
-                return Err(fault("has no [quick], which --quick asks for".to_owned()));
+                return Err(fault("has no [quick], which --quick needs".to_owned()));
             }
             merge(&mut set, quick_set);
             merge(&mut axes, quick_axes);
@@ -131,8 +132,8 @@ impl JobOptions {
     }
 }
 
-/// What a table sets, tables within it laid flat: `a.b = 1`, `[set.a]` with `b = 1`. The value
-/// of a name in quotes that holds dots, `"a.b" = { c = 1 }`, is left whole.
+/// Returns the settings of a table with its inner tables flattened: `[set.a]` with `b = 1` gives
+/// `a.b = 1`. Keeps the value of a quoted name that contains dots, `"a.b" = { c = 1 }`, unchanged.
 fn settings(table: &Section) -> Vec<Setting> {
     let mut flat = Vec::new();
     for (key, value) in table.entries() {
@@ -152,13 +153,13 @@ fn lay_flat(path: &str, value: &Value, name: &str, flat: &mut Vec<Setting>) {
     }
 }
 
-/// Puts `others` in the place of what says the same in `settings`.
+/// Replaces the settings that have the same keys as `others`, and appends the rest of `others`.
 fn merge(settings: &mut Vec<Setting>, others: Vec<Setting>) {
     settings.retain(|(key, _)| others.iter().all(|(other, _)| other != key));
     settings.extend(others);
 }
 
-/// The axes that the settings of [axes] stand for, in the order of [`place`].
+/// Returns the axes of the settings in `[axes]`, in the order of [`place`].
 fn arrange(settings: Vec<Setting>) -> std::result::Result<Vec<Axis>, String> {
     let mut axes: Vec<Axis> = Vec::new();
     for (key, value) in settings {
@@ -180,7 +181,8 @@ fn arrange(settings: Vec<Setting>) -> std::result::Result<Vec<Axis>, String> {
     Ok(axes)
 }
 
-/// The points of keys with as many values each.
+/// Returns the points of an axis: the k-th point holds the k-th value of every key. The lists must
+/// have equal lengths.
 fn axis(lists: Vec<Setting>) -> std::result::Result<Axis, String> {
     let mut points: Axis = Vec::new();
     for (key, list) in &lists {
@@ -210,7 +212,7 @@ fn axis(lists: Vec<Setting>) -> std::result::Result<Axis, String> {
     Ok(points)
 }
 
-/// Where a key stands in names: the model first, what the split and chance are last.
+/// Returns the sort key of `key` in names: the model first; ranks, threads and seed last.
 fn place(key: &str) -> (u8, &str) {
     let rank = match key {
         "neuron.model" => 0,
@@ -222,7 +224,8 @@ fn place(key: &str) -> (u8, &str) {
     (rank, key)
 }
 
-/// Refuses a key that stands twice, or that is neither of a table nor of [`SPLIT`].
+/// Rejects a key that occurs twice, has invalid characters, or is neither in a table nor one of
+/// [`SPLIT`].
 fn check_keys<'a>(settings: impl Iterator<Item = &'a Setting>) -> std::result::Result<(), String> {
     let mut seen = BTreeSet::new();
     for (key, _) in settings {

@@ -1,4 +1,4 @@
-//! What the runs of a study did: a table for people, a CSV for programs.
+//! Results of the runs of a study: a table for people, CSV for programs.
 
 use std::fmt::Write as _;
 
@@ -11,7 +11,7 @@ use crate::tools::text_table;
 
 use super::Run;
 
-/// A run that is done.
+/// Finished run with its result.
 pub(super) struct Finished<'a> {
     pub(super) run: &'a Run,
     provenance: Provenance,
@@ -20,7 +20,7 @@ pub(super) struct Finished<'a> {
 }
 
 impl<'a> Finished<'a> {
-    /// The run whose result is `record`; none if it is not done.
+    /// Creates the finished run with the result `record`, or `None` if the run is not finished.
     pub(super) fn new(run: &'a Run, record: RunRecord) -> Option<Self> {
         Some(Finished {
             run,
@@ -30,19 +30,20 @@ impl<'a> Finished<'a> {
         })
     }
 
-    /// A time that is a parameter (ms).
+    /// Returns the time parameter `simulation.<key>` (ms), or NaN if it is missing.
     fn time(&self, key: &str) -> f64 {
         self.parameters["simulation"][key]
             .as_f64()
             .unwrap_or(f64::NAN)
     }
 
-    /// What all ranks hold (kB of 1024 bytes, as NEST counts), from bytes a rank.
+    /// Converts bytes per rank to the memory of all ranks (kB of 1024 bytes, as in NEST).
     fn kilobytes(&self, per_rank: f64) -> f64 {
         (per_rank * self.provenance.ranks as f64 / 1024.0).round()
     }
 
-    /// Bytes of a rank that are the network's, in the mean, before it is simulated.
+    /// Returns the memory per rank, on average, of the program and the permanent structures
+    /// (bytes).
     fn network(&self) -> f64 {
         let held: &ByStructure<Spread> = &self.outcome.memory.by_structure;
         let staying = held.iter().filter(|(structure, _)| !structure.passes());
@@ -50,7 +51,8 @@ impl<'a> Finished<'a> {
         self.outcome.memory.before_per_rank.mean + staying
     }
 
-    /// Seconds of the loop that no phase accounts for.
+    /// Returns the time of the simulation loop that no phase accounts for (s), averaged over the
+    /// ranks.
     fn other(&self) -> f64 {
         let wall = &self.outcome.wall_time;
         let phases = wall.phases.map(|seconds| seconds.mean);
@@ -58,17 +60,17 @@ impl<'a> Finished<'a> {
     }
 }
 
-/// A column of study.csv: its name and what it holds of a run.
+/// Column of study.csv: its name and a function that returns its value for a run.
 type Column = (&'static str, fn(&Finished) -> String);
 
-/// A column that holds `$value` of the run `$of`.
+/// Defines a column with the value `$value` of the run `$of`.
 macro_rules! column {
     ($name:literal, $of:ident => $value:expr) => {
         ($name, |$of| $value.to_string())
     };
 }
 
-/// All columns, in order. Times are means over the ranks, as beNNch's are.
+/// Columns of study.csv, in order. Times are means over the ranks, as in beNNch.
 const COLUMNS: [Column; 41] = [
     column!("run", of => of.run.name),
     column!("model", of => of.parameters["neuron"]["model"].as_str().unwrap_or_default()),
@@ -119,7 +121,7 @@ fn number(value: Option<impl ToString>) -> String {
     value.map_or(String::new(), |value| value.to_string())
 }
 
-/// The runs as CSV, with a line of names.
+/// Returns the runs as CSV: a line of names, then one line per run.
 pub(super) fn csv(finished: &[Finished]) -> String {
     let names = COLUMNS.map(|(name, _)| name.to_owned());
     let row = |of| COLUMNS.map(|(_, value)| value(of)).to_vec();
@@ -127,11 +129,11 @@ pub(super) fn csv(finished: &[Finished]) -> String {
     text_table::csv(&names, &rows)
 }
 
-/// Characters of a line that are left to the name of a run.
+/// Maximum width of a run's name in the table (characters).
 const NAME: usize = 46;
 
-/// The runs as a table of at most 100 columns, with a line of heads; those whose result is
-/// `unusable` stand at its end, without numbers.
+/// Returns the runs as a table of at most 100 characters per line, with a header. Runs with
+/// `unusable` results are at the end, without numbers.
 pub(super) fn table(finished: &[Finished], unusable: &[&Run]) -> String {
     let runs = finished.iter().map(|of| of.run);
     let names = runs
@@ -171,7 +173,7 @@ pub(super) fn table(finished: &[Finished], unusable: &[&Run]) -> String {
     table
 }
 
-/// A name with its middle left out where it has more than `most` characters.
+/// Shortens a name of more than `most` characters: replaces its middle by an ellipsis.
 fn short(name: &str, most: usize) -> String {
     let count = name.chars().count();
     if count <= most {

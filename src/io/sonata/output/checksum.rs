@@ -1,13 +1,13 @@
-//! The checksum of HDF5's metadata.
+//! Checksum of HDF5 metadata.
 
-/// Appends the checksum of `bytes`, 4 bytes.
+/// Appends the checksum of `bytes` (4 bytes, little-endian).
 pub(super) fn with_checksum(mut bytes: Vec<u8>) -> Vec<u8> {
     let checksum = lookup3(&bytes);
     bytes.extend(checksum.to_le_bytes());
     bytes
 }
 
-/// Returns the checksum of HDF5's metadata: `hashlittle` of Bob Jenkins's lookup3, from 0.
+/// Returns the checksum of HDF5 metadata: `hashlittle` of Bob Jenkins's lookup3, initial value 0.
 fn lookup3(bytes: &[u8]) -> u32 {
     let start = 0xDEAD_BEEF_u32.wrapping_add(bytes.len() as u32);
     let mut state = [start; 3];
@@ -63,7 +63,7 @@ fn last_mix(state: &mut [u32; 3]) {
 mod tests {
     use super::*;
 
-    /// Published with lookup3.c.
+    /// Compares with the values published in lookup3.c.
     #[test]
     fn the_checksum_is_the_published_one() {
         assert_eq!(lookup3(b""), 0xDEAD_BEEF);

@@ -1,4 +1,4 @@
-//! A dataset that grows at its end, in chunks.
+//! An extendible dataset, stored in chunks.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -11,7 +11,7 @@ use super::Space;
 use super::format::{Child, Header, Kind};
 use super::index::ChunkIndex;
 
-/// Layout of the rows of a growing dataset in the file.
+/// Storage layout of the rows of an extendible dataset.
 #[derive(Clone, Copy, Debug)]
 pub struct Storage {
     /// Rows per chunk: the unit of allocation and of compression.
@@ -20,27 +20,28 @@ pub struct Storage {
     pub compression: u8,
 }
 
-/// A dataset of numbers that grows at its end. It holds 8 bytes for each chunk.
+/// A dataset of numbers that grows at its end. It takes 8 bytes of memory per chunk.
 ///
-/// Rows of an uncompressed column go to their place in the file at once, where no reader looks
-/// before the file's next flush. Those of a compressed one wait until they fill a chunk, and the
-/// last, partial chunk until [`Column::finish`].
+/// Rows of an uncompressed column are written to the file at once; readers do not see them before
+/// the next flush of the file. Rows of a compressed column wait until they fill a chunk. The last,
+/// partial chunk waits until [`Column::finish`].
 #[derive(Debug)]
 pub struct Column {
     kind: Kind,
-    /// Numbers in a row, of a dataset of two dimensions.
+    /// Number of columns of a two-dimensional dataset; `None` for one dimension.
     width: Option<u64>,
     storage: Storage,
     rows: u64,
     index: ChunkIndex,
-    /// Addresses of the chunks.
+    /// Addresses of the chunks, in order.
     places: Vec<u64>,
-    /// Bytes that wait to be compressed.
+    /// Bytes of rows that wait to be compressed.
     waiting: Vec<u8>,
 }
 
 impl Column {
-    /// Returns an empty column of numbers of this kind, `width` in each row of a table.
+    /// Returns an empty column of numbers of type `kind`, with `width` numbers per row if it has
+    /// two dimensions.
     pub fn new(kind: Kind, width: Option<u64>, storage: Storage) -> Self {
         let dimensions = 1 + usize::from(width.is_some());
         Column {
@@ -54,12 +55,12 @@ impl Column {
         }
     }
 
-    /// Returns the type of its numbers.
+    /// Returns the type of the numbers.
     pub fn kind(&self) -> &Kind {
         &self.kind
     }
 
-    /// Returns the number of rows so far.
+    /// Returns the number of rows so far, including waiting rows.
     pub fn rows(&self) -> u64 {
         self.rows
     }
@@ -72,7 +73,7 @@ impl Column {
         self.row_bytes() * self.storage.chunk
     }
 
-    /// Adds whole rows at the end.
+    /// Appends whole rows.
     ///
     /// # Errors
     /// Fails if the file cannot be written.
@@ -95,7 +96,7 @@ impl Column {
         Ok(())
     }
 
-    /// Writes a part of a chunk that begins at byte `offset` of it.
+    /// Writes `part` at byte `offset` of the last chunk; allocates a new chunk if `offset` is 0.
     fn place_part(
         &mut self,
         file: &File,
@@ -112,7 +113,7 @@ impl Column {
         file.write_all_at(part, place + offset as u64)
     }
 
-    /// Adds the chunk of so many bytes at `place` to the index.
+    /// Adds the chunk of `bytes` bytes at `place` to the index.
     fn add_chunk(
         &mut self,
         file: &File,
@@ -129,7 +130,7 @@ impl Column {
         self.index.push(file, space, chunk)
     }
 
-    /// Writes the chunk that waits.
+    /// Compresses and writes the waiting chunk.
     fn compress(&mut self, file: &File, space: &mut Space) -> io::Result<()> {
         let packed = deflate(
             &self.waiting,
@@ -142,7 +143,8 @@ impl Column {
         self.add_chunk(file, space, place, packed.len())
     }
 
-    /// Writes the last chunk of a compressed column, which does not grow from then on.
+    /// Writes the last chunk of a compressed column, padded with zeros. The column must not grow
+    /// afterwards.
     ///
     /// # Errors
     /// Fails if the file cannot be written.
@@ -154,7 +156,7 @@ impl Column {
         self.compress(file, space)
     }
 
-    /// Returns address and bytes of the rows of each chunk, of a column that is not compressed.
+    /// Returns address and used bytes of each chunk of an uncompressed column.
     pub fn chunks(&self) -> impl Iterator<Item = (u64, usize)> {
         debug_assert_eq!(self.storage.compression, 0);
         let all = self.rows as usize * self.row_bytes();
@@ -163,7 +165,7 @@ impl Column {
         places.map(move |(at, &place)| (place, rest(at).min(self.chunk_bytes())))
     }
 
-    /// Writes what finds the chunks.
+    /// Writes the changed nodes of the chunk index.
     ///
     /// # Errors
     /// Fails if the file cannot be written.
@@ -171,7 +173,7 @@ impl Column {
         self.index.flush(file)
     }
 
-    /// Describes the column as it stands, without the rows that wait.
+    /// Adds the messages of the column to `header`, without the waiting rows.
     pub fn describe(&self, header: &mut Header) {
         let shape = |rows: u64| -> Vec<u64> { [rows].into_iter().chain(self.width).collect() };
         let waiting = self.waiting.len() / self.row_bytes();
@@ -186,8 +188,8 @@ impl Column {
     }
 }
 
-/// Compresses entries of `size` bytes as HDF5's filters do: first bytes of all, second bytes, …,
-/// then deflate.
+/// Compresses entries of `size` bytes like HDF5's filters: shuffle (the first bytes of all entries,
+/// then the second bytes, …), then deflate.
 fn deflate(entries: &[u8], size: usize, level: u8) -> io::Result<Vec<u8>> {
     let shuffled: Vec<u8> = (0..size)
         .flat_map(|byte| entries[byte..].iter().step_by(size).copied())

@@ -1,11 +1,11 @@
-//! Groups and datasets of a file, and the headers that describe them.
+//! Groups and datasets of a file, and their object headers.
 
 use bytemuck::NoUninit;
 
 use super::column::Column;
 use super::format::{HEAP, HEAP_HEAD, Header, Kind, NOWHERE, heap};
 
-/// A group or dataset of an [`Output`].
+/// Handle of a group or dataset of an [`Output`](super::Output).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Object(pub(super) usize);
 
@@ -14,9 +14,9 @@ pub struct Object(pub(super) usize);
 pub struct Entry {
     pub content: Content,
     attributes: Vec<Attribute>,
-    /// Links to it.
+    /// Number of hard links to the object.
     pub links: u32,
-    /// Address of its header, once that no longer changes.
+    /// Address of the object header once it is final; `None` while it may change.
     pub frozen: Option<u64>,
 }
 
@@ -31,7 +31,7 @@ impl Entry {
         }
     }
 
-    /// Attaches an attribute.
+    /// Adds an attribute with the values `data` of the shape `shape` (empty: a scalar).
     pub fn attach(&mut self, name: &'static str, kind: Kind, shape: &[u64], data: &[u8]) {
         let (shape, data) = (shape.to_vec(), data.to_vec());
         self.attributes.push(Attribute {
@@ -42,7 +42,8 @@ impl Entry {
         });
     }
 
-    /// Encodes the header; `addresses` are those of all headers, or none known yet.
+    /// Encodes the object header. `addresses` are the addresses of all headers; missing ones are
+    /// encoded as [`NOWHERE`].
     pub fn header(&self, addresses: &[u64]) -> Vec<u8> {
         let mut header = Header::new();
         match &self.content {
@@ -92,13 +93,13 @@ impl Entry {
 pub enum Content {
     Group(Vec<(String, Object)>),
     Column(Box<Column>),
-    /// Numbers in one piece, of one dimension.
+    /// One-dimensional dataset with contiguous layout.
     Array {
         kind: Kind,
         rows: u64,
         address: u64,
     },
-    /// The same number in all rows, which takes no space.
+    /// Dataset of equal values, stored only as the fill value.
     Constant {
         kind: Kind,
         rows: u64,
@@ -114,9 +115,9 @@ struct Attribute {
     data: Vec<u8>,
 }
 
-/// A number that files hold.
+/// A type of number that files can hold.
 pub trait Number: NoUninit {
-    /// Its type in files.
+    /// The corresponding HDF5 type.
     const KIND: Kind;
 }
 
@@ -132,7 +133,7 @@ impl Number for f64 {
     const KIND: Kind = Kind::Double;
 }
 
-/// A collection of texts in the global heap.
+/// A collection of the global heap that holds texts.
 #[derive(Debug)]
 pub struct Heap {
     pub address: u64,
@@ -141,7 +142,7 @@ pub struct Heap {
 }
 
 impl Heap {
-    /// Returns whether there is room for one more text.
+    /// Returns whether `text` fits into the collection.
     pub fn has_room(&self, text: &str) -> bool {
         let taken = |bytes: usize| HEAP_HEAD + bytes.next_multiple_of(8);
         let texts = self.texts.iter().map(|text| taken(text.len()));

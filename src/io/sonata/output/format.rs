@@ -1,9 +1,9 @@
-//! The bytes of an HDF5 file, as far as the writers need them.
+//! Encodes the structures of an HDF5 file that the writers need.
 //!
-//! Encodes the structures of the HDF5 File Format Specification, version 3.0, that every
-//! libhdf5 from 1.8 on reads: object headers version 2, and version-1 B-trees as chunk indexes; the
-//! superblock is [`superblock`](super::superblock)'s. All numbers are little-endian, all addresses and
-//! lengths 8 bytes.
+//! They follow the HDF5 File Format Specification, version 3.0, and every libhdf5 from 1.8 on reads
+//! them: version-2 object headers, and version-1 B-trees as chunk indexes.
+//! [`superblock`](mod@super::superblock) encodes the superblock. All numbers are little-endian; all
+//! addresses and lengths take 8 bytes.
 //!
 //! ```text
 //! header       "OHDR" 2 flags | bytes of messages (4) | messages | checksum
@@ -13,29 +13,29 @@
 
 use super::checksum::with_checksum;
 
-/// The address that stands for "none".
+/// The undefined address of HDF5.
 pub const NOWHERE: u64 = u64::MAX;
 
-/// Most children of a node of a chunk index: twice the rank that libhdf5 assumes by default.
+/// Maximum number of children per node of a chunk index: twice libhdf5's default rank.
 pub const FANOUT: usize = 64;
 
-/// An object header that is being put together.
+/// An object header under construction.
 pub struct Header(Vec<u8>);
 
-/// Bytes of a header before its messages.
+/// Bytes of an object header before its messages.
 const HEADER_PREFIX: usize = 10;
-/// The flag of a header that gives the bytes of its messages in 4 bytes.
+/// Flag of an object header that stores the size of its messages in 4 bytes.
 const FOUR_BYTES: u8 = 2;
 
 impl Header {
-    /// Returns a header without messages.
+    /// Returns an object header without messages.
     pub fn new() -> Self {
         let mut bytes = b"OHDR".to_vec();
         bytes.extend([2, FOUR_BYTES, 0, 0, 0, 0]);
         Header(bytes)
     }
 
-    /// Adds a message of type `kind` and at most 64 KiB.
+    /// Adds a message of type `kind`. Panics if `data` is 64 KiB or longer.
     pub fn message(&mut self, kind: u8, data: &[u8]) {
         let length = u16::try_from(data.len()).expect("messages are short");
         self.0.push(kind);
@@ -44,14 +44,14 @@ impl Header {
         self.0.extend(data);
     }
 
-    /// Returns the bytes of the whole header.
+    /// Returns the bytes of the complete object header, with its checksum.
     pub fn finish(mut self) -> Vec<u8> {
         let messages = (self.0.len() - HEADER_PREFIX) as u32;
         self.0[HEADER_PREFIX - 4..HEADER_PREFIX].copy_from_slice(&messages.to_le_bytes());
         with_checksum(self.0)
     }
 
-    /// Adds what makes the object a group whose links stand in this header.
+    /// Adds the messages that make the object a group, with its links in this header.
     pub fn group(&mut self) {
         let mut link_info = vec![0, 0];
         link_info.extend(NOWHERE.to_le_bytes());
@@ -60,7 +60,7 @@ impl Header {
         self.message(0x0A, &[0, 0]);
     }
 
-    /// Adds a hard link of this name to the object at `address`.
+    /// Adds a hard link called `name` to the object at `address`.
     pub fn link(&mut self, name: &str, address: u64) {
         let length = u8::try_from(name.len()).expect("names are short");
         let mut data = vec![1, 0, length];
@@ -69,24 +69,25 @@ impl Header {
         self.message(0x06, &data);
     }
 
-    /// Adds the number of links to the object, which is 1 where none is given.
+    /// Adds the number of hard links to the object; without this message it is 1.
     pub fn links(&mut self, count: u32) {
         let mut data = vec![0];
         data.extend(count.to_le_bytes());
         self.message(0x16, &data);
     }
 
-    /// Adds the shape of a dataset.
+    /// Adds the dataspace of a dataset; `grows` removes the limit on its first dimension.
     pub fn shape(&mut self, shape: &[u64], grows: bool) {
         self.message(0x01, &dataspace(shape, grows));
     }
 
-    /// Adds the type of a dataset's entries.
+    /// Adds the datatype of a dataset.
     pub fn kind(&mut self, kind: &Kind) {
         self.message(0x03, &kind.encode());
     }
 
-    /// Adds what entries hold that were never written: zeros, or the bytes of one entry.
+    /// Adds the fill value for entries that were never written: the bytes of one entry, or zeros if
+    /// `value` is empty.
     pub fn fill(&mut self, value: &[u8]) {
         let (incremental, if_set, defined) = (3, 2, 1);
         let mut data = vec![2, incremental, if_set, defined];
@@ -95,7 +96,7 @@ impl Header {
         self.message(0x05, &data);
     }
 
-    /// Adds the place of a dataset that lies in one piece of `bytes` bytes.
+    /// Adds the contiguous layout of a dataset: `bytes` bytes at `address`.
     pub fn contiguous(&mut self, address: u64, bytes: u64) {
         let mut data = vec![3, 1];
         data.extend(address.to_le_bytes());
@@ -103,7 +104,8 @@ impl Header {
         self.message(0x08, &data);
     }
 
-    /// Adds the index of a dataset in chunks of the shape `chunk`, of entries of `size` bytes.
+    /// Adds the chunked layout of a dataset: the address of its index, the shape of a chunk and
+    /// `size`, the bytes per entry.
     pub fn chunked(&mut self, index: u64, chunk: &[u64], size: u64) {
         let mut data = vec![3, 2, chunk.len() as u8 + 1];
         data.extend(index.to_le_bytes());
@@ -114,7 +116,7 @@ impl Header {
         self.message(0x08, &data);
     }
 
-    /// Adds the filters of a dataset: a byte shuffle of entries of `size` bytes, then deflate.
+    /// Adds the filter pipeline of a dataset: shuffle of entries of `size` bytes, then deflate.
     pub fn filters(&mut self, size: u32, level: u8) {
         let (deflate, shuffle, optional) = (1_u16, 2_u16, 1_u16);
         let mut data = vec![2, 2];
@@ -127,7 +129,7 @@ impl Header {
         self.message(0x0B, &data);
     }
 
-    /// Adds an attribute with the values `data`, of the shape `shape` (empty: a scalar).
+    /// Adds an attribute with the values `data` of the shape `shape` (empty: a scalar).
     pub fn attribute(&mut self, name: &str, kind: &Kind, shape: &[u64], data: &[u8]) {
         let (kind, space) = (kind.encode(), dataspace(shape, false));
         let utf8 = 1;
@@ -145,7 +147,7 @@ impl Header {
     }
 }
 
-/// Encodes an extent; one that grows has no limit in its first dimension.
+/// Encodes a dataspace; if `grows`, its first dimension has no limit.
 fn dataspace(shape: &[u64], grows: bool) -> Vec<u8> {
     let simple = u8::from(!shape.is_empty());
     let mut data = vec![2, shape.len() as u8, u8::from(grows), simple];
@@ -157,21 +159,21 @@ fn dataspace(shape: &[u64], grows: bool) -> Vec<u8> {
     data
 }
 
-/// The type of the entries of a dataset or an attribute.
+/// Datatype of the entries of a dataset or attribute.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
-    /// Unsigned integer of so many bytes.
+    /// Unsigned integer of this many bytes.
     Unsigned(u8),
-    /// Double-precision number.
+    /// Double-precision floating-point number.
     Double,
-    /// UTF-8 string of any length, in the global heap.
+    /// Variable-length UTF-8 string, stored in the global heap.
     Text,
-    /// One of these, numbered from 0, in one byte.
+    /// Enumeration of these names, numbered from 0, stored in one byte.
     Enumeration(&'static [&'static str]),
 }
 
 impl Kind {
-    /// Returns the bytes of an entry.
+    /// Returns the bytes per entry.
     pub fn size(&self) -> u64 {
         match self {
             Kind::Unsigned(bytes) => u64::from(*bytes),
@@ -182,7 +184,7 @@ impl Kind {
     }
 
     fn encode(&self) -> Vec<u8> {
-        // Class in the low, version in the high half of the first byte; then its bit field.
+        // First byte: class in the low half, version in the high half. The bit field follows.
         let (head, properties) = match self {
             Kind::Unsigned(bytes) => {
                 let bits = 8 * u16::from(*bytes);
@@ -190,7 +192,8 @@ impl Kind {
                 ([0x10, 0, 0, 0], properties)
             }
             Kind::Double => {
-                // Offset, bits; place and bits of exponent and mantissa; bias. The sign is bit 63.
+                // Bit offset and precision; location and size of exponent and mantissa; bias. The
+                // sign is bit 63.
                 let properties = [0, 0, 64, 0, 52, 11, 0, 52, 0xFF, 3, 0, 0].to_vec();
                 ([0x11, 0x20, 63, 0], properties)
             }
@@ -211,23 +214,23 @@ impl Kind {
     }
 }
 
-/// An entry of a node of a chunk index.
+/// An entry (key and child) of a node of a chunk index.
 #[derive(Clone, Copy, Debug)]
 pub struct Child {
-    /// The first row that it leads to.
+    /// First row that the child contains.
     pub row: u64,
-    /// Bytes of the chunk as stored (of the first one, in a node above the leaves).
+    /// Bytes of the chunk as stored; in a node above the leaves, those of the first chunk.
     pub bytes: u32,
-    /// Address in the file.
+    /// Address of the child: a chunk, or a node one level below.
     pub address: u64,
 }
 
-/// Returns the bytes that a node takes in the file, for datasets of so many dimensions.
+/// Returns the bytes of a node in the file, for a dataset of `dimensions` dimensions.
 pub fn node_bytes(dimensions: usize) -> u64 {
     (24 + FANOUT * 8 + (FANOUT + 1) * (8 + 8 * (dimensions + 1))) as u64
 }
 
-/// Encodes a node of a chunk index; `next` is the first row beyond it, a whole chunk's.
+/// Encodes a node of a chunk index; `next` is the first row after the node, at a chunk boundary.
 pub fn node(
     dimensions: usize,
     level: u8,
@@ -239,7 +242,8 @@ pub fn node(
     bytes.push(level);
     bytes.extend((children.len() as u16).to_le_bytes());
     bytes.extend(siblings.iter().flat_map(|address| address.to_le_bytes()));
-    // A key is a chunk: its bytes, no filter left out, and the place of its first entry.
+    // A key describes a chunk: its stored bytes, filter mask 0 (all filters applied), and the
+    // offset of its first entry.
     let key = |bytes: &mut Vec<u8>, row: u64, stored: u32| {
         bytes.extend(stored.to_le_bytes());
         bytes.extend([0; 4]);
@@ -255,9 +259,9 @@ pub fn node(
     bytes
 }
 
-/// Bytes of a collection of the global heap; libhdf5 expects no smaller one.
+/// Bytes of a collection of the global heap; libhdf5 expects at least this size.
 pub const HEAP: usize = 4096;
-/// Bytes of a collection's own head, and of each object's in it.
+/// Bytes of the header of a collection, and of the header of each object in it.
 pub const HEAP_HEAD: usize = 16;
 
 /// Encodes a collection of the global heap with these objects, numbered from 1.
@@ -282,7 +286,7 @@ pub fn heap(objects: &[Vec<u8>]) -> Vec<u8> {
     bytes
 }
 
-/// Encodes a reference to object `number` of `length` bytes in the collection at `heap`.
+/// Encodes a reference to object `number`, of `length` bytes, in the collection at address `heap`.
 pub fn heap_reference(heap: u64, number: u32, length: usize) -> Vec<u8> {
     let length = (length as u32).to_le_bytes();
     [&length[..], &heap.to_le_bytes(), &number.to_le_bytes()].concat()

@@ -1,9 +1,9 @@
-//! The index of a growing dataset's chunks: a version-1 B-tree that only ever grows.
+//! The chunk index of an extendible dataset: a version-1 B-tree that only grows.
 //!
-//! Chunks come in order, so every node but the last of its level is full. A node keeps its place
-//! and is only ever overwritten by a version of itself with more children, within one page, hence
-//! by one indivisible write. A reader of any earlier state thus finds all chunks of that state,
-//! whichever of the later writes have happened; chunks beyond its rows are none of its business.
+//! Chunks come in order, so all nodes of a level except the last are full. A node keeps its
+//! address. It is overwritten only by a version of itself with more children, within one page and
+//! hence by one indivisible write. A reader of any earlier state therefore finds all chunks of that
+//! state, however many later writes have happened; it ignores chunks beyond its rows.
 
 use std::fs::File;
 use std::io;
@@ -12,13 +12,13 @@ use std::os::unix::fs::FileExt;
 use super::Space;
 use super::format::{Child, FANOUT, NOWHERE, node, node_bytes};
 
-/// The index of one dataset. It holds the last node of each level, so memory is O(log chunks).
+/// The chunk index of one dataset. It keeps the last node of each level: memory O(log chunks).
 #[derive(Debug)]
 pub struct ChunkIndex {
     dimensions: usize,
     /// Rows per chunk.
     rows: u64,
-    /// From the leaves up.
+    /// Last node of each level, from the leaves up.
     levels: Vec<Node>,
 }
 
@@ -31,7 +31,7 @@ struct Node {
 }
 
 impl ChunkIndex {
-    /// Returns the empty index of a dataset of so many dimensions, in chunks of `rows` rows.
+    /// Returns the empty index of a dataset of `dimensions` dimensions, in chunks of `rows` rows.
     pub fn new(dimensions: usize, rows: u64) -> Self {
         ChunkIndex {
             dimensions,
@@ -40,7 +40,7 @@ impl ChunkIndex {
         }
     }
 
-    /// Returns where the index begins; [`NOWHERE`] before the first chunk.
+    /// Returns the address of the root node; [`NOWHERE`] before the first chunk.
     pub fn root(&self) -> u64 {
         self.levels.last().map_or(NOWHERE, |node| node.address)
     }
@@ -50,7 +50,7 @@ impl ChunkIndex {
     /// # Errors
     /// Fails if a node that became full cannot be written.
     pub fn push(&mut self, file: &File, space: &mut Space, chunk: Child) -> io::Result<()> {
-        // All nodes on the way end with a key beyond the last chunk.
+        // The last node of every level ends with a key beyond the last chunk, so all change.
         for node in &mut self.levels {
             node.written = false;
         }
@@ -90,7 +90,7 @@ impl ChunkIndex {
         }
     }
 
-    /// Writes all nodes that have changed.
+    /// Writes all changed nodes.
     ///
     /// # Errors
     /// Fails if the file cannot be written.
@@ -108,7 +108,7 @@ impl ChunkIndex {
         Ok(())
     }
 
-    /// Writes the last node of a level, whose rows are below `end`, with its right sibling.
+    /// Writes the last node of a level, with its right sibling; its rows are below `end`.
     fn write(&self, file: &File, level: usize, right: u64, end: u64) -> io::Result<()> {
         let last = &self.levels[level];
         let siblings = [last.left, right];
@@ -130,7 +130,7 @@ impl Node {
 mod tests {
     use super::*;
 
-    /// Full nodes end where their right siblings begin, on all levels.
+    /// Checks on all levels that a full node ends where its right sibling begins.
     #[test]
     fn the_last_key_of_a_full_node_is_the_first_of_the_next() {
         const ROWS: u64 = 10;
@@ -155,7 +155,7 @@ mod tests {
             file.read_exact_at(&mut bytes, address).expect("read");
             u64::from_le_bytes(bytes)
         };
-        // A key is 24 bytes, of which the second 8 are the row, and a child 8.
+        // A key takes 24 bytes, of which the second 8 are the row; a child takes 8.
         let key = |node: u64, at: u64| number(node + 24 + 32 * at + 8);
         for level in &index.levels[..2] {
             let [left, last] = [level.left, level.address];

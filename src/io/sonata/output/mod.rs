@@ -1,22 +1,22 @@
-//! HDF5 files that are whole at every moment, even if the process is killed.
+//! Writes HDF5 files that are intact at every moment, even if the process is killed.
 //!
-//! libhdf5 writes what a flush changes in several pieces: object headers with their new lengths
-//! first, the nodes that find the chunks later, one dataset after the other. A kill in between
-//! leaves rows of zeros, columns of different lengths, or an unreadable index. So the writers here
-//! write the format themselves (`format`), in an order that leaves nothing in between:
+//! libhdf5 writes the changes of a flush in several pieces: first the object headers with their new
+//! lengths, later the B-tree nodes that locate the chunks, one dataset after the other. A kill in
+//! between leaves rows of zeros, columns of different lengths, or an unreadable index. Therefore
+//! the writers here encode the format themselves (`format`) and write in an order without
+//! inconsistent states:
 //!
-//! 1. Rows go to chunks beyond the rows that the file has so far, or to new chunks.
-//! 2. Nodes of chunk indexes gain children ([`index`]), which no reader of the file as it stands
-//!    misses or minds.
-//! 3. The headers of all groups and datasets are written anew, to the one of two areas that is not
-//!    in use.
+//! 1. Rows go to new chunks, or to existing chunks beyond the rows that the file has so far.
+//! 2. Nodes of chunk indexes gain children ([`index`]). Readers of the current state neither miss
+//!    nor notice them.
+//! 3. The object headers of all groups and datasets are written anew, to the unused one of two
+//!    areas.
 //! 4. One write of 48 bytes, the superblock, puts the new headers in force: all lengths, links and
 //!    attributes at once.
 //!
-//! What is killed between two of these writes leaves the file as the last superblock has it. So
-//! does a write that fails: nothing is written after it. A file has another name (`….new`) until
-//! its first superblock is in place. A loss of power is not covered: nothing here waits for the
-//! disk.
+//! A kill between two of these writes leaves the file in the state of the last superblock. A failed
+//! write does so too: nothing is written after it. Until its first superblock is in place, a file
+//! has another name (`….new`). A loss of power is not covered: nothing here waits for the disk.
 
 mod checksum;
 mod column;
@@ -46,33 +46,33 @@ use entry::{Content, Entry, Heap};
 use format::{HEAP, heap_reference};
 use superblock::{SUPERBLOCK, superblock};
 
-/// The attribute by which SONATA files are known.
+/// Value of the attribute `magic`, which identifies SONATA files.
 const MAGIC: u32 = 0x0A7A;
 
-/// The version of SONATA, major and minor.
+/// Version of the SONATA format: major, minor.
 const VERSION: [u32; 2] = [0, 1];
 
 /// Name and version of the program that wrote the file.
 const CREATOR: &str = concat!("stdp-hpc ", env!("CARGO_PKG_VERSION"));
 
-/// A page of memory: a write within one is indivisible.
+/// Bytes of a memory page; a write within one page is indivisible.
 const PAGE: u64 = 4096;
 
-/// The part of a file that is taken; it only grows.
+/// Allocated part of a file; it only grows.
 #[derive(Debug)]
 pub struct Space {
     end: u64,
 }
 
 impl Space {
-    /// Takes so many bytes and returns where they are.
+    /// Allocates `bytes` bytes and returns their address, a multiple of 8.
     pub fn take(&mut self, bytes: u64) -> u64 {
         let address = self.end.next_multiple_of(8);
         self.end = address + bytes;
         address
     }
 
-    /// Takes so many bytes, at most a page, of one page.
+    /// Allocates `bytes` bytes, at most a page, that do not cross a page boundary.
     pub fn take_within_page(&mut self, bytes: u64) -> u64 {
         let address = self.end.next_multiple_of(8);
         if address % PAGE + bytes > PAGE {
@@ -82,35 +82,35 @@ impl Space {
     }
 }
 
-/// A file being written. Readers see nothing of a change before the next [`Output::flush`];
-/// dropped, the file stays as the last flush left it.
+/// A file being written. Changes become visible to readers with the next [`Output::flush`]. If the
+/// value is dropped, the file stays in the state of the last flush.
 ///
-/// Memory: the headers, and a chunk for each compressed column.
+/// Memory: the object headers, and one chunk per compressed column.
 #[derive(Debug)]
 pub struct Output {
     path: PathBuf,
-    /// Path of the file until it can be read; removed if that never comes.
+    /// Path of the file before its first flush; the file is removed if that never happens.
     draft: Option<TempPath>,
     file: File,
-    /// The first write that failed. What is here and what is in the file differ from then on.
+    /// First failed write. From then on, memory and file differ.
     broken: Option<Error>,
     space: Space,
     entries: Vec<Entry>,
     heaps: Vec<Heap>,
-    /// Areas of the headers after the next flush, and of those in force.
+    /// Areas of the headers: the one for the next flush, and the one in force.
     areas: [Range<u64>; 2],
 }
 
 impl Output {
-    /// The group that all others are in.
+    /// The root group.
     pub const ROOT: Object = Object(0);
 
-    /// Creates a SONATA file without content in a directory that this process has locked; `id`
-    /// is that of the result it belongs to, if it has one. It is called `path` from its first
-    /// flush on, before that `<path>.new`.
+    /// Creates a SONATA file without content, in a directory that this process has locked. `id` is
+    /// the id of the result that the file belongs to, if it has one. The file is called
+    /// `<path>.new` until its first flush and `path` from then on.
     ///
     /// # Errors
-    /// Fails if `path` exists (no result is overwritten here) or the file cannot be created.
+    /// Fails if `path` exists (results are never overwritten here) or the file cannot be created.
     pub fn create(path: &Path, id: Option<&str>) -> Result<Self> {
         match path.symlink_metadata() {
             Ok(_) => Err(unwritable(
@@ -121,8 +121,7 @@ impl Output {
         }
     }
 
-    /// Creates a file as [`Output::create`] does, which takes the place of `path` with its first
-    /// flush.
+    /// Creates a file like [`Output::create`], but replaces `path` at the first flush.
     ///
     /// # Errors
     /// Fails if the file cannot be created.
@@ -130,8 +129,8 @@ impl Output {
         Self::of_draft(path, files::own_draft(path), id)
     }
 
-    /// Creates a file that takes the place of `path` with its first flush, in any directory:
-    /// until then it has a name that no other file has.
+    /// Creates a file in any directory that replaces `path` at its first flush. Until then it has a
+    /// unique temporary name.
     ///
     /// # Errors
     /// Fails if the file cannot be created.
@@ -173,14 +172,15 @@ impl Output {
         Object(self.entries.len() - 1)
     }
 
-    /// Adds a group to another.
+    /// Adds the group `name` to `parent`.
     pub fn group(&mut self, parent: Object, name: &str) -> Object {
         let group = self.add(Content::Group(Vec::new()));
         self.link(parent, name, group);
         group
     }
 
-    /// Adds a dataset that grows, of `width` numbers per row of a table, not yet linked anywhere.
+    /// Adds an extendible dataset that is not yet linked. `width` is the number of columns of a
+    /// two-dimensional dataset; `None` means one dimension.
     pub fn column<T: Number>(&mut self, width: Option<usize>, storage: Storage) -> Object {
         let width = width.map(|width| width as u64);
         self.add(Content::Column(Box::new(Column::new(
@@ -190,7 +190,7 @@ impl Output {
         ))))
     }
 
-    /// Adds a dataset of these numbers to `parent`.
+    /// Adds a one-dimensional dataset with these values to `parent`.
     ///
     /// # Errors
     /// Fails if the file cannot be written.
@@ -210,7 +210,7 @@ impl Output {
         Ok(array)
     }
 
-    /// Adds a dataset of `rows` times the same number to `parent`.
+    /// Adds a dataset of `rows` equal values to `parent`.
     pub fn constant<T: Number>(
         &mut self,
         parent: Object,
@@ -225,8 +225,8 @@ impl Output {
         constant
     }
 
-    /// Links `object` into `parent` under a name, in place of what has that name there, which it
-    /// returns.
+    /// Links `object` into `parent` as `name`. Replaces an existing link of this name and returns
+    /// the object it led to.
     pub fn link(&mut self, parent: Object, name: &str, object: Object) -> Option<Object> {
         let links = self.links_of(parent);
         let former = match links.iter_mut().find(|(known, _)| known == name) {
@@ -243,7 +243,7 @@ impl Output {
         former
     }
 
-    /// Returns whether `parent` has a link of this name.
+    /// Returns whether `parent` has a link called `name`.
     pub fn has(&mut self, parent: Object, name: &str) -> bool {
         self.links_of(parent).iter().any(|(known, _)| known == name)
     }
@@ -255,12 +255,12 @@ impl Output {
         }
     }
 
-    /// Attaches a number.
+    /// Attaches a number as a scalar attribute.
     pub fn attribute<T: Number>(&mut self, object: Object, name: &'static str, value: T) {
         self.attach(object, name, T::KIND, &[], bytemuck::bytes_of(&value));
     }
 
-    /// Attaches one of the values that an enumeration of these names has.
+    /// Attaches an attribute of an enumeration type; `value` is an index into `names`.
     pub fn choice(
         &mut self,
         object: Object,
@@ -271,7 +271,7 @@ impl Output {
         self.attach(object, name, Kind::Enumeration(names), &[], &[value]);
     }
 
-    /// Attaches a text, as a string of variable length, the only kind that libsonata reads.
+    /// Attaches a text as a variable-length string, the only kind that libsonata reads.
     pub fn label(&mut self, object: Object, name: &'static str, text: &str) {
         let reference = self.keep(text);
         self.attach(object, name, Kind::Text, &[], &reference);
@@ -288,7 +288,7 @@ impl Output {
         self.entries[object.0].attach(name, kind, shape, data);
     }
 
-    /// Puts a text into the global heap and returns the reference to it.
+    /// Adds a text to the global heap and returns the reference to it.
     fn keep(&mut self, text: &str) -> Vec<u8> {
         if !self.heaps.last().is_some_and(|heap| heap.has_room(text)) {
             self.heaps.push(Heap {
@@ -303,7 +303,7 @@ impl Output {
         heap_reference(heap.address, heap.texts.len() as u32, text.len())
     }
 
-    /// Adds numbers at the end of a column, whole rows of them.
+    /// Appends values to a column; they must form whole rows.
     ///
     /// # Errors
     /// Fails if the file cannot be written.
@@ -317,7 +317,8 @@ impl Output {
         appended.map_err(|error| self.failure(&error))
     }
 
-    /// Adds all rows of a column of another file, which is uncompressed and of the same chunks.
+    /// Appends all rows of a column of another file, which must be uncompressed and have the same
+    /// chunks.
     ///
     /// # Errors
     /// Fails if that file cannot be read or this one cannot be written.
@@ -350,7 +351,7 @@ impl Output {
         }
     }
 
-    /// Completes a column, which cannot grow from then on.
+    /// Completes a column, which cannot grow afterwards.
     ///
     /// # Errors
     /// Fails if the file cannot be written.
@@ -365,12 +366,13 @@ impl Output {
         finished.map_err(|error| self.failure(&error))
     }
 
-    /// Puts everything so far in force: a kill can no longer lose it, and readers see it.
+    /// Puts all changes so far in force: readers see them and a kill can no longer lose them.
     ///
-    /// Cost: the headers and the last nodes of the indexes, some 10 KiB for a file of spikes.
+    /// Cost: writes the object headers and the last nodes of the indexes, about 10 KiB for a spike
+    /// file.
     ///
     /// # Errors
-    /// Fails if the file cannot be written; what the flush before put in force stays.
+    /// Fails if the file cannot be written; the state of the previous flush stays in force.
     pub fn flush(&mut self) -> Result<()> {
         self.intact()?;
         let flushed = self.write_all();
@@ -388,7 +390,7 @@ impl Output {
             heap.written = true;
         }
         let root = self.write_headers()?;
-        // A reader refuses a file that is shorter than it says, or told shorter than it is.
+        // Readers refuse a file whose size differs from the end of file in its superblock.
         self.file.set_len(self.space.end)?;
         let superblock = superblock(self.space.end, root);
         self.file.write_all_at(&superblock, 0)?;
@@ -399,9 +401,10 @@ impl Output {
         }
     }
 
-    /// Writes the headers of all objects to the area that is not in use; returns the root's place.
+    /// Writes the headers of all objects to the unused area; returns the address of the root
+    /// header.
     fn write_headers(&mut self) -> io::Result<u64> {
-        // Addresses do not change the length of a header.
+        // The length of a header does not depend on the addresses in it.
         let length = |at: usize| match self.entries[at].frozen {
             Some(_) => 0,
             None => self.entries[at].header(&[]).len().next_multiple_of(8) as u64,
@@ -429,8 +432,8 @@ impl Output {
         Ok(addresses[Self::ROOT.0])
     }
 
-    /// Writes the header of a dataset for good: nothing may change about it from then on. Spares
-    /// every later flush its header.
+    /// Writes the header of a dataset for the last time; the dataset must not change afterwards.
+    /// Later flushes no longer write this header.
     ///
     /// # Errors
     /// Fails if the file cannot be written.
@@ -447,7 +450,7 @@ impl Output {
     /// Flushes and closes the file.
     ///
     /// # Errors
-    /// Those of [`Output::flush`].
+    /// Fails if [`Output::flush`] fails.
     pub fn close(mut self) -> Result<()> {
         self.flush()
     }
@@ -457,30 +460,30 @@ impl Output {
         &self.path
     }
 
-    /// Fails if a write has failed.
+    /// Fails with the first failure if a write has failed.
     fn intact(&self) -> Result<()> {
         self.broken.clone().map_or(Ok(()), Err)
     }
 
-    /// Returns the failure `error` as users see it. Nothing is written from then on: every later
-    /// call fails with the first failure.
+    /// Returns `error` as a message for users. Nothing is written from then on: every later call
+    /// fails with the first failure.
     pub fn failure(&mut self, error: &io::Error) -> Error {
         let failure = || unwritable(&self.path, error);
         self.broken.get_or_insert_with(failure).clone()
     }
 
-    /// Returns the failure to write on, for a reason given in words.
+    /// Returns an error that names the file and the reason `why` for not writing on.
     pub fn refusal(&self, why: &str) -> Error {
         Error::run(format!("{}: {why}", self.path.display()))
     }
 }
 
-/// Returns the failure to write `path`, as the one line users see.
+/// Returns the one-line error for a failure to write `path`.
 fn unwritable(path: &Path, error: &io::Error) -> Error {
     failure(path, "written", error)
 }
 
-/// Returns the failure to read `path` again.
+/// Returns the one-line error for a failure to read `path` back.
 fn unreadable(path: &Path, error: &io::Error) -> Error {
     failure(path, "read again", error)
 }

@@ -1,6 +1,7 @@
-//! The superblock: the first 48 bytes of an HDF5 file, whose single write puts all others in force.
+//! The superblock: the first 48 bytes of an HDF5 file. A single write of it puts all other changes
+//! in force.
 //!
-//! Version 2 of the HDF5 File Format Specification 3.0; numbers are little-endian.
+//! Layout of version 2 in the HDF5 File Format Specification 3.0; numbers are little-endian.
 //!
 //! ```text
 //!  0  89 48 44 46 0D 0A 1A 0A   signature: 89 "HDF" CR LF SUB LF
@@ -18,7 +19,7 @@
 use super::checksum::with_checksum;
 use super::format::NOWHERE;
 
-/// Bytes of a superblock.
+/// Size of the superblock in bytes.
 pub(super) const SUPERBLOCK: u64 = 48;
 
 const SIGNATURE: [u8; 8] = *b"\x89HDF\r\n\x1a\n";

@@ -1,4 +1,4 @@
-//! Reading how the weights went over time from a `weights.h5`.
+//! Reads the weight histograms and trajectories of a `weights.h5`.
 
 use std::path::Path;
 
@@ -9,30 +9,32 @@ use crate::base::error::Result;
 use crate::base::units::Ms;
 use crate::io::sonata::weights::{HISTOGRAM, Sample, TRAJECTORIES};
 
-/// The samples of weights in a `weights.h5`, or some of them.
+/// Samples of the weights from a `weights.h5`, all or some of them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WeightsOverTime {
     /// Bounds of the bins (pA), one more than there are bins.
     pub edges: Vec<f64>,
-    /// The histograms count one in so many synapses.
+    /// Sampling ratio: the histograms count one in `one_in` synapses.
     pub one_in: u32,
-    /// Source and target of the synapses followed, ids within E.
+    /// Source and target ids (within E) of the followed synapses.
     pub followed: Vec<(u64, u64)>,
     /// The samples, ascending in time.
     pub samples: Vec<Sample>,
 }
 
-/// Reads at most `most` samples, evenly spaced among those there are, from the first on; `None`
-/// where the run took none.
+/// Reads at most `most` samples, evenly spaced and starting with the first; returns `None` if the
+/// run took no samples.
 ///
-/// Cost: O(samples read), in time and memory, whatever the size of the file. Of a run that goes
-/// on or was killed it reads those that are complete.
+/// From the file of a killed or running run it reads only complete samples.
+///
+/// Cost: time and memory O(samples read), independent of the file size.
 ///
 /// # Errors
-/// If the file cannot be read, is not of stdp-hpc, or lacks a dataset or has one of another shape.
+/// Fails if the file cannot be read, was not written by stdp-hpc, lacks a dataset, or has a dataset
+/// of unexpected shape.
 ///
 /// # Panics
-/// If `most` is 0.
+/// Panics if `most` is 0.
 pub fn read_weights_over_time(path: &Path, most: usize) -> Result<Option<WeightsOverTime>> {
     let input = Input::of_a_run(path)?;
     if !input.file.link_exists(HISTOGRAM) {
@@ -51,7 +53,7 @@ pub fn read_weights_over_time(path: &Path, most: usize) -> Result<Option<Weights
     let lengths = [time.len, zeros.len, above.len, counts.len];
     let weights = trajectories.as_ref().map(|followed| &followed.weights);
     let shortest = weights.map_or(time.len, |weights| weights.len);
-    // A kill amid a flush may have lengthened some of them already.
+    // A kill during a flush may leave some datasets longer than others.
     let complete = lengths.into_iter().fold(shortest, usize::min);
     let sample = |row: usize| -> Result<Sample> {
         let one = row..row + 1;
@@ -83,14 +85,15 @@ pub fn read_weights_over_time(path: &Path, most: usize) -> Result<Option<Weights
     }))
 }
 
-/// Bytes that any dataset may claim: those that HDF5 does not store, being all alike.
+/// Bytes that every dataset may claim beyond its stored bytes: HDF5 stores nothing for a dataset of
+/// identical values.
 const ALWAYS: u64 = 1 << 16;
 
-/// The most that deflate makes of a byte.
+/// Maximum expansion by deflate, in bytes per stored byte.
 const INFLATION: u64 = 1032;
 
-/// Refuses a column that says it has more entries than can come of what the file stores of it.
-/// To be called before it is read as a whole.
+/// Fails if `column` claims more entries than its stored bytes can hold. Call this before reading a
+/// whole column.
 fn check_claim<T>(input: &Input, column: &Column) -> Result<()> {
     let stored = column.dataset.storage_size();
     let factor = if column.dataset.filters().is_empty() {
@@ -110,14 +113,14 @@ fn check_claim<T>(input: &Input, column: &Column) -> Result<()> {
     )))
 }
 
-/// The synapses followed and their weights.
+/// The followed synapses (source, target) and their weights.
 struct Trajectories {
     synapses: Vec<(u64, u64)>,
     weights: Table,
 }
 
 impl Trajectories {
-    /// Those of the file, where it has any.
+    /// Opens the trajectories of the file; returns `None` if it has none.
     fn open(input: &Input) -> Result<Option<Self>> {
         if !input.file.link_exists(TRAJECTORIES) {
             return Ok(None);
@@ -133,7 +136,7 @@ impl Trajectories {
     }
 }
 
-/// A dataset of rows.
+/// A two-dimensional dataset, read row by row.
 struct Table {
     name: String,
     dataset: Dataset,
@@ -141,7 +144,7 @@ struct Table {
 }
 
 impl Table {
-    /// The table `name` of `group`, whose rows must have `width` entries.
+    /// Opens the table `name` of `group`, whose rows must have `width` entries.
     fn open(input: &Input, group: &Group, name: &str, width: usize) -> Result<Self> {
         let (name_in_file, dataset) = input.dataset(group, name)?;
         match dataset.shape()[..] {

@@ -1,6 +1,6 @@
-//! Reading what a run left: `spikes.h5` by stretches of time, `weights.h5` by ranges of sources.
+//! Reads the results of a run: `spikes.h5` by time interval, `weights.h5` by range of sources.
 //!
-//! Both files are sorted, so a stretch is found by bisection and read without the rest.
+//! Both files are sorted, so the readers find an interval by bisection and read nothing else.
 
 use std::ops::Range;
 use std::path::Path;
@@ -11,13 +11,13 @@ use super::{Column, Input, Population, text};
 use crate::base::error::Result;
 use crate::base::units::{Ms, Projection, Steps};
 
-/// What the attribute `creator` of our own files begins with.
+/// Prefix of the attribute `creator` in files that this program wrote.
 const CREATOR: &str = "stdp-hpc ";
 
-/// A spike, as a result holds it.
+/// A recorded spike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Spike {
-    /// When it was found.
+    /// Time stamp of the spike.
     pub time: Steps,
     /// The neuron, counted from 0 within its population.
     pub neuron: u32,
@@ -32,11 +32,11 @@ pub struct SpikeTable {
 }
 
 impl SpikeTable {
-    /// Opens `/spikes/<population>` of the `spikes.h5` of a run with so many neurons of this
+    /// Opens `/spikes/<population>` of the `spikes.h5` of a run with `neurons` neurons in this
     /// population and steps of `dt`. O(1).
     ///
     /// # Errors
-    /// If the file cannot be read, is not of stdp-hpc, or lacks a dataset.
+    /// Fails if the file cannot be read, was not written by stdp-hpc, or lacks a dataset.
     pub fn open(path: &Path, population: &'static str, neurons: u32, dt: Ms) -> Result<Self> {
         let input = Input::of_a_run(path)?;
         let group = input.group(&input.group(&input.file, "spikes")?, population)?;
@@ -51,21 +51,21 @@ impl SpikeTable {
         })
     }
 
-    /// The time of the last spike; `None` without spikes. O(1).
+    /// Returns the time of the last spike; `None` if there are no spikes. O(1).
     ///
     /// # Errors
-    /// Those of [`read`](Self::read).
+    /// Fails in the same cases as [`read`](Self::read).
     pub fn last(&self) -> Result<Option<Steps>> {
         let last = self.times.len.saturating_sub(1)..self.times.len;
         Ok(self.times.steps(last, self.dt)?.first().copied())
     }
 
-    /// The rows of the spikes later than `after`, up to and including those at `until`.
+    /// Returns the rows of the spikes with `after` < time ≤ `until`.
     ///
-    /// Cost: O(log spikes) reads of a chunk.
+    /// Cost: O(log spikes) reads of one chunk each.
     ///
     /// # Errors
-    /// Those of [`read`](Self::read).
+    /// Fails in the same cases as [`read`](Self::read).
     pub fn rows(&self, after: Steps, until: Steps) -> Result<Range<usize>> {
         let first_after = |time: Steps| {
             bisect(self.times.len, |row| {
@@ -76,14 +76,14 @@ impl SpikeTable {
         Ok(start..first_after(until)?.max(start))
     }
 
-    /// The spikes of `rows`, by time.
+    /// Reads the spikes of `rows`, in order of time.
     ///
     /// # Errors
-    /// If the file cannot be read, an id is not of the population, a time is no whole step, or
-    /// the times do not ascend.
+    /// Fails if the file cannot be read, an id is not of the population, a time is not a whole
+    /// number of steps, or the times are not in ascending order.
     pub fn read(&self, rows: Range<usize>) -> Result<Vec<Spike>> {
         let ids = self.ids.ids(rows.clone(), self.neurons)?;
-        // And the time before them, for the order.
+        // Also read the time of the row before, to check the order.
         let from = rows.start.saturating_sub(1);
         let mut times = self.times.steps(from..rows.end, self.dt)?;
         if let Some(fall) = times.windows(2).position(|pair| pair[0] > pair[1]) {
@@ -99,7 +99,7 @@ impl SpikeTable {
     }
 }
 
-/// A plastic synapse, as a result holds it; ids count from 0 within E.
+/// A recorded plastic synapse. Ids count from 0 within E.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Connection {
     /// The presynaptic neuron.
@@ -123,11 +123,12 @@ pub struct WeightTable {
 }
 
 impl WeightTable {
-    /// Opens the snapshot at time `at`, or the latest, in the `weights.h5` of a run with
-    /// `n_e` excitatory neurons and steps of `dt`. O(1).
+    /// Opens the snapshot at time `at` (`None`: the latest) in the `weights.h5` of a run with `n_e`
+    /// excitatory neurons and steps of `dt`. O(1).
     ///
     /// # Errors
-    /// If the file cannot be read, is not of stdp-hpc, lacks a dataset, or has no such snapshot.
+    /// Fails if the file cannot be read, was not written by stdp-hpc, lacks a dataset, or has no
+    /// snapshot at this time.
     pub fn open(path: &Path, n_e: u32, dt: Ms, at: Option<Ms>) -> Result<Self> {
         let input = Input::of_a_run(path)?;
         let population = population_of(&input)?
@@ -165,30 +166,30 @@ impl WeightTable {
         })
     }
 
-    /// The time of the snapshot.
+    /// Returns the time of the snapshot.
     pub fn at(&self) -> Steps {
         self.at
     }
 
-    /// How many synapses there are.
+    /// Returns the number of synapses.
     pub fn synapses(&self) -> usize {
         self.weights.len
     }
 
-    /// The weights of `rows` (pA), without anything else of the synapses.
+    /// Reads only the weights (pA) of `rows`.
     ///
     /// # Errors
-    /// If the file cannot be read or a weight is not finite.
+    /// Fails if the file cannot be read or a weight is not finite.
     pub fn weights(&self, rows: Range<usize>) -> Result<Vec<f64>> {
         self.weights.finite(rows)
     }
 
-    /// The rows of the synapses from `sources`.
+    /// Returns the rows of the synapses from `sources`.
     ///
-    /// Cost: O(log synapses) reads of a chunk.
+    /// Cost: O(log synapses) reads of one chunk each.
     ///
     /// # Errors
-    /// Those of [`read`](Self::read).
+    /// Fails in the same cases as [`read`](Self::read).
     pub fn rows(&self, sources: Range<u32>) -> Result<Range<usize>> {
         let first_from = |source: u32| {
             bisect(self.sources.len, |row| {
@@ -199,11 +200,11 @@ impl WeightTable {
         Ok(start..first_from(sources.end)?.max(start))
     }
 
-    /// The synapses of `rows`, by source, then target.
+    /// Reads the synapses of `rows`, ordered by source, then target.
     ///
     /// # Errors
-    /// If the file cannot be read, an id is not of E, a weight or a delay is not finite, or the
-    /// sources do not ascend.
+    /// Fails if the file cannot be read, an id is not of E, a weight or a delay is not finite, or
+    /// the sources are not in ascending order.
     pub fn read(&self, rows: Range<usize>) -> Result<Vec<Connection>> {
         let sources = self.sources.ids(rows.clone(), self.neurons)?;
         if let Some(fall) = sources.windows(2).position(|pair| pair[0] > pair[1]) {
@@ -228,10 +229,11 @@ impl WeightTable {
     }
 }
 
-/// The times of the snapshots in a `weights.h5`, ascending; none before the first.
+/// Returns the times of the snapshots in a `weights.h5`, ascending; empty before the first
+/// snapshot.
 ///
 /// # Errors
-/// If the file cannot be read or is not of stdp-hpc.
+/// Fails if the file cannot be read or was not written by stdp-hpc.
 pub fn snapshots(path: &Path) -> Result<Vec<Ms>> {
     let input = Input::of_a_run(path)?;
     let Some(population) = population_of(&input)? else {
@@ -242,7 +244,7 @@ pub fn snapshots(path: &Path) -> Result<Vec<Ms>> {
     Ok(snapshots.into_iter().map(|(at, _)| at).collect())
 }
 
-/// The plastic projection, which stands there with its first snapshot.
+/// Opens the group of the plastic projection, which appears with the first snapshot.
 fn population_of(input: &Input) -> Result<Option<Group>> {
     let edges = input.group(&input.file, "edges")?;
     let exists = edges.link_exists(Projection::EE.name());
@@ -251,7 +253,7 @@ fn population_of(input: &Input) -> Result<Option<Group>> {
         .transpose()
 }
 
-/// Times and names of the snapshots, by time.
+/// Returns times and dataset names of the snapshots, ordered by time.
 fn snapshots_in(input: &Input, group: &Group) -> Result<Vec<(Ms, String)>> {
     let names = group.member_names();
     let names = names.map_err(|error| input.fault(super::cause(&error)))?;
@@ -264,7 +266,8 @@ fn snapshots_in(input: &Input, group: &Group) -> Result<Vec<(Ms, String)>> {
     Ok(snapshots)
 }
 
-/// The first of `len` rows that is not `before`; all rows that are come first.
+/// Returns the first of `len` rows for which `before` is false; the rows where it is true come
+/// first.
 fn bisect(len: usize, before: impl Fn(usize) -> Result<bool>) -> Result<usize> {
     let (mut low, mut high) = (0, len);
     while low < high {
@@ -278,11 +281,11 @@ fn bisect(len: usize, before: impl Fn(usize) -> Result<bool>) -> Result<usize> {
     Ok(low)
 }
 
-/// Checks that the file at `path` belongs to the result `id`, of which run.json beside it tells.
-/// A file or a result of an older build has no id, and may belong to any.
+/// Checks that the file at `path` belongs to the result `id`, taken from the run.json in the same
+/// directory. Files and results of older builds have no id and always pass.
 ///
 /// # Errors
-/// If the file cannot be read, is not of stdp-hpc, or belongs to another result.
+/// Fails if the file cannot be read, was not written by stdp-hpc, or belongs to another result.
 pub fn check_id(path: &Path, id: Option<&str>) -> Result<()> {
     let input = Input::of_a_run(path)?;
     let Ok(attribute) = input.file.attr("id") else {
@@ -299,7 +302,7 @@ pub fn check_id(path: &Path, id: Option<&str>) -> Result<()> {
 }
 
 impl Input {
-    /// Opens a file that a run of this program wrote, or is writing.
+    /// Opens a file that a run of this program wrote or is writing.
     pub(super) fn of_a_run(path: &Path) -> Result<Self> {
         let input = Self::open(path)?;
         let creator = input.file.attr("creator").and_then(|found| text(&found));

@@ -1,10 +1,10 @@
-//! Reading back what was written, reading the reference files, and every message.
+//! Tests of reading: written data, the reference files and every error message.
 
 use super::*;
 
 const DT: Ms = Ms(0.1);
 
-/// Writes a file by `fill` in a directory that lives as long as the first value.
+/// Writes a file with `fill` and returns it with its temporary directory, which is removed on drop.
 fn file(fill: impl FnOnce(&Group)) -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("input.h5");
@@ -14,7 +14,7 @@ fn file(fill: impl FnOnce(&Group)) -> (tempfile::TempDir, PathBuf) {
     (dir, path)
 }
 
-/// Creates the dataset `name`, or replaces it.
+/// Creates or replaces the dataset `name`.
 fn put<T: H5Type>(group: &Group, name: &str, values: &[T]) {
     if group.link_exists(name) {
         group.unlink(name).unwrap();
@@ -23,7 +23,7 @@ fn put<T: H5Type>(group: &Group, name: &str, values: &[T]) {
     new.create(name).unwrap();
 }
 
-/// Three edges E to E among five excitatory neurons.
+/// Writes three E-to-E edges among five excitatory neurons.
 fn network(file: &Group) {
     let population = file.create_group("edges/E_to_E").unwrap();
     put(&population, "source_node_id", &[4_u64, 0, 2]);
@@ -38,7 +38,7 @@ fn read_network(path: &Path) -> Result<Edges> {
     read_edges(path, Projection::EE, 5, 3, DT, |_| true)
 }
 
-/// Five spikes of three neurons.
+/// Writes five spikes of three neurons.
 fn spikes(file: &Group) {
     let group = file.create_group("spikes/X").unwrap();
     put(&group, "node_ids", &[0_u64, 2, 1, 0, 2]);
@@ -53,7 +53,7 @@ fn read_potentials(path: &Path) -> Result<Vec<f64>> {
     read_initial(path, "V_m", 3, (0..3).map(Gid))
 }
 
-/// Expects `read` to fail on a file made by `fill` with `message`, after the file's name.
+/// Checks that `read` fails on a file made by `fill` with `message` after the file name.
 #[track_caller]
 fn refused<T: std::fmt::Debug>(
     read: impl FnOnce(&Path) -> Result<T>,
@@ -65,7 +65,7 @@ fn refused<T: std::fmt::Debug>(
     assert_eq!(read(&path).map(|_| "read").unwrap_err(), expected);
 }
 
-/// As [`refused`], for the network with one dataset replaced.
+/// Calls [`refused`] for the network with one dataset replaced.
 #[track_caller]
 fn refused_edges<T: H5Type>(name: &str, values: &[T], message: &str) {
     let fill = |file: &Group| {
@@ -75,7 +75,7 @@ fn refused_edges<T: H5Type>(name: &str, values: &[T], message: &str) {
     refused(read_network, fill, &format!("/edges/E_to_E/{message}"));
 }
 
-/// As [`refused`], for the spikes with one dataset replaced.
+/// Calls [`refused`] for the spikes with one dataset replaced.
 #[track_caller]
 fn refused_spikes<T: H5Type>(name: &str, values: &[T], message: &str) {
     let fill = |file: &Group| {
@@ -199,7 +199,7 @@ fn initial_values_are_picked_by_gid() {
     assert_eq!(read, Ok(gids.map(f64::from).to_vec()));
 }
 
-/// So many entries that they are read in two blocks.
+/// Number of entries that takes two blocks to read.
 const BLOCK_AND_A_BIT: u32 = (1 << 20) + 9;
 
 #[test]
@@ -297,7 +297,7 @@ fn shapes_and_types_are_checked() {
         "/initial/V_m has 2 dimensions: must be 1",
     );
     let short = |file: &Group| put(file, "initial/V_m", &[0.0; 2]);
-    let message = "/initial/V_m has 2 entries: must be 3, one a neuron";
+    let message = "/initial/V_m has 2 entries: must be 3, one per neuron";
     refused(read_potentials, short, message);
 }
 

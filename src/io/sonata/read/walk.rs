@@ -1,4 +1,4 @@
-//! Opens and reads whatever the readers of a file will, only to see that it can be done.
+//! Opens and reads all datasets that a reader would use, only to find out whether this is safe.
 
 use std::ops::Range;
 use std::path::Path;
@@ -13,18 +13,19 @@ use crate::io::sonata::BLOCK;
 use crate::io::sonata::check::{Contents, peak};
 use crate::io::sonata::weights::{HISTOGRAM, TRAJECTORIES};
 
-/// Maximum growth of peak memory that reading a block may cause: a chunk of the largest size, as
-/// stored and as read, and a block of values, several times over.
+/// Maximum growth of peak memory (bytes) allowed for reading a block: several times the largest
+/// chunk, as stored and as read, and a block of values.
 const MEMORY: u64 = 640 << 20;
 
 /// Opens every dataset that the readers of `contents` open in the file at `path` and reads its
-/// values: all of them if they are `most` bytes, else blocks evenly spaced; the first where
-/// `most` is 0. Calls `begin` with the name of what is about to be read.
+/// values. Reads all values if the datasets together take less than `most` bytes (8 per value),
+/// else evenly spaced blocks; reads only the first row of each dataset if `most` is 0. Calls
+/// `begin` with the name of each object before opening or reading it.
 ///
-/// What cannot be read without harm is left to the readers, which say so.
+/// Ignores other read errors: the readers report those.
 ///
 /// # Errors
-/// If memory ran out, or nearly so.
+/// Fails if memory runs out or its growth exceeds [`MEMORY`].
 pub(in crate::io::sonata) fn every_dataset(
     path: &Path,
     contents: Contents,
@@ -113,7 +114,7 @@ impl Walk<'_> {
         self.datasets(&[TRAJECTORIES], &columns)
     }
 
-    /// What tells whose file it is.
+    /// Reads the attributes that identify the writer and the result.
     fn origin(&mut self) -> Result<(), String> {
         for name in ["creator", "id"] {
             (self.begin)(&format!("/@{name}"));
@@ -131,7 +132,7 @@ impl Walk<'_> {
         Some(group)
     }
 
-    /// Opens those of `names` that are there and of a kind that can be read.
+    /// Opens those of `names` that exist and can be read.
     fn datasets(&mut self, path: &[&str], names: &[&str]) -> Result<(), String> {
         let Some(group) = self.group(path) else {
             return self.check_memory();
@@ -152,7 +153,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Reads what was opened.
+    /// Reads values of the open datasets; see [`every_dataset`] for `most`.
     fn read(&mut self, most: u64) -> Result<(), String> {
         let bytes = |(_, dataset): &(_, Dataset)| product([dataset.size() as u64, 8]);
         let all = total(self.found.iter().map(bytes));
@@ -187,7 +188,8 @@ impl Walk<'_> {
 
 const TOO_MUCH: &str = "takes more memory than any sound file needs";
 
-/// Refuses the file where HDF5 says that it got no memory: without a limit it would take it.
+/// Fails if the HDF5 message `what` reports failed allocation: without a limit, HDF5 would take
+/// that memory.
 fn refuse_out_of_memory(what: &str) -> Result<(), String> {
     let words = [
         "memory allocation failed",
@@ -204,7 +206,7 @@ fn refuse_out_of_memory(what: &str) -> Result<(), String> {
     }
 }
 
-/// Drops what was read, and an error of any other kind than that memory ran out.
+/// Discards the value read and ignores errors, except for failed allocation.
 fn harmless<T>(read: hdf5::Result<T>) -> Result<(), String> {
     let Err(error) = read else { return Ok(()) };
     let frames = error.stack().map_or_else(Vec::new, |stack| stack.to_vec());
@@ -212,7 +214,7 @@ fn harmless<T>(read: hdf5::Result<T>) -> Result<(), String> {
     refuse_out_of_memory(&all.join(", "))
 }
 
-/// Reads rows as the readers do, as numbers of 8 bytes; nobody needs them.
+/// Reads rows as the readers do, as numbers of 8 bytes, and discards them.
 fn read_rows(dataset: &Dataset, rows: Range<usize>) -> hdf5::Result<()> {
     let kind = dataset.dtype()?.to_descriptor()?;
     let columns = dataset.ndim() == 2;

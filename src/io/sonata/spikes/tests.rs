@@ -1,4 +1,4 @@
-//! What is in the spike file; what a killed writer leaves is tested in `tests/`.
+//! Tests of the content of the spike file. Tests in `tests/` cover files of killed writers.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::base::error::Error;
 const DT: Ms = Ms(0.125);
 const N_E: u32 = 4;
 
-/// Ids and times of one population, as they stand in the file.
+/// Returns ids and times of one population as stored in the file.
 fn contents(path: &Path, population: &str) -> (Vec<u64>, Vec<f64>) {
     let file = File::open(path).expect("the file opens");
     let group = file
@@ -25,12 +25,13 @@ fn contents(path: &Path, population: &str) -> (Vec<u64>, Vec<f64>) {
     (ids.expect("node_ids"), times.expect("timestamps"))
 }
 
-/// The i-th spike of the tests' endless train: six neurons in turn, three a step.
+/// Returns the i-th spike of an endless train: three neurons in turn, three spikes per step.
 fn spike(i: usize) -> (Steps, Gid) {
     (Steps(1 + i as i32 / 3), Gid(i as u32 % 3 * 2))
 }
 
-/// What `/spikes/E` and `/spikes/I` hold after the first `n` spikes of the train.
+/// Returns the expected contents of `/spikes/E` and `/spikes/I` after the first `n` spikes of the
+/// train.
 fn expected(n: usize) -> [(Vec<u64>, Vec<f64>); 2] {
     let mut populations = [(vec![], vec![]), (vec![], vec![])];
     for (time, gid) in (0..n).map(spike) {
@@ -51,7 +52,8 @@ fn write(path: &Path, n: usize, compression: u8) {
     writer.close().unwrap();
 }
 
-/// The larger ones have more chunks than a node of their index has children.
+/// Covers chunk indexes of more than one node: 700,001 spikes fill more chunks of E than a node has
+/// children.
 #[test]
 fn spikes_come_back_as_they_were_written() {
     for (n, compression) in [(0, 0), (1, 0), (700_001, 0), (700_001, 4)] {

@@ -1,8 +1,8 @@
-//! SONATA's two indices of edges: which edges leave a source, and which reach a target.
+//! Writes SONATA's two indices of edges: the edges from each source and the edges onto each target.
 //!
-//! Row i of `node_id_to_ranges` names the half-open range of rows of `range_to_edge_id` that
-//! belong to neuron i, and each of those a half-open range of edges. Neurons after the last one
-//! with an edge have no row.
+//! Row i of `node_id_to_ranges` is the half-open range of rows of `range_to_edge_id` that belong to
+//! neuron i. Each of those rows is a half-open range of edges. Neurons after the last one with an
+//! edge have no row.
 
 use std::fs::File;
 use std::io;
@@ -22,28 +22,28 @@ const CHUNK: usize = 1 << 10;
 /// Rows per chunk of the edges by target, which have nearly one row per synapse: 256 KiB.
 const TARGET_CHUNK: usize = 1 << 14;
 
-/// Bytes of an uncompressed index by source.
+/// Returns the bytes of an uncompressed index by source; `occurring` sources have edges.
 pub(super) fn source_bytes(sources: u64, occurring: u64) -> u64 {
     column_bytes(sources, 16, CHUNK).saturating_add(column_bytes(occurring, 16, CHUNK))
 }
 
-/// Bytes of an uncompressed index by target, of so many connected pairs of neurons.
+/// Returns the bytes of an uncompressed index by target, for `pairs` connected pairs of neurons.
 pub(super) fn target_bytes(targets: u64, pairs: u64) -> u64 {
     column_bytes(targets, 16, CHUNK).saturating_add(column_bytes(pairs, 16, TARGET_CHUNK))
 }
 
-/// The two columns of an index, to which neurons come in ascending order.
+/// The two columns of an index; neurons are added in ascending order.
 struct Ranges {
     of_nodes: Object,
     to_edges: Object,
     new_of_nodes: Vec<[u64; 2]>,
     new_to_edges: Vec<[u64; 2]>,
-    /// Rows of `of_nodes`, and of `to_edges`, with those that wait.
+    /// Numbers of rows of `of_nodes` and of `to_edges`, including waiting rows.
     nodes: u64,
     ranges: u64,
 }
 
-/// Rows that wait for the file: 64 KiB.
+/// Waiting rows that cause a write to the file: 64 KiB.
 const WAITING: usize = 1 << 12;
 
 impl Ranges {
@@ -59,14 +59,14 @@ impl Ranges {
         }
     }
 
-    /// Adds neurons without edges up to `node`.
+    /// Adds neurons without edges, up to but not including `node`.
     fn skip_to(&mut self, node: u64) {
         let empty = [self.ranges; 2];
         self.new_of_nodes.extend((self.nodes..node).map(|_| empty));
         self.nodes = self.nodes.max(node);
     }
 
-    /// Adds a neuron with these ranges of edges.
+    /// Adds the neuron `node` with these ranges of edges.
     fn add(&mut self, node: u64, ranges: &[[u64; 2]]) {
         self.skip_to(node);
         let first = self.ranges;
@@ -98,18 +98,18 @@ impl Ranges {
         output.finish(self.to_edges)?;
         let index = output.group(indices, name);
         output.link(index, "node_id_to_ranges", self.of_nodes);
-        // bmtk looks for this name, libsonata and the guide have the other.
+        // bmtk reads this name; libsonata and the SONATA guide use the other.
         output.link(index, "node_id_to_range", self.of_nodes);
         output.link(index, "range_to_edge_id", self.to_edges);
         Ok(())
     }
 }
 
-/// The index `source_to_target`. In canonical order the edges of a source lie together, so it is
-/// written in passing.
+/// Writer of the index `source_to_target`. In canonical order the edges of a source are adjacent,
+/// so a single pass suffices.
 pub(super) struct SourceIndex {
     ranges: Ranges,
-    /// The source whose edges are coming, and its first edge; `None` before the first.
+    /// The current source and its first edge; `None` before the first source.
     current: Option<(u64, u64)>,
 }
 
@@ -121,7 +121,7 @@ impl SourceIndex {
         }
     }
 
-    /// Takes the sources of the edges from number `first` on, ascending.
+    /// Adds the sources of the edges from number `first` on; sources must be ascending.
     pub(super) fn append(
         &mut self,
         output: &mut Output,
@@ -140,46 +140,47 @@ impl SourceIndex {
         self.ranges.write_if_many(output)
     }
 
-    /// Completes the last source, whose edges end before edge `end`.
+    /// Completes the current source, whose edges end before edge `end`.
     fn complete(&mut self, end: u64) {
         if let Some((source, first)) = self.current {
             self.ranges.add(source, &[[first, end]]);
         }
     }
 
-    /// Completes the index of `end` edges.
+    /// Completes the index; `end` is the number of edges.
     pub(super) fn finish(mut self, output: &mut Output, indices: Object, end: u64) -> Result<()> {
         self.complete(end);
         self.ranges.finish(output, indices, "source_to_target")
     }
 }
 
-/// The index `target_to_source`. The edges of a target lie far apart, so they are sorted outside
-/// of memory: each block of edges becomes a run, sorted by target, in a file without a name, and
-/// the runs are merged when all are there.
+/// Writer of the index `target_to_source`. The edges of a target are far apart, so they are sorted
+/// outside of memory: each block of edges becomes a run, sorted by target, in an unnamed temporary
+/// file. The runs are merged at the end.
 ///
-/// Cost: 8 bytes per synapse in that file; in memory 8 bytes per synapse of a block, then at most
-/// [`MERGE_MEMORY`] or a page per run, whichever is more.
+/// Cost: 8 bytes per synapse in the temporary file. Memory: 8 bytes per synapse of a block while
+/// runs are written; during the merge at most [`MERGE_MEMORY`] or one page per run, whichever is
+/// more.
 pub(super) struct TargetIndex {
     ranges: Ranges,
     file: File,
     runs: Vec<Run>,
-    /// Entries in the file.
+    /// Number of entries in the temporary file.
     entries: u64,
-    /// Targets are below it.
+    /// Upper bound of the targets so far (exclusive).
     targets: u32,
 }
 
-/// Bytes that all runs together hold in memory while they are merged.
+/// Memory (bytes) of all runs together during the merge.
 const MERGE_MEMORY: usize = 512 << 10;
-/// Entries of a run that are read at once, at least: a page.
+/// Minimum number of entries per read of a run: one page.
 const FEWEST_READ: usize = 512;
 
 impl TargetIndex {
-    /// Returns the empty index of `output`.
+    /// Returns an empty index of `output`.
     ///
     /// # Errors
-    /// Fails if the file of the runs cannot be created beside the output.
+    /// Fails if the temporary file cannot be created in the directory of the output.
     pub(super) fn create(output: &mut Output, compression: u8) -> Result<Self> {
         let directory = output.path().parent().filter(|path| path.is_dir());
         let file = tempfile::tempfile_in(directory.unwrap_or(".".as_ref()));
@@ -192,14 +193,14 @@ impl TargetIndex {
         })
     }
 
-    /// Takes the edges from number `first` on: fewer than 2³² of them.
+    /// Adds a block of edges, numbered from `first` on; the block must have fewer than 2³² edges.
     pub(super) fn append(
         &mut self,
         output: &mut Output,
         first: u64,
         block: &[Synapse],
     ) -> Result<()> {
-        // The edge in the low half: edges of a target stay in order.
+        // The low half holds the place of the edge: the edges of a target stay in order.
         let entry = |(edge, synapse): (u64, &Synapse)| u64::from(synapse.target) << 32 | edge;
         let mut run: Vec<u64> = (0..).zip(block).map(entry).collect();
         run.sort_unstable();
@@ -236,20 +237,21 @@ impl TargetIndex {
     }
 }
 
-/// A block of edges in the file, sorted by target: target << 32 | place in the block.
+/// A block of edges in the temporary file, sorted by target. An entry is target << 32 | place in
+/// the block.
 struct Run {
-    /// The first edge of the block.
+    /// Number of the first edge of the block.
     first: u64,
-    /// Entries that have not been read.
+    /// Entries of the temporary file that have not been read.
     left: Range<u64>,
     buffer: Vec<u64>,
-    /// The first entry of the buffer that has not been taken.
+    /// Index of the first entry of `buffer` that has not been taken.
     at: usize,
 }
 
 impl Run {
-    /// Adds the edges of `target`, which come next if there are any, as ranges. Reads `at_once`
-    /// entries when the buffer is empty.
+    /// Adds the edges of `target` to `edges`, as ranges. Its entries, if any, come next in the run.
+    /// Reads `at_once` entries whenever the buffer is empty.
     fn take(
         &mut self,
         file: &File,

@@ -1,62 +1,62 @@
-//! The part of `weights.h5` that grows as the run goes: histograms of the plastic weights, and
+//! Writes the part of `weights.h5` that grows during a run: histograms of the plastic weights and
 //! the weights of single synapses.
 //!
-//! `/weight_histogram` holds `time` (ms), `counts` (a row a time, a column a bin), `zeros` and
-//! `above` (weights that are exactly 0 and beyond the last bin) and `edges`, the bounds of the
-//! bins (pA). `/trajectories` holds `source_node_id` and `target_node_id` of the synapses that
-//! are followed, `time`, and `weight` (pA; a row a time, a column a synapse); where none is
-//! followed it is missing.
+//! `/weight_histogram` holds `time` (ms), `counts` (one row per time, one column per bin), `zeros`
+//! and `above` (numbers of weights that are exactly 0 and beyond the last bin) and `edges`, the
+//! bounds of the bins (pA). `/trajectories` holds `source_node_id` and `target_node_id` of the
+//! followed synapses, `time`, and `weight` (pA; one row per time, one column per synapse). The
+//! group is missing if no synapse is followed.
 
 use super::super::column_bytes;
 use super::super::output::{Object, Output, Storage};
 use crate::base::error::Result;
 use crate::base::units::{Ms, Projection};
 
-/// The group of the histograms.
+/// Name of the group of the histograms.
 pub const HISTOGRAM: &str = "weight_histogram";
 
-/// The group of the synapses followed.
+/// Name of the group of the followed synapses.
 pub const TRAJECTORIES: &str = "trajectories";
 
-/// Bytes of a chunk, or of a row if that is more.
+/// Bytes per chunk, unless a single row is larger.
 const CHUNK_BYTES: usize = 1 << 14;
 
-/// Bytes of samples held back before a flush happens unasked.
+/// Bytes of waiting samples that cause a flush.
 const HELD_BACK: usize = 1 << 16;
 
-/// What samples of the weights are.
+/// Settings for sampling the weights.
 #[derive(Clone, Debug)]
 pub struct Sampling {
-    /// Time between two.
+    /// Interval between two samples (ms).
     pub every: Ms,
-    /// Bins of a histogram, of equal width from 0 on.
+    /// Number of bins per histogram, of equal width from 0 to `max`.
     pub bins: usize,
-    /// Where the last bin ends (pA).
+    /// Upper bound of the last bin (pA).
     pub max: f64,
-    /// Histograms count one in so many synapses.
+    /// Sampling ratio: histograms count one in `one_in` synapses.
     pub one_in: u32,
-    /// Which, in words.
+    /// Description of the counted synapses, stored as an attribute.
     pub counted: &'static str,
-    /// Source and target of the synapses followed, ids within E.
+    /// Source and target ids (within E) of the followed synapses.
     pub followed: Vec<(u32, u32)>,
 }
 
-/// The weights at one time.
+/// A sample of the weights at one time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
-    /// When.
+    /// Time of the sample (ms).
     pub at: Ms,
-    /// Weights that are exactly 0.
+    /// Number of weights that are exactly 0.
     pub zeros: u64,
-    /// Weights in each bin.
+    /// Number of weights in each bin.
     pub counts: Vec<u64>,
-    /// Weights beyond the last bin.
+    /// Number of weights beyond the last bin.
     pub above: u64,
-    /// The weights of the synapses followed (pA).
+    /// Weights of the followed synapses (pA).
     pub weights: Vec<f64>,
 }
 
-/// The columns that grow, and what is yet to be written to them.
+/// The growing columns of both groups and the samples that wait for a flush.
 pub(super) struct SampleColumns {
     time: Object,
     counts: Object,
@@ -75,7 +75,7 @@ impl SampleColumns {
     /// Fails if the file cannot be written.
     pub fn create(output: &mut Output, sampling: &Sampling) -> Result<Self> {
         let (bins, followed) = (sampling.bins, sampling.followed.len());
-        // Uncompressed: samples are to be in the file soon, not when they fill a chunk.
+        // Uncompressed: samples must reach the file soon, not only when they fill a chunk.
         let storage = |numbers| Storage {
             chunk: rows_of_a_chunk(8 * numbers),
             compression: 0,
@@ -145,7 +145,7 @@ impl SampleColumns {
         Ok(())
     }
 
-    /// Takes a sample; says whether it is time for a flush.
+    /// Adds a sample; returns whether a flush is due.
     pub fn push(&mut self, sample: Sample) -> bool {
         self.held_back.push(sample);
         let bytes = self.held_back.len() * self.bytes_of_a_sample;
@@ -153,17 +153,17 @@ impl SampleColumns {
         bytes >= HELD_BACK
     }
 
-    /// Whether some are yet to be written.
+    /// Returns whether samples are waiting to be written.
     pub fn is_waiting(&self) -> bool {
         !self.held_back.is_empty()
     }
 
-    /// The most bytes that samples have taken.
+    /// Returns the maximum memory (bytes) that waiting samples have taken so far.
     pub fn most_held_back(&self) -> u64 {
         self.most_held_back as u64
     }
 
-    /// Writes what was held back.
+    /// Writes the waiting samples.
     ///
     /// # Errors
     /// Fails if the file cannot be written.
@@ -188,27 +188,27 @@ fn rows_of_a_chunk(bytes_of_a_row: usize) -> usize {
     (CHUNK_BYTES / bytes_of_a_row).max(1)
 }
 
-/// Bytes of a sample in memory.
+/// Returns the bytes of a sample in memory.
 fn sample_bytes(bins: usize, followed: usize) -> u64 {
     (size_of::<Sample>() + 8 * (bins + followed)) as u64
 }
 
-/// Bytes of the groups' attributes and notes, with the synapses followed and without.
+/// Bytes of metadata of the groups: with followed synapses, and without.
 const HEADS: [u64; 2] = [24_576, 16_384];
 
-/// How much there is of samples.
+/// Numbers that determine the size of the samples.
 #[derive(Clone, Copy, Debug)]
 pub struct Samples {
-    /// Times.
+    /// Number of samples, one per sampled time.
     pub times: u64,
-    /// Bins of a histogram.
+    /// Number of bins per histogram.
     pub bins: usize,
-    /// Synapses followed.
+    /// Number of followed synapses.
     pub followed: usize,
 }
 
 impl Samples {
-    /// Bytes of the columns that grow.
+    /// Returns the bytes of each growing column.
     fn columns(&self) -> impl Iterator<Item = u64> {
         let Samples {
             times,
@@ -225,13 +225,13 @@ impl Samples {
             })
     }
 
-    /// Bytes in the file.
+    /// Returns the bytes of all samples in the file.
     pub fn file_bytes(&self) -> u64 {
         let fixed = 8 * (self.bins + 1 + 2 * self.followed) as u64;
         HEADS[usize::from(self.followed == 0)] + fixed + self.columns().sum::<u64>()
     }
 
-    /// Bytes of the samples that wait for a flush, at most.
+    /// Returns the maximum memory (bytes) of samples that wait for a flush.
     pub fn held_back(&self) -> u64 {
         let bytes = sample_bytes(self.bins, self.followed);
         bytes * self.times.min((HELD_BACK as u64).div_ceil(bytes))

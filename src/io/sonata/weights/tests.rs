@@ -1,4 +1,4 @@
-//! What is in the weight file; what a killed writer leaves is tested in `tests/`.
+//! Tests of the content of the weight file. Tests in `tests/` cover files of killed writers.
 
 use hdf5::File;
 
@@ -17,8 +17,8 @@ fn layout(compression: u8) -> Layout {
     }
 }
 
-/// 3 × 30,000 synapses of sources 0, 2 and 5 onto targets 0 … 9, in canonical order; the weight
-/// tells synapse and snapshot.
+/// Returns 3 × 30,000 synapses of sources 0, 2 and 5 onto targets 0 … 9, in canonical order. The
+/// weight identifies synapse and snapshot.
 fn synapses(snapshot: u32) -> Vec<Synapse> {
     let synapse = |i: u32| Synapse {
         source: [0, 2, 5][i as usize / 30_000],
@@ -107,7 +107,7 @@ fn the_index_names_the_edges_of_every_source() {
     assert!(places.into_iter().eq(0..90_000));
 }
 
-/// Written in blocks of 7,777, so that the edges of a target come from several runs.
+/// Writes blocks of 7,777 synapses: the edges of a target come from several runs.
 #[test]
 fn the_index_names_the_edges_of_every_target() {
     for compression in [0, 1] {
@@ -122,8 +122,8 @@ fn the_index_names_the_edges_of_every_target() {
             .collect();
         assert_eq!(read("node_id_to_ranges"), ranges);
         assert_eq!(read("node_id_to_range"), ranges);
-        // Of each target 3,000 edges in a row from each of three sources; those of the last
-        // target of a source and of the first target of the next do not meet.
+        // Each target has 3,000 consecutive edges from each of three sources. Its ranges never
+        // meet: the last target of a source differs from the first target of the next.
         let edges = (0..10).flat_map(|target| {
             (0..3).flat_map(move |source| {
                 let first = 30_000 * source + 3_000 * target;
@@ -174,7 +174,7 @@ fn sampling(followed: Vec<(u32, u32)>) -> Sampling {
     }
 }
 
-/// The i-th sample of two synapses.
+/// Returns the i-th sample of two synapses.
 fn sample(i: u32) -> Sample {
     let n = u64::from(i);
     Sample {
@@ -194,7 +194,7 @@ fn samples_come_back_through_the_reader_all_or_some() {
     writer
         .begin_samples(&sampling(vec![(3, 4), (5, 0)]))
         .unwrap();
-    // More than wait for a flush, and more than a chunk of times.
+    // More samples than wait for a flush, and more than a chunk of times holds.
     for i in 0..5000 {
         writer.add_sample(sample(i)).unwrap();
     }
@@ -233,7 +233,7 @@ fn a_file_may_be_without_samples_or_trajectories() {
     let file = File::open_rw(&path).unwrap();
     file.unlink("weight_histogram/counts").unwrap();
     file.close().unwrap();
-    // Processes that other tests start meanwhile inherit the lock that libhdf5 wrote under.
+    // Processes started by other tests inherit the lock under which libhdf5 wrote; a copy has none.
     let copy = dir.path().join("copy.h5");
     std::fs::copy(&path, &copy).unwrap();
     let path = copy;

@@ -1,12 +1,13 @@
-//! From how many ranks on one part grows beyond another.
+//! Crossovers: numbers of ranks from which one part of time, memory or exchange exceeds another.
 
 use crate::base::units::grouped;
 
-use super::scaled::{Part, Scaled};
+use super::scaled::{MemoryPart, Scaled};
 
 type Of = fn(&Scaled) -> f64;
 
-/// What is compared, and which grows beyond which.
+/// Comparisons: label, left-hand and right-hand quantity. Each asks from which R the left exceeds
+/// the right.
 const QUESTIONS: [(&str, Of, Of); 12] = [
     ("deliver > update", |one| one.time("deliver"), update),
     ("receive > update", |one| one.time("receive"), update),
@@ -25,23 +26,23 @@ const QUESTIONS: [(&str, Of, Of); 12] = [
     ),
     (
         "row index > neurons and buffers",
-        |one| one.memory(Part::RowIndex),
-        |one| one.memory(Part::NeuronsAndBuffers),
+        |one| one.memory(MemoryPart::RowIndex),
+        |one| one.memory(MemoryPart::NeuronsAndBuffers),
     ),
     (
         "exchange > neurons and buffers",
-        |one| one.memory(Part::Exchange),
-        |one| one.memory(Part::NeuronsAndBuffers),
+        |one| one.memory(MemoryPart::Exchange),
+        |one| one.memory(MemoryPart::NeuronsAndBuffers),
     ),
     (
         "target table + sources > weights and targets",
-        |one| one.memory(Part::TargetTable) + one.memory(Part::Sources),
-        |one| one.memory(Part::WeightsAndTargets),
+        |one| one.memory(MemoryPart::TargetTable) + one.memory(MemoryPart::Sources),
+        |one| one.memory(MemoryPart::WeightsAndTargets),
     ),
     (
         "all but weights and targets > weights and targets",
         |one| one.0.memory.staying as f64,
-        |one| 2.0 * one.memory(Part::WeightsAndTargets),
+        |one| 2.0 * one.memory(MemoryPart::WeightsAndTargets),
     ),
     (
         "chunks sent > ten times the spikes in them",
@@ -54,7 +55,7 @@ fn update(one: &Scaled) -> f64 {
     one.time("update")
 }
 
-/// Returns a Markdown item per question.
+/// Returns one Markdown list item per comparison.
 pub(super) fn lines(series: &[Scaled]) -> String {
     let lines = QUESTIONS.iter().map(|(what, left, right)| {
         let since = crossover(series, *left, *right);
@@ -63,8 +64,8 @@ pub(super) fn lines(series: &[Scaled]) -> String {
     lines.collect()
 }
 
-/// Returns from which R on, to the largest, `left` is larger than `right`: interpolated between
-/// values of log R. None if it is not at the largest.
+/// Returns the smallest R from which `left` stays larger than `right` up to the largest R.
+/// Interpolates linearly in log R. Returns `None` if `left` is not larger at the largest R.
 fn crossover(series: &[Scaled], left: Of, right: Of) -> Option<f64> {
     let excess: Vec<f64> = series
         .iter()

@@ -1,17 +1,17 @@
-//! Time, memory and exchange of one rank over the number of ranks.
+//! Figure of the time, memory and exchange of one rank over the number of ranks.
 
 use crate::base::units::grouped;
 use crate::tools::figure::{Axis, Colour, Figure, Panel, Shape, places, stacked};
 
-use super::scaled::{Part, Scaled, measured};
+use super::scaled::{MemoryPart, Scaled, measured};
 
 const MIB: f64 = (1u64 << 20) as f64;
 const KIB: f64 = 1024.0;
 
-/// Maximum ratio of the ends of a logarithmic axis; smaller values stand at its foot.
+/// Maximum ratio of the ends of a logarithmic axis; smaller values are drawn at its lower end.
 const MAX_RATIO: f64 = 1e5;
 
-/// Returns the figure: a panel each of time, memory and exchange.
+/// Returns the figure, with one panel each for time, memory and exchange.
 pub(super) fn figure(series: &[Scaled]) -> Figure {
     Figure {
         name: "scaling",
@@ -23,7 +23,8 @@ pub(super) fn figure(series: &[Scaled]) -> Figure {
     }
 }
 
-/// Returns an empty panel over ranks, logarithmic, for `values` above 0.
+/// Returns an empty panel over the number of ranks. Both axes are logarithmic; the y axis covers
+/// the positive ones of `values`.
 fn over_ranks(series: &[Scaled], label: &str, values: &[f64]) -> Panel {
     let ranks = |nth: usize| series[nth].ranks();
     let x = Axis::doubling("ranks", ranks(0) / 1.08, ranks(series.len() - 1) * 1.08);
@@ -59,14 +60,14 @@ fn time(series: &[Scaled]) -> Panel {
 }
 
 fn memory(series: &[Scaled]) -> Panel {
-    let bars: Vec<[f64; Part::ALL.len()]> = series
+    let bars: Vec<[f64; MemoryPart::ALL.len()]> = series
         .iter()
-        .map(|one| Part::ALL.map(|part| one.memory(part) / MIB))
+        .map(|one| MemoryPart::ALL.map(|part| one.memory(part) / MIB))
         .collect();
     let names = series.iter().map(|one| grouped(one.0.ranks)).collect();
     let panel = Panel::new(Axis::names("ranks", names), Axis::linear("MiB", 0.0, 1.0));
-    let parts = Part::ALL.map(|part| match part {
-        Part::TargetTable => ("target table, drawn", part.colour()),
+    let parts = MemoryPart::ALL.map(|part| match part {
+        MemoryPart::TargetTable => ("target table, drawn", part.colour()),
         _ => (part.name(), part.colour()),
     });
     let (mut panel, tops) = stacked(panel.titled("Memory of one rank"), parts, &bars);

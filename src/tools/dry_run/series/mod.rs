@@ -1,5 +1,5 @@
-//! One rank of each of several machines rehearsed, the results kept in files: weak or strong scaling
-//! before there is a machine.
+//! Rehearses one rank for each of several numbers of ranks and stores the results in files. This
+//! predicts weak or strong scaling before a large machine is available.
 
 mod crossover;
 mod figure;
@@ -25,36 +25,36 @@ use crate::tools::figure::Figure;
 use super::Rehearsal;
 use scaled::Scaled;
 
-/// What to rehearse, and where the results go.
+/// Input of a series of rehearsals and the directory of its results.
 #[derive(Clone, Debug)]
 pub struct Series {
-    /// The config file.
+    /// Path of the config file.
     pub config: PathBuf,
-    /// Numbers of ranks, each rehearsed by a process of its own.
+    /// Numbers of ranks; a separate process rehearses each.
     pub ranks: Vec<usize>,
-    /// The rank to rehearse; the last one where there are fewer ranks.
+    /// Index of the rank to rehearse; the last rank if there are fewer ranks.
     pub rank: usize,
-    /// Threads per rank, instead of the config's.
+    /// Threads per rank; replaces the config's value.
     pub threads: Option<usize>,
-    /// Values of keys, instead of the config's: `TABLE.KEY=VALUE`.
+    /// Values of keys, as `TABLE.KEY=VALUE`; they replace the config's.
     pub overrides: Vec<String>,
-    /// Directory of the results.
+    /// Output directory.
     pub out: PathBuf,
-    /// Whether to rehearse again what is done.
+    /// Repeats rehearsals that already have a result.
     pub force: bool,
 }
 
-/// A rehearsal, and where it comes from.
+/// Rehearsal with its provenance.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Rehearsed {
     command: String,
     config_sha256: String,
     machine: Machine,
-    /// What it found.
+    /// Result of the rehearsal.
     pub rehearsal: Rehearsal,
 }
 
-/// The machine that rehearsed.
+/// Machine and date of a rehearsal.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Machine {
     cpu: String,
@@ -63,13 +63,15 @@ struct Machine {
 }
 
 impl Series {
-    /// Rehearses every number of ranks that `out` has no result of, and returns all results by ranks.
+    /// Rehearses every number of ranks that has no result in `out`. Returns all results, ordered by
+    /// the number of ranks.
     ///
-    /// Each is kept in `out`/ranks_R.json as soon as it is done. `say` is given a line before each.
+    /// Writes each result to `out`/ranks_R.json as soon as it is available. Calls `say` with one
+    /// line before each rehearsal.
     ///
     /// # Errors
-    /// Fails if a rehearsal does, with its message; a file cannot be read or written; a result in
-    /// `out` comes from another config, command, commit or processor, and `force` is not set.
+    /// Fails if a rehearsal fails (with its message), if a file cannot be read or written, or if a
+    /// result in `out` has a different config, command, commit or processor and `force` is not set.
     pub fn rehearse(&self, say: &mut dyn FnMut(&str)) -> Result<Vec<Rehearsed>> {
         let config = sha256_of(&self.config)?;
         let mut ranks = self.ranks.clone();
@@ -110,8 +112,8 @@ impl Series {
         Ok(found)
     }
 
-    /// Writes table.md, scaling.csv and scaling.png of the results `found` to `out`; returns the
-    /// table.
+    /// Writes table.md, scaling.csv and scaling.png of the results `found` to `out`. Returns the
+    /// text of table.md.
     ///
     /// # Errors
     /// Fails if a file cannot be written.
@@ -127,7 +129,10 @@ impl Series {
         Ok(table)
     }
 
-    /// Returns the arguments of the program that rehearse one of `ranks` ranks.
+    /// Returns the program arguments for the rehearsal of one of `ranks` ranks.
+    ///
+    /// # Errors
+    /// Fails if the path of the config is not UTF-8.
     fn arguments(&self, ranks: usize) -> Result<Vec<String>> {
         let Some(config) = self.config.to_str() else {
             let path = self.config.display();
@@ -142,17 +147,18 @@ impl Series {
     }
 }
 
-/// Returns the SHA-256 digest of a file as hexadecimal digits.
+/// Returns the SHA-256 digest of a text file as hexadecimal digits.
 fn sha256_of(path: &Path) -> Result<String> {
     let digest = Sha256::digest(files::read_text(path)?);
     Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Runs the program with `arguments`, and returns what it found. In a process of its own: peak memory
-/// is the process's.
+/// Runs the program with `arguments` and returns its result. Uses a separate process because peak
+/// memory is measured per process.
 fn run(arguments: &[String]) -> Result<Rehearsal> {
     let program = std::env::current_exe();
-    let program = program.map_err(|error| Error::run(format!("cannot find myself: {error}")))?;
+    let program =
+        program.map_err(|error| Error::run(format!("cannot find this program: {error}")))?;
     let mut command = Command::new(program);
     command.args(arguments).args(["--json", "--quiet"]);
     child::prepare(&mut command);
@@ -174,7 +180,11 @@ fn run(arguments: &[String]) -> Result<Rehearsal> {
     }
 }
 
-/// Returns the result that the file at `path` holds; none if there is no file.
+/// Returns the result stored at `path`, or `None` if there is no file.
+///
+/// # Errors
+/// Fails if the file cannot be read, does not hold a rehearsal, or has a different command or
+/// config.
 fn stored(path: &Path, command: &str, config: &str) -> Result<Option<Rehearsed>> {
     let fault = |what: String| Error::input(format!("{}: {what}", path.display()));
     if fs::metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
@@ -199,7 +209,7 @@ fn stored(path: &Path, command: &str, config: &str) -> Result<Option<Rehearsed>>
     Ok(Some(found))
 }
 
-/// Fails unless the result of the file at `path` comes from the program and processor of `first`.
+/// Checks that `one`, the result stored at `path`, has the same commit and processor as `first`.
 fn alike(path: &Path, first: &Rehearsed, one: &Rehearsed) -> Result<()> {
     let commit = |of: &Rehearsed| of.rehearsal.commit.clone();
     let cpu = |of: &Rehearsed| of.machine.cpu.clone();
@@ -219,7 +229,7 @@ fn alike(path: &Path, first: &Rehearsed, one: &Rehearsed) -> Result<()> {
     Ok(())
 }
 
-/// Writes a file and the directory that it is in.
+/// Writes a file; creates its directory if needed.
 fn write(path: &Path, text: &str) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new(""));
     fs::create_dir_all(folder)
@@ -228,7 +238,7 @@ fn write(path: &Path, text: &str) -> Result<()> {
 }
 
 impl Machine {
-    /// Returns this machine, now.
+    /// Returns the description of this machine with the current date.
     fn here() -> Self {
         let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model = info.lines().find_map(|line| {

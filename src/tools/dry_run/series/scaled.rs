@@ -1,4 +1,4 @@
-//! A rehearsal in units that compare between machines.
+//! Results of a rehearsal in units that are comparable between machines.
 
 use crate::base::memory::Structure;
 use crate::io::outcome::Phases;
@@ -7,9 +7,9 @@ use crate::tools::figure::Colour;
 use super::super::Rehearsal;
 use super::super::rehearsal::PLAYED;
 
-/// A part of the memory of a rank.
+/// MemoryPart of the memory of a rank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum MemoryPart {
     WeightsAndTargets,
     RowIndex,
     Sources,
@@ -18,40 +18,41 @@ pub(super) enum Part {
     Exchange,
 }
 
-impl Part {
-    pub(super) const ALL: [Part; 6] = [
-        Part::WeightsAndTargets,
-        Part::RowIndex,
-        Part::Sources,
-        Part::TargetTable,
-        Part::NeuronsAndBuffers,
-        Part::Exchange,
+impl MemoryPart {
+    pub(super) const ALL: [MemoryPart; 6] = [
+        MemoryPart::WeightsAndTargets,
+        MemoryPart::RowIndex,
+        MemoryPart::Sources,
+        MemoryPart::TargetTable,
+        MemoryPart::NeuronsAndBuffers,
+        MemoryPart::Exchange,
     ];
 
-    /// Returns the part that `structure` belongs to; none of what is there only for a time.
-    fn of(structure: Structure) -> Option<Part> {
+    /// Returns the part that `structure` belongs to, or `None` for structures that exist only
+    /// temporarily.
+    fn of(structure: Structure) -> Option<MemoryPart> {
         Some(match structure {
-            Structure::PlasticSynapses | Structure::StaticSynapses => Part::WeightsAndTargets,
-            Structure::RowIndex => Part::RowIndex,
-            Structure::Sources => Part::Sources,
-            Structure::TargetTable => Part::TargetTable,
+            Structure::PlasticSynapses | Structure::StaticSynapses => MemoryPart::WeightsAndTargets,
+            Structure::RowIndex => MemoryPart::RowIndex,
+            Structure::Sources => MemoryPart::Sources,
+            Structure::TargetTable => MemoryPart::TargetTable,
             Structure::Neurons
             | Structure::RingBuffers
             | Structure::ExternalInput
-            | Structure::SpikeHistory => Part::NeuronsAndBuffers,
-            Structure::Exchange => Part::Exchange,
+            | Structure::SpikeHistory => MemoryPart::NeuronsAndBuffers,
+            Structure::Exchange => MemoryPart::Exchange,
             Structure::Recording | Structure::Construction => return None,
         })
     }
 
     pub(super) fn name(self) -> &'static str {
         match self {
-            Part::WeightsAndTargets => "weights and targets",
-            Part::RowIndex => "row index",
-            Part::Sources => "sources",
-            Part::TargetTable => "target table",
-            Part::NeuronsAndBuffers => "neurons and buffers",
-            Part::Exchange => "exchange",
+            MemoryPart::WeightsAndTargets => "weights and targets",
+            MemoryPart::RowIndex => "row index",
+            MemoryPart::Sources => "sources",
+            MemoryPart::TargetTable => "target table",
+            MemoryPart::NeuronsAndBuffers => "neurons and buffers",
+            MemoryPart::Exchange => "exchange",
         }
     }
 
@@ -60,16 +61,17 @@ impl Part {
     }
 }
 
-/// Phases that are measured, with the places that they have among all.
+/// Returns the measured phases, each with its index among all phases.
 pub(super) fn measured() -> impl Iterator<Item = (usize, &'static str)> {
     let all = Phases::<f64>::NAMES.into_iter().enumerate();
     all.filter(|(_, name)| *name != PLAYED)
 }
 
-/// A rehearsal. Times in s per s of model time, memory in bytes, volumes per interval.
+/// Rehearsal with times in seconds per second of model time, memory in bytes and volumes per
+/// interval.
 pub(super) struct Scaled(pub(super) Rehearsal);
 
-/// Bytes of a spike in the exchange, at least.
+/// Minimum number of bytes per spike in the exchange: one word.
 const BYTES_PER_SPIKE: f64 = 4.0;
 
 impl Scaled {
@@ -81,23 +83,23 @@ impl Scaled {
         self.0.ranks as f64
     }
 
-    /// Returns the time of the phase with place `nth` among all.
+    /// Returns the time of the phase with index `nth` among all phases.
     pub(super) fn phase(&self, nth: usize) -> f64 {
         self.per_second(self.0.wall_time.phases.named()[nth])
     }
 
-    /// Returns the time of the phase `name`.
+    /// Returns the time of the measured phase `name`, or 0 if no phase has this name.
     pub(super) fn time(&self, name: &str) -> f64 {
         let named = measured().find(|(_, phase)| *phase == name);
         named.map_or(0.0, |(nth, _)| self.phase(nth))
     }
 
-    /// Returns the time of the loop without exchanges.
+    /// Returns the time of the simulation loop without exchanges.
     pub(super) fn simulate(&self) -> f64 {
         self.per_second(self.0.wall_time.simulate)
     }
 
-    /// Returns the time of the loop that no phase accounts for.
+    /// Returns the time of the simulation loop that no measured phase accounts for.
     pub(super) fn rest(&self) -> f64 {
         let phases: f64 = measured().map(|(nth, _)| self.phase(nth)).sum();
         (self.simulate() - phases).max(0.0)
@@ -108,25 +110,26 @@ impl Scaled {
         self.per_second(self.0.network.seconds)
     }
 
-    pub(super) fn memory(&self, part: Part) -> f64 {
+    pub(super) fn memory(&self, part: MemoryPart) -> f64 {
         let held = self.0.memory.by_structure.iter();
-        let held = held.filter(|(structure, _)| Part::of(*structure) == Some(part));
+        let held = held.filter(|(structure, _)| MemoryPart::of(*structure) == Some(part));
         held.map(|(_, bytes)| bytes as f64).sum()
     }
 
-    /// Returns the bytes that the rank sends in an interval.
+    /// Returns the number of bytes that the rank sends per interval.
     pub(super) fn sent(&self) -> f64 {
         self.0.network.bytes_per_peer as f64 * self.ranks()
     }
 
-    /// Returns the spikes that the rank receives in an interval.
+    /// Returns the number of spikes that the rank receives per interval, averaged over the run
+    /// including the warm-up.
     pub(super) fn received(&self) -> f64 {
         let timed = self.0.network.exchanges as f64;
         let intervals = timed * (1.0 + self.0.warm_up_ms / self.0.model_time_ms);
         self.0.counts.received as f64 / intervals
     }
 
-    /// Returns the bytes that these spikes need at least.
+    /// Returns the minimum number of bytes that the received spikes of an interval take.
     pub(super) fn payload(&self) -> f64 {
         BYTES_PER_SPIKE * self.received()
     }

@@ -1,22 +1,23 @@
-//! Rehearsals of several numbers of ranks as a table for people and one for programs.
+//! Tables of rehearsals with several numbers of ranks: Markdown for people, CSV for programs.
 
 use crate::base::units::grouped;
 use crate::tools::text_table::{self, significant};
 
 use super::Rehearsed;
 use super::crossover;
-use super::scaled::{Part, Scaled, measured};
+use super::scaled::{MemoryPart, Scaled, measured};
 
 const MIB: f64 = (1u64 << 20) as f64;
 const KIB: f64 = 1024.0;
 
-/// Returns times, memory and exchange in Markdown, crossovers, and what kind each figure is of.
+/// Returns a Markdown table of times, memory and exchange, followed by the crossovers and by a note
+/// on which numbers are exact, drawn, measured or modelled.
 pub(super) fn markdown(series: &[Scaled], found: &[Rehearsed]) -> String {
     let mut header = vec!["ranks".to_owned()];
     header.extend(measured().map(|(_, phase)| format!("{phase} (s/s)")));
     header.extend(["other (s/s)", "measured in all (s/s)"].map(str::to_owned));
     header.extend(["*network, modelled (s/s)*", "memory per rank (MiB)"].map(str::to_owned));
-    header.extend(Part::ALL.map(|part| format!("{} (MiB)", part.name())));
+    header.extend(MemoryPart::ALL.map(|part| format!("{} (MiB)", part.name())));
     header.extend(["at most (MiB)", "bytes per plastic synapse"].map(str::to_owned));
     header.extend(["sent per interval and rank (KiB)", "received spikes"].map(str::to_owned));
     let rows: Vec<_> = series.iter().map(cells).collect();
@@ -53,15 +54,15 @@ fn cells(one: &Scaled) -> Vec<String> {
     cells.extend([one.rest(), one.simulate()].map(significant));
     cells.push(format!("*{}*", significant(one.network())));
     cells.push(significant(memory.staying as f64 / MIB));
-    cells.extend(Part::ALL.map(|part| significant(one.memory(part) / MIB)));
+    cells.extend(MemoryPart::ALL.map(|part| significant(one.memory(part) / MIB)));
     cells.push(significant(memory.grown as f64 / MIB));
     cells.push(significant(memory.per_plastic_synapse.unwrap_or(0.0)));
     cells.extend([one.sent() / KIB, one.received()].map(significant));
     cells
 }
 
-/// Returns the numbers as CSV: a line per R; times in s per s of model time, memory and volume in
-/// bytes.
+/// Returns the numbers as CSV with one line per R. Times are in seconds per second of model time,
+/// memory and the volume sent in bytes.
 pub(super) fn csv(series: &[Scaled]) -> String {
     let mut names = vec!["ranks", "rank", "threads", "model_time_ms", "neurons"];
     names.extend([
@@ -73,7 +74,7 @@ pub(super) fn csv(series: &[Scaled]) -> String {
     let mut names: Vec<String> = names.into_iter().map(str::to_owned).collect();
     names.extend(measured().map(|(_, phase)| format!("{phase}_measured")));
     names.extend(["other_measured", "simulate_measured", "network_modelled"].map(str::to_owned));
-    names.extend(Part::ALL.map(|part| format!("memory_{}", part.name().replace(' ', "_"))));
+    names.extend(MemoryPart::ALL.map(|part| format!("memory_{}", part.name().replace(' ', "_"))));
     names.extend(["memory_staying", "memory_at_most_measured"].map(str::to_owned));
     names.extend(["bytes_per_plastic_synapse", "sent_per_interval"].map(str::to_owned));
     names.extend(
@@ -106,7 +107,7 @@ fn fields(one: &Scaled) -> Vec<String> {
     );
     fields.extend(measured().map(|(nth, _)| one.phase(nth).to_string()));
     fields.extend([one.rest(), one.simulate(), one.network()].map(|time| time.to_string()));
-    fields.extend(Part::ALL.map(|part| one.memory(part).to_string()));
+    fields.extend(MemoryPart::ALL.map(|part| one.memory(part).to_string()));
     fields.extend([memory.staying, memory.grown].map(|bytes| bytes.to_string()));
     let per_plastic = memory.per_plastic_synapse;
     fields.push(per_plastic.map_or(String::new(), |bytes| bytes.to_string()));

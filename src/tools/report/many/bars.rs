@@ -1,4 +1,4 @@
-//! What time and memory went to, a bar a run.
+//! Bars of time and memory, one per run.
 
 use crate::base::memory::Structure;
 use crate::comm::Spread;
@@ -9,15 +9,15 @@ use super::Run;
 use super::naming::names;
 use super::series::repeats;
 
-/// Bars that can still be told apart.
-const MOST: usize = 40;
-/// Room above the tallest bar, as a factor.
+/// Maximum number of bars; more cannot be told apart.
+const MAX_BARS: usize = 40;
+/// Height of the y axis relative to the tallest bar.
 const ROOM: f64 = 1.05;
-/// What a letter of a name that stands upright takes of a panel's height.
+/// Panel height added per letter of the longest name, for names written vertically.
 const NAME_HEIGHT: f64 = 0.024;
 const MIB: f64 = (1u64 << 20) as f64;
 
-/// Runs for each bar, and a sentence on how they were chosen.
+/// Runs of each bar, names, and a caption sentence on how the runs were chosen.
 struct Bars<'a> {
     groups: Vec<Vec<Run<'a>>>,
     names: Vec<String>,
@@ -25,23 +25,26 @@ struct Bars<'a> {
 }
 
 impl<'a> Bars<'a> {
-    /// A bar for each run; of very many runs a bar for those that differ in nothing but their
-    /// seeds, and of very many of those only the first.
+    /// Makes one bar per run. For more than [`MAX_BARS`] runs, makes one bar per set of runs that
+    /// differ only in their seeds, and keeps the first [`MAX_BARS`].
     fn of(runs: &[Run<'a>]) -> Self {
         let mut groups: Vec<_> = runs.iter().map(|run| vec![*run]).collect();
         let mut said = String::new();
-        if groups.len() > MOST {
+        if groups.len() > MAX_BARS {
             groups = repeats(runs);
-            said += " A bar is the mean of runs that differ in nothing but their seeds.";
+            said += " Each bar is the mean over runs that differ only in their seeds.";
         }
         let names = names(&groups, &[])
             .into_iter()
-            .take(MOST)
+            .take(MAX_BARS)
             .map(|name| short(&name))
             .collect();
-        if groups.len() > MOST {
-            said += &format!(" The first {MOST} of {} are shown.", groups.len());
-            groups.truncate(MOST);
+        if groups.len() > MAX_BARS {
+            said += &format!(
+                " Only the first {MAX_BARS} of {} bars are shown.",
+                groups.len()
+            );
+            groups.truncate(MAX_BARS);
         }
         Bars {
             groups,
@@ -50,14 +53,14 @@ impl<'a> Bars<'a> {
         }
     }
 
-    /// The mean of `of` in each bar.
+    /// Returns the mean of `of` over the runs of each bar.
     fn mean(&self, of: impl Fn(&Run) -> f64) -> Vec<f64> {
         let groups = self.groups.iter();
         let mean = |runs: &Vec<Run>| runs.iter().map(&of).sum::<f64>() / runs.len() as f64;
         groups.map(mean).collect()
     }
 
-    /// `parts` on top of each other, the last ones on top; `of` gives those of a run.
+    /// Draws stacked bars of `parts`, the first at the bottom; `of` returns the parts of a run.
     fn stacked<const N: usize>(
         &self,
         label: &str,
@@ -82,7 +85,7 @@ impl<'a> Bars<'a> {
     }
 }
 
-/// Names that have to fit beside each other.
+/// Abbreviates model names to fit bar names next to each other.
 fn short(name: &str) -> String {
     name.replace("iaf_psc_alpha", "iaf")
         .replace("ignore_and_fire", "ignore")
@@ -92,7 +95,7 @@ fn greatest(values: &[f64]) -> f64 {
     values.iter().copied().fold(0.0, f64::max)
 }
 
-/// `real_time_factor` and `memory` of at least one run.
+/// Draws `real_time_factor` and `memory` of at least one run.
 pub(super) fn figures(runs: &[Run]) -> [Figure; 2] {
     let bars = Bars::of(runs);
     [real_time_factor(&bars), memory(&bars)]
@@ -108,15 +111,15 @@ fn real_time_factor(bars: &Bars) -> Figure {
         name: "real_time_factor",
         title: "Real-time factor by phase".into(),
         caption: format!(
-            "The height of a bar is the real-time factor, set by the slowest rank. Phases are means \
-             over the ranks; the rest is what remains.{}",
+            "Bar height: real-time factor of the slowest rank. Phases: means over ranks; rest: \
+             remaining time.{}",
             bars.said
         ),
         rows: vec![vec![panel]],
     }
 }
 
-/// Stacked, from the bottom.
+/// Parts of a memory bar, from the bottom.
 const STRUCTURES: [(&str, Colour); 9] = [
     ("program", Colour::Reference),
     ("plastic synapses", Colour::Nth(0)),
@@ -129,7 +132,7 @@ const STRUCTURES: [(&str, Colour); 9] = [
     ("construction", Colour::Nth(7)),
 ];
 
-/// Where in [`STRUCTURES`] a structure is counted.
+/// Returns the index in [`STRUCTURES`] of the part that includes `structure`.
 fn place(structure: Structure) -> usize {
     match structure {
         Structure::PlasticSynapses => 1,
@@ -144,7 +147,7 @@ fn place(structure: Structure) -> usize {
 }
 
 fn memory(bars: &Bars) -> Figure {
-    let mut panel = bars.stacked("memory of a rank (MiB)", STRUCTURES, |run| {
+    let mut panel = bars.stacked("memory per rank (MiB)", STRUCTURES, |run| {
         let memory = &run.outcome.memory;
         let mut held = [0.0; STRUCTURES.len()];
         held[0] = memory.before_per_rank.mean / MIB;
@@ -164,11 +167,11 @@ fn memory(bars: &Bars) -> Figure {
     };
     Figure {
         name: "memory",
-        title: "Memory of a rank".into(),
+        title: "Memory per rank".into(),
         caption: format!(
-            "Bars are means over the ranks: from the bottom the program before it builds anything, \
-             then its structures, construction and recording at their largest. Dots and lines: \
-             mean, minimum and maximum over the ranks of the peak of resident memory.{}",
+            "Bars: means over ranks of the memory of the program before construction (bottom) \
+             and of its data structures; construction and recording at their maximum. Dots and \
+             lines: mean, minimum and maximum over ranks of peak resident memory.{}",
             bars.said
         ),
         rows: vec![vec![panel.with("peak", Colour::Inhibitory, peaks)]],

@@ -1,9 +1,8 @@
-//! Figures of several runs beside each other.
+//! Figures that compare several runs.
 //!
-//! Any runs may stand together. Those that are done make *series* ([`series`]): runs that differ
-//! in nothing but size, split and seed, and in what follows from these. Where a series varies in
-//! one of them there is a figure of it ([`scaling`]); what time and memory went to is shown of
-//! every run ([`bars`]).
+//! Any runs can be compared. Those that are done form *series* ([`series`]): runs that differ only
+//! in size, split and seed, and in what follows from these. [`scaling`] draws figures over size and
+//! over cores if these vary; [`bars`] draws time and memory of every run.
 
 mod bars;
 mod naming;
@@ -17,14 +16,14 @@ mod tests;
 use crate::io::outcome::{Outcome, RunRecord};
 use crate::tools::figure::Figure;
 
-pub(super) use one_series::Scaling;
+pub(super) use one_series::ScalingSeries;
 pub(super) use table::table;
 
-/// The figures of those of `runs` that are done; none if none is.
+/// Draws the figures of those of `runs` that are done; none if no run is done.
 ///
-/// `scaling` where size or model varies, `weak_scaling` and `strong_scaling` where the number of
-/// cores does, `real_time_factor` and `memory` always. Takes time in proportion to the runs, but
-/// for sorting.
+/// `scaling` if size or model varies, `weak_scaling` and `strong_scaling` if the number of cores
+/// does, `real_time_factor` and `memory` always. Cost: linear in the number of runs, except for
+/// sorting.
 pub(super) fn figures(runs: &[RunRecord]) -> Vec<Figure> {
     let runs = Run::done(runs);
     if runs.is_empty() {
@@ -39,7 +38,7 @@ pub(super) fn figures(runs: &[RunRecord]) -> Vec<Figure> {
     figures
 }
 
-/// A run that is done.
+/// Finished run with its outcome.
 #[derive(Clone, Copy, Debug)]
 struct Run<'a> {
     record: &'a RunRecord,
@@ -47,7 +46,7 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// Those of `runs` that are done, by model, size and split, then seed.
+    /// Returns those of `runs` that are done, sorted by model, size, cores, ranks and seed.
     fn done(runs: &'a [RunRecord]) -> Vec<Self> {
         let done = |record: &'a RunRecord| {
             let outcome = record.outcome.as_ref()?;
@@ -67,43 +66,43 @@ impl<'a> Run<'a> {
         runs
     }
 
-    /// The neuron model, as the config names it.
+    /// Returns the neuron model, as the config names it.
     fn model(&self) -> &'a str {
         let name = self.record.parameter(["neuron", "model"]).as_str();
         name.unwrap_or_default()
     }
 
-    /// N
+    /// Returns the number of neurons N.
     fn neurons(&self) -> u64 {
         self.outcome.counts.neurons
     }
 
-    /// R
+    /// Returns the number of ranks R.
     fn ranks(&self) -> usize {
         self.record.provenance.ranks
     }
 
-    /// T
+    /// Returns the number of threads per rank T.
     fn threads(&self) -> usize {
         self.record.provenance.threads
     }
 
-    /// R · T
+    /// Returns the number of cores R · T.
     fn cores(&self) -> usize {
         self.ranks().saturating_mul(self.threads())
     }
 
-    /// Ranks and threads.
+    /// Returns the numbers of ranks and of threads per rank.
     fn split(&self) -> (usize, usize) {
         (self.ranks(), self.threads())
     }
 
-    /// Wall time of the simulate phase, of the slowest rank (s).
+    /// Returns the wall time of the simulate phase on the slowest rank (s).
     fn simulate(&self) -> f64 {
         self.outcome.wall_time.simulate.max
     }
 
-    /// Spikes of a neuron a second, averaged over time and both populations.
+    /// Returns the rate averaged over time and the neurons of both populations (spikes/s).
     fn rate(&self) -> f64 {
         let counts = &self.outcome.counts;
         let seconds = self.outcome.model_time_ms / 1000.0;

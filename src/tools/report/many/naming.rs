@@ -1,4 +1,4 @@
-//! Names that say what runs differ in, and nothing else.
+//! Run names that contain only what the runs differ in.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::Hash;
@@ -9,13 +9,13 @@ use super::Run;
 use super::series::is_free;
 use crate::io::config::recorded::shown;
 
-/// What can be said of runs, in the order in which it tells them apart: place and key.
+/// Words that describe a run, by priority and key; names use the first that tell runs apart.
 type Attributes = BTreeMap<(u8, String), String>;
 
-/// The place of parameters; behind it that of those which follow from others.
+/// Priority of parameters; derived and free parameters have the next one.
 const PARAMETERS: u8 = 100;
 
-/// Parameters that are worked out from others.
+/// Parameters that are computed from others.
 const DERIVED: [&str; 7] = [
     "/synapse/J_unit",
     "/synapse/I_E",
@@ -26,16 +26,16 @@ const DERIVED: [&str; 7] = [
     "/stimulus/poisson/mean_per_step",
 ];
 
-/// What N and the ranks say already.
-const SAID: &str = "/network/N_per_rank";
+/// Parameter that names omit, because N and the number of ranks determine it.
+const IMPLIED: &str = "/network/N_per_rank";
 
-/// A name for each of `groups` of runs, of what the runs of a group have in common and other
-/// groups have otherwise; not of what is `on_axis`. No two are equal.
+/// Returns one name per group of runs, made of words that the runs of a group share and that differ
+/// between groups, without those `on_axis`. All names are different.
 pub(super) fn names(groups: &[Vec<Run>], on_axis: &[&str]) -> Vec<String> {
     let common: Vec<Attributes> = groups.iter().map(|runs| common(runs)).collect();
     let keys: BTreeSet<_> = common.iter().flat_map(|group| group.keys()).collect();
     let mut names = vec![String::new(); groups.len()];
-    // Groups without the word that told others apart: the next one that they have is theirs.
+    // Marks groups that lack the word which told others apart; they get the next word they have.
     let mut wordless = vec![false; groups.len()];
     for key in keys {
         let words: Vec<_> = common.iter().map(|group| group.get(key)).collect();
@@ -68,7 +68,7 @@ fn different<T: Eq + Hash>(items: &[T]) -> usize {
     items.iter().collect::<HashSet<_>>().len()
 }
 
-/// The same with numbers behind those that are there more than once.
+/// Appends #1, #2, … to names that occur more than once.
 fn numbered(names: Vec<String>) -> Vec<String> {
     let mut counts = HashMap::new();
     for name in &names {
@@ -86,7 +86,7 @@ fn numbered(names: Vec<String>) -> Vec<String> {
     names.into_iter().map(number).collect()
 }
 
-/// What all of `runs` have alike.
+/// Returns the words that all `runs` share.
 fn common(runs: &[Run]) -> Attributes {
     let mut all = attributes(&runs[0]);
     for run in &runs[1..] {
@@ -121,9 +121,9 @@ fn attributes(run: &Run) -> Attributes {
     all
 }
 
-/// Adds the parameters that `value`, which stands at `path`, holds.
+/// Adds the parameters in `value`, which is at `path`.
 fn add(all: &mut Attributes, path: &str, value: &Value) {
-    if path == SAID {
+    if path == IMPLIED {
         return;
     }
     if let Value::Object(table) = value {
@@ -137,7 +137,7 @@ fn add(all: &mut Attributes, path: &str, value: &Value) {
     all.insert((place, path.to_owned()), word(path, value));
 }
 
-/// Key and value of the parameter at `path`; of a path in it the last part.
+/// Returns key and value of the parameter at `path`; of a text with slashes only the last part.
 fn word(path: &str, value: &Value) -> String {
     let last = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
     let value = match value {

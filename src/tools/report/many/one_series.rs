@@ -1,4 +1,4 @@
-//! One scaling series: a network on growing numbers of ranks, as a table and a figure.
+//! Scaling series: runs on growing numbers of ranks, as a table and a figure.
 
 use serde_json::Value;
 
@@ -15,27 +15,29 @@ use super::bars;
 use super::scaling::{self, Kind};
 use super::series::{disagreements, may_scale};
 
-/// Runs of one program and configuration on different numbers of ranks, ascending, all of the same
-/// number of threads.
-pub(in crate::tools::report) struct Scaling<'a> {
+/// Runs of one program and configuration on different numbers of ranks, ascending, all with the
+/// same number of threads.
+pub(in crate::tools::report) struct ScalingSeries<'a> {
     runs: Vec<Run<'a>>,
-    /// None of one run.
+    /// Kind of scaling; `None` for a single run.
     kind: Option<Kind>,
-    /// Per run, relative to the first.
+    /// Efficiency of each run relative to the first.
     efficiency: Vec<f64>,
 }
 
-impl<'a> Scaling<'a> {
-    /// Takes those of `records` that are done.
+impl<'a> ScalingSeries<'a> {
+    /// Makes a series of those of `records` that are done.
     ///
     /// # Errors
-    /// Fails if none is done, or two differ in more than size and split, have equally many ranks,
-    /// or have the same number of neurons neither in total nor per core.
+    /// Fails if no run is done, or if two runs differ in more than size and split, have the same
+    /// number of ranks, or have the same number of neurons neither in total nor per core.
     pub(in crate::tools::report) fn new(records: &'a [RunRecord]) -> Result<Self> {
         let mut runs = Run::done(records);
         runs.sort_by_key(Run::ranks);
         let Some(first) = runs.first() else {
-            return Err(Error::input("no run is done: there is nothing to scale"));
+            return Err(Error::input(
+                "no finished run: a scaling table needs at least one",
+            ));
         };
         for run in &runs[1..] {
             belong(first, run)?;
@@ -51,19 +53,19 @@ impl<'a> Scaling<'a> {
             None => vec![1.0],
             Some(kind) => scaling::efficiency(&runs, kind),
         };
-        Ok(Scaling {
+        Ok(ScalingSeries {
             runs,
             kind,
             efficiency,
         })
     }
 
-    /// Returns a line per set of runs that computed the same and have different digests.
+    /// Returns one line per set of runs that computed the same but have different digests.
     pub(in crate::tools::report) fn disagreements(&self) -> Vec<String> {
         disagreements(&self.runs)
     }
 
-    /// Returns the table in Markdown, with a line on what it shows.
+    /// Returns the table in Markdown, followed by a paragraph on what it shows.
     pub(in crate::tools::report) fn markdown(&self) -> String {
         let kind = self.kind.map(Kind::name);
         let mut header = vec!["ranks", "threads", "neurons", "synapses"];
@@ -75,19 +77,19 @@ impl<'a> Scaling<'a> {
             format!("efficiency ({kind})")
         }));
         header
-            .extend(["memory per rank (MiB)", "digest of spikes", "of weights"].map(str::to_owned));
+            .extend(["memory per rank (MiB)", "spike digest", "weight digest"].map(str::to_owned));
         let each = self.runs.iter().zip(&self.efficiency);
         let rows: Vec<_> = each.map(|(run, &of)| cells(run, of)).collect();
         let first = &self.runs[0];
         let title = match kind {
             Some("weak") => "Weak scaling",
             Some(_) => "Strong scaling",
-            None => "No scaling",
+            None => "Single run",
         };
         format!(
-            "{}\n{title}, {} ms model time, commit {}, {}. Three numbers are minimum / mean / maximum \
-             over the ranks (one, where they are equal to the digits shown); construction is the sum of \
-             its phases' maxima. Efficiency is relative to {} rank(s).\n",
+            "{}\n{title}, {} ms model time, commit {}, {}. Triples: minimum / mean / maximum \
+             over ranks (one number if equal as shown). Construction: sum of the maxima of its \
+             phases over ranks. Efficiency: relative to {} rank(s).\n",
             markdown(&header, &rows),
             first.outcome.model_time_ms,
             first.record.provenance.commit,
@@ -96,7 +98,7 @@ impl<'a> Scaling<'a> {
         )
     }
 
-    /// Returns the numbers as CSV: a line per run, times in s, memory in bytes.
+    /// Returns the numbers as CSV: one line per run, times in s, memory in bytes.
     pub(in crate::tools::report) fn csv(&self) -> String {
         let spreads = |name: &str| ["min", "mean", "max"].map(|of| format!("{name}_{of}"));
         let named = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
@@ -118,7 +120,7 @@ impl<'a> Scaling<'a> {
         csv(&names, &rows)
     }
 
-    /// Returns the figure: the real-time factor by phase; of several runs also time and efficiency
+    /// Returns the figure: the real-time factor by phase; for several runs also time and efficiency
     /// over cores.
     pub(in crate::tools::report) fn figure(&self) -> Figure {
         let [phases, _] = bars::figures(&self.runs);
@@ -138,7 +140,7 @@ impl<'a> Scaling<'a> {
     }
 }
 
-/// Timed stages of a run, as run.json names them; the phases of the last follow.
+/// Names of the timed stages in run.json; the CSV lists the phases of `simulate` after them.
 const TIMED: [&str; 4] = [
     "construction_create",
     "construction_connect",
@@ -146,7 +148,7 @@ const TIMED: [&str; 4] = [
     "simulate",
 ];
 
-/// Returns the times of [`TIMED`].
+/// Returns the times of [`TIMED`] (s).
 fn timed(wall: &WallTime) -> [Spread; 4] {
     [
         wall.construction_create,
@@ -156,7 +158,7 @@ fn timed(wall: &WallTime) -> [Spread; 4] {
     ]
 }
 
-/// Returns the sum of the maxima of the stages before the loop (s).
+/// Returns the sum of the stages before the loop, each on its slowest rank (s).
 fn construction(wall: &WallTime) -> f64 {
     timed(wall)[..3].iter().map(|seconds| seconds.max).sum()
 }
@@ -184,7 +186,7 @@ fn cells(run: &Run, efficiency: f64) -> Vec<String> {
     cells
 }
 
-/// Returns minimum / mean / maximum, or one number where the digits shown are equal.
+/// Returns minimum / mean / maximum, or one number if their displayed digits are equal.
 fn spread(of: Spread, scale: f64) -> String {
     let shown = [of.min, of.mean, of.max].map(|value| significant(scale * value));
     match shown.iter().all(|text| *text == shown[0]) {
@@ -219,14 +221,15 @@ fn fields(run: &Run, efficiency: f64, kind: &str) -> Vec<String> {
     fields
 }
 
-/// Fails unless both runs have one program and configuration, but for size and split.
+/// Fails unless both runs have the same commit, threads and configuration, except for what scaling
+/// changes.
 fn belong(one: &Run, other: &Run) -> Result<()> {
     let [here, there] = [one, other].map(|run| &run.record.provenance);
     let threads = [here, there].map(|of| of.threads.to_string());
     let commits = [here, there].map(|of| of.commit.to_string());
     for (what, [here, there]) in [("commit", commits), ("threads", threads)] {
         if here != there {
-            let why = format!("{what} is {there} there, {here} here");
+            let why = format!("{what} is {there}, not {here}");
             return Err(stranger(one, other, &why));
         }
     }
@@ -238,11 +241,13 @@ fn belong(one: &Run, other: &Run) -> Result<()> {
 
 fn stranger(one: &Run, other: &Run, why: &str) -> Error {
     let [one, other] = [one, other].map(|run| run.record.directory.display());
-    Error::input(format!("{other} does not belong with {one}: {why}"))
+    Error::input(format!(
+        "{other} and {one} are not one scaling series: {why}"
+    ))
 }
 
-/// Returns the first difference of two values at `path` (a JSON pointer) that a scaling series must
-/// not have.
+/// Returns the first difference between two values at `path` (a JSON pointer) that a scaling series
+/// must not have.
 fn difference(path: &str, here: &Value, there: &Value) -> Option<String> {
     if may_scale(path) || here == there {
         return None;
@@ -250,7 +255,7 @@ fn difference(path: &str, here: &Value, there: &Value) -> Option<String> {
     let (Value::Object(of_here), Value::Object(of_there)) = (here, there) else {
         let key = path.trim_start_matches('/').replace('/', ".");
         let [here, there] = [here, there].map(|value| shown(path, value));
-        return Some(format!("{key} is {there} there, {here} here"));
+        return Some(format!("{key} is {there}, not {here}"));
     };
     let keys = of_here.keys().chain(of_there.keys());
     let mut differences =
@@ -258,7 +263,10 @@ fn difference(path: &str, here: &Value, there: &Value) -> Option<String> {
     differences.next()
 }
 
-/// Returns what stays the same while ranks are added; none of one run.
+/// Returns the kind of scaling; `None` for a single run.
+///
+/// # Errors
+/// Fails if the runs have equal numbers of neurons neither in total nor per core.
 fn kind_of(runs: &[Run]) -> Result<Option<Kind>> {
     let [first, others @ .., last] = runs else {
         return Ok(None);
@@ -270,7 +278,8 @@ fn kind_of(runs: &[Run]) -> Result<Option<Kind>> {
     let odd = |run: &&Run| Kind::Weak.work(run) != Kind::Weak.work(first);
     let odd = others.iter().find(odd).unwrap_or(last);
     let why = format!(
-        "{} neurons on {} ranks and {} on {}: must be equally many in total or per rank",
+        "{} neurons on {} ranks and {} on {}; the number of neurons must be equal in total or \
+         per rank",
         odd.neurons(),
         odd.ranks(),
         first.neurons(),

@@ -1,4 +1,4 @@
-//! Time, rate and weights over size; time and efficiency over cores.
+//! Figures of time, rate and weights over size, and of time and efficiency over cores.
 
 use crate::tools::figure::{Axis, Colour, Figure, Panel, Shape};
 
@@ -6,13 +6,13 @@ use super::Run;
 use super::naming::names;
 use super::series::{determines, grouped, variety};
 
-/// Values over x, ascending: of the runs at an x the mean, the least and the greatest.
+/// Mean, minimum and maximum of a value over the runs at each x, with x ascending.
 struct Curve {
     x: Vec<f64>,
     mean: Vec<f64>,
     least: Vec<f64>,
     greatest: Vec<f64>,
-    /// Whether there are several runs at an x.
+    /// True if several runs share an x.
     repeated: bool,
 }
 
@@ -40,15 +40,15 @@ impl Curve {
         curve
     }
 
-    /// `of` x and the mean at each x.
+    /// Applies `of` to each x and its mean.
     fn map(&self, of: impl Fn(f64, f64) -> f64) -> Vec<f64> {
         let pairs = self.x.iter().zip(&self.mean);
         pairs.map(|(&x, &y)| of(x, y)).collect()
     }
 
-    /// Of times over cores: the efficiency where the work grows from `x[0]` to x by `growth`.
+    /// Returns the efficiency, if this curve is the time over cores and the work scales as `kind`.
     ///
-    /// That of the first is 1 in the mean; where a time is longest, efficiency is least.
+    /// The mean efficiency at the first x is 1. The longest time gives the least efficiency.
     fn efficiency(&self, kind: Kind) -> Curve {
         let of = |times: &[f64]| -> Vec<f64> {
             let ideal = self.x.iter().map(|&cores| kind.ideal(self, cores));
@@ -77,7 +77,8 @@ impl Curve {
     }
 }
 
-/// An axis that holds all of `values`, from 0 on if linear.
+/// Returns an axis that holds all of `values`; from 0 if linear, of the positive ones if
+/// logarithmic.
 fn axis(label: &str, values: impl Iterator<Item = f64>, log: bool) -> Axis {
     const ROOM: f64 = 1.08;
     let values: Vec<f64> = values.filter(|value| !log || *value > 0.0).collect();
@@ -90,31 +91,31 @@ fn axis(label: &str, values: impl Iterator<Item = f64>, log: bool) -> Axis {
     }
 }
 
-/// What the reader needs to know of means and bands.
+/// Returns the caption sentence on means and bands; empty if every point is a single run.
 fn repeats(curves: &[Curve]) -> &'static str {
     if curves.iter().any(|curve| curve.repeated) {
-        " Where there are several runs (other seeds, repeats) a point is their mean, and the band \
-         reaches from the least to the greatest of them."
+        " Points are means over runs with different seeds or repeats; bands span minimum to \
+         maximum."
     } else {
         ""
     }
 }
 
-/// Runs that are drawn as a line each.
+/// Groups of runs, each drawn as a line.
 struct Lines<'a> {
     runs: Vec<Vec<Run<'a>>>,
     names: Vec<String>,
-    /// A sentence on those that are not drawn.
+    /// Caption sentence on lines that are not drawn; may be empty.
     left_out: String,
 }
 
 impl<'a> Lines<'a> {
-    /// No more lines than there are colours; names are without what is `on_axis`.
+    /// Keeps at most as many lines as there are distinct colours; names omit what is `on_axis`.
     fn of(mut runs: Vec<Vec<Run<'a>>>, on_axis: &[&str]) -> Self {
         let count = runs.len();
         runs.truncate(Colour::DISTINCT);
         let left_out = if count > runs.len() {
-            format!(" The first {} of {count} lines are drawn.", runs.len())
+            format!(" Only the first {} of {count} lines are drawn.", runs.len())
         } else {
             String::new()
         };
@@ -126,7 +127,7 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// The same with no runs but those that `keep` accepts; nothing where there are none.
+    /// Returns the lines with only those runs that `keep` accepts; `None` if no run is left.
     fn filtered(&self, keep: impl Fn(&Run) -> bool) -> Option<Self> {
         let lines = self.runs.iter().zip(&self.names).map(|(runs, name)| {
             let kept: Vec<Run> = runs.iter().copied().filter(&keep).collect();
@@ -145,13 +146,13 @@ impl<'a> Lines<'a> {
         lines.map(|runs| Curve::of(runs, &x, &y)).collect()
     }
 
-    /// `panel` with `curves` of these lines; `kind` stands behind their names.
+    /// Adds `curves` of these lines to `panel`, and appends `kind` to their names.
     fn draw(&self, mut panel: Panel, curves: &[Curve], kind: &str) -> Panel {
         for (curve, name) in curves.iter().zip(&self.names) {
             let colour = match (panel.series.len(), curves.len()) {
                 (0, 1 | 2) => Colour::Excitatory,
                 (1, 2) => Colour::Inhibitory,
-                // Lines that were drawn before have the colours before.
+                // The panel's earlier lines use the colours before this one.
                 (before, _) => Colour::Nth(before),
             };
             panel = panel.with(format!("{name}{kind}"), colour, curve.shape());
@@ -162,11 +163,11 @@ impl<'a> Lines<'a> {
 
 // --- over size ------------------------------------------------------------------------------
 
-/// What the x axis tells of a run.
+/// Properties of a run that the x axis shows.
 const SIZE: [&str; 2] = ["N", "N/core"];
 
-/// The published example's figure: time, rate and weights over N, a line for each of `series`;
-/// nothing where all runs are of one size and model.
+/// Draws the figure of the published example: time, rate and weights over N, one line per series;
+/// `None` if all runs have the same size and model.
 pub(super) fn over_size(series: &[Vec<Run>]) -> Option<Figure> {
     let all = series.concat();
     if variety(&all, Run::neurons) == 1 && variety(&all, Run::model) == 1 {
@@ -176,14 +177,14 @@ pub(super) fn over_size(series: &[Vec<Run>]) -> Option<Figure> {
     let of_one_split = lines.runs.iter().flat_map(|runs| of_one_split(runs));
     let timed = Lines::of(of_one_split.collect(), &SIZE);
     let one_size = if timed.runs.concat().len() < lines.runs.concat().len() {
-        " Times are only of ranks × threads that ran several sizes."
+        " Times: only of ranks × threads with runs of several sizes."
     } else {
         ""
     };
     let time = timed.curves(|run| run.neurons(), |run| run.simulate());
     let caption = format!(
-        "The time is that of the slowest rank, the rate that of all neurons; weights are those of \
-         all plastic synapses at the end.{one_size}{}{}{}{}",
+        "Over network size: wall time of the slowest rank, mean rate of all neurons, and weights \
+         of all plastic synapses at the end of the run.{one_size}{}{}{}{}",
         repeats(&time),
         followers(&lines.runs),
         lines.left_out,
@@ -208,7 +209,8 @@ fn rate_panel(lines: &Lines) -> Panel {
     lines.draw(over_neurons("mean rate (spikes/s)", &rate), &rate, "")
 }
 
-/// Of the runs that have plastic synapses; nothing where none has.
+/// Draws mean and mean + SD of the weights of runs with plastic synapses; `None` if there are no
+/// such runs.
 fn weight_panel(lines: &Lines) -> Option<Panel> {
     let weights = |run: &Run| {
         let weights = &run.outcome.weights;
@@ -222,8 +224,8 @@ fn weight_panel(lines: &Lines) -> Option<Panel> {
     Some(lines.draw(panel, &upper, ", mean + SD"))
 }
 
-/// Lines of one split each where a size was run on several, without those of one size unless
-/// that leaves none; else `runs` as they are.
+/// Splits `runs` into one line per split if some size was run with several splits; else returns
+/// them as one line. Drops lines of a single size, unless no line has several sizes.
 fn of_one_split<'a>(runs: &[Run<'a>]) -> Vec<Vec<Run<'a>>> {
     if determines(runs, Run::neurons, Run::split) {
         return vec![runs.to_vec()];
@@ -236,7 +238,7 @@ fn of_one_split<'a>(runs: &[Run<'a>]) -> Vec<Vec<Run<'a>>> {
     lines
 }
 
-/// A sentence on what varies along with N.
+/// Returns the caption sentence on what varies along with N; may be empty.
 fn followers(series: &[Vec<Run>]) -> &'static str {
     let in_degree = |run: &Run| run.record.parameter(["network", "K"]).to_string();
     let splits = series
@@ -251,7 +253,7 @@ fn followers(series: &[Vec<Run>]) -> &'static str {
     }
 }
 
-/// An empty panel for `curves` over N.
+/// Returns an empty panel whose axes hold `curves` over N.
 fn over_neurons(label: &str, curves: &[Curve]) -> Panel {
     /// Minimum ratio of the largest size to the smallest for a logarithmic axis.
     const MIN_LOG_RATIO: f64 = 30.0;
@@ -261,24 +263,25 @@ fn over_neurons(label: &str, curves: &[Curve]) -> Panel {
     let y = curves
         .iter()
         .flat_map(|curve| curve.greatest.iter().copied());
-    Panel::new(axis("neurons N", x, log), axis(label, y, false))
+    Panel::new(axis("number of neurons N", x, log), axis(label, y, false))
 }
 
 // --- over cores -----------------------------------------------------------------------------
 
-/// What stays the same while cores are added.
+/// Quantity that stays the same while cores are added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Neurons a core.
+    /// Neurons per core.
     Weak,
-    /// Neurons in all.
+    /// Neurons in total.
     Strong,
 }
 
 impl Kind {
     pub(super) const ALL: [Kind; 2] = [Kind::Weak, Kind::Strong];
 
-    /// Runs with the same work scale in this way: neurons, and the cores that these are for.
+    /// Returns the work of a run: the number of neurons per number of cores, as a reduced fraction
+    /// for weak scaling. Runs with equal work scale in this way.
     pub(super) fn work(self, run: &Run) -> (u64, u64) {
         let (neurons, cores) = (run.neurons(), run.cores() as u64);
         match self {
@@ -290,7 +293,7 @@ impl Kind {
         }
     }
 
-    /// The time on `cores`, did it go on from that of the fewest as one would wish (s).
+    /// Returns the ideal time on `cores`, extrapolated from the fewest cores of `times` (s).
     fn ideal(self, times: &Curve, cores: f64) -> f64 {
         match self {
             Kind::Weak => times.mean[0],
@@ -310,12 +313,12 @@ impl Kind {
             Kind::Weak => (
                 "weak_scaling",
                 "Weak scaling: the network grows with ranks × threads",
-                "ideally it stays as on the fewest cores",
+                "time on the fewest cores",
             ),
             Kind::Strong => (
                 "strong_scaling",
                 "Strong scaling: one network on more ranks × threads",
-                "ideally twice the cores take half of it",
+                "inversely proportional to the number of cores",
             ),
         }
     }
@@ -329,10 +332,10 @@ fn common_divisor(one: u64, other: u64) -> u64 {
     }
 }
 
-/// Time and efficiency over cores (ranks × threads); nothing where no series scales so.
+/// Draws time and efficiency over cores (ranks × threads); `None` if no series scales this way.
 ///
-/// Efficiency is T₀/T weak and T₀·c₀/(T·c) strong, of the mean time T on c cores and T₀ on c₀, the
-/// fewest of the line.
+/// Efficiency is T₀/T for weak and T₀·c₀/(T·c) for strong scaling, with the mean time T on c cores
+/// and T₀ on c₀, the fewest cores of the line.
 pub(super) fn over_cores(series: &[Vec<Run>], kind: Kind) -> Option<Figure> {
     let alike = series
         .iter()
@@ -344,8 +347,8 @@ pub(super) fn over_cores(series: &[Vec<Run>], kind: Kind) -> Option<Figure> {
     let times = lines.curves(|run| run.cores() as u64, |run| run.simulate());
     let (name, title, ideally) = kind.words();
     let caption = format!(
-        "The time is that of the slowest rank; {ideally} (ideal). Efficiency is the ideal time \
-         divided by the time taken.{}{}",
+        "Wall time of the slowest rank; ideal: {ideally}. Efficiency: ideal time divided by \
+         measured time.{}{}",
         repeats(&times),
         lines.left_out,
     );
@@ -361,17 +364,17 @@ pub(super) fn over_cores(series: &[Vec<Run>], kind: Kind) -> Option<Figure> {
     })
 }
 
-/// Returns the efficiency of each of `runs`, which have ascending numbers of cores and scale as
-/// `kind` says, relative to the first.
+/// Returns the efficiency of each of `runs` relative to the first. The runs must have distinct,
+/// ascending numbers of cores and scale as `kind`.
 pub(super) fn efficiency(runs: &[Run], kind: Kind) -> Vec<f64> {
     let times = Curve::of(runs, |run| run.cores() as u64, |run| run.simulate());
     times.efficiency(kind).mean
 }
 
-/// `runs` of the same work as lines with one split for each number of cores.
+/// Splits `runs` of equal work into lines with one split per number of cores.
 ///
-/// Where a number of cores was had in several ways a line is of a number of threads, and where
-/// that leaves a run alone, of a number of ranks.
+/// If a number of cores was reached with several splits, each line has one number of threads. Where
+/// that leaves a run alone, the runs with its number of ranks form another line.
 fn lines<'a>(runs: &[Run<'a>]) -> Vec<Vec<Run<'a>>> {
     let several = |line: &Vec<Run>| variety(line, Run::cores) > 1;
     let mut lines = vec![runs.to_vec()];

@@ -1,4 +1,4 @@
-//! Which runs belong together.
+//! Grouping of runs into series.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Run;
 
-/// Parameters, as JSON pointers, that scaling changes: size, split, and what follows from them.
+/// Parameters that scaling changes, as JSON pointers: size, split, and what follows from them.
 const SCALED: [&str; 10] = [
     "/network/N",
     "/network/N_E",
@@ -21,10 +21,10 @@ const SCALED: [&str; 10] = [
     "/record/weights_over_time/trajectories",
 ];
 
-/// Parameters that runs ignore.
+/// Parameters that a run ignores.
 const IGNORED: &str = "/interconnect";
 
-/// Parameters beside [`SCALED`] in which the runs of a series may differ.
+/// Parameters in addition to [`SCALED`] in which the runs of a series may differ.
 const VARIED: [&str; 5] = [
     "/network/K",
     "/network/K_E",
@@ -38,18 +38,19 @@ fn free() -> impl Iterator<Item = &'static str> {
     SCALED.into_iter().chain(VARIED)
 }
 
-/// Whether runs of a series may differ in the parameter at `path`.
+/// Returns whether runs of a series may differ in the parameter at `path`.
 pub(super) fn is_free(path: &str) -> bool {
     free().any(|free| free == path)
 }
 
-/// Whether the runs of a scaling series, which have one seed and in-degree, may differ in the
+/// Returns whether the runs of a scaling series, which share seed and in-degree, may differ in the
 /// parameter at `path`.
 pub(super) fn may_scale(path: &str) -> bool {
     path == IGNORED || SCALED.contains(&path)
 }
 
-/// Free parameters that may follow the size, and what they are of where they are all.
+/// Free parameters that may follow the size, each with the parameter that it equals if it covers
+/// all neurons (empty if there is none).
 const FOLLOWERS: [(&str, &str); 5] = [
     ("/network/K", ""),
     ("/record/n_rec", "/network/N"),
@@ -58,7 +59,7 @@ const FOLLOWERS: [(&str, &str); 5] = [
     ("/record/weights_over_time/trajectories", "/network/N_E"),
 ];
 
-/// What does not change what is computed.
+/// Parameters that do not change what is computed.
 const WITHOUT_EFFECT: [&str; 4] = [
     "/network/N_per_rank",
     "/simulation/threads",
@@ -66,10 +67,10 @@ const WITHOUT_EFFECT: [&str; 4] = [
     IGNORED,
 ];
 
-/// Series of `runs`, as their first runs come.
+/// Groups `runs` into series, in the order of their first runs.
 ///
-/// A series is of one commit and of one configuration, but for what is free. In-degree and what
-/// is recorded may differ along with N, if at each N they are the same in all its runs.
+/// All runs of a series have the same commit and the same configuration except for free parameters.
+/// In-degree and what is recorded may vary with N if they are the same in all runs of one N.
 pub(super) fn series<'a>(runs: &[Run<'a>]) -> Vec<Vec<Run<'a>>> {
     let alike = grouped(runs, |run| without(run, free()));
     let alike = alike.into_iter();
@@ -78,7 +79,7 @@ pub(super) fn series<'a>(runs: &[Run<'a>]) -> Vec<Vec<Run<'a>>> {
         .collect()
 }
 
-/// `runs` told apart by as few of `followers` as make the others functions of N.
+/// Splits `runs` by as few of `followers`, in their order, as make the others functions of N.
 fn told_apart<'a>(runs: Vec<Run<'a>>, followers: &[(&str, &str)]) -> Vec<Vec<Run<'a>>> {
     let all = |run: &Run| -> Vec<String> {
         let values = followers.iter().map(|pair| follower(run, *pair));
@@ -93,7 +94,7 @@ fn told_apart<'a>(runs: Vec<Run<'a>>, followers: &[(&str, &str)]) -> Vec<Vec<Run
     }
 }
 
-/// A parameter, "all" where it equals what it is a part of.
+/// Returns the value of a parameter, or "all" if it equals the parameter `whole`.
 fn follower(run: &Run, (path, whole): (&str, &str)) -> String {
     let parameters = &run.record.parameters;
     let value = parameters.pointer(path);
@@ -104,7 +105,7 @@ fn follower(run: &Run, (path, whole): (&str, &str)) -> String {
     }
 }
 
-/// Commit and parameters of `run`, without those at `paths`.
+/// Returns commit and parameters of `run` as text, without the parameters at `paths`.
 fn without(run: &Run, paths: impl IntoIterator<Item = &'static str>) -> String {
     let mut parameters = run.record.parameters.clone();
     for path in paths {
@@ -117,7 +118,7 @@ fn without(run: &Run, paths: impl IntoIterator<Item = &'static str>) -> String {
     format!("{} {parameters}", run.record.provenance.commit)
 }
 
-/// `runs` that are the same but for their seeds, together.
+/// Groups `runs` that differ only in their seeds and in parameters without effect.
 pub(super) fn repeats<'a>(runs: &[Run<'a>]) -> Vec<Vec<Run<'a>>> {
     grouped(runs, |run| {
         let seeds = ["/simulation/seed", "/network/N_per_rank", IGNORED];
@@ -125,7 +126,7 @@ pub(super) fn repeats<'a>(runs: &[Run<'a>]) -> Vec<Vec<Run<'a>>> {
     })
 }
 
-/// A line for every set of runs that computed the same and whose digests are not.
+/// Returns one line per set of runs that computed the same but have different digests.
 pub(super) fn disagreements(runs: &[Run]) -> Vec<String> {
     let same = grouped(runs, |run| without(run, WITHOUT_EFFECT));
     let lines = same.iter().filter_map(|runs| {
@@ -138,7 +139,7 @@ pub(super) fn disagreements(runs: &[Run]) -> Vec<String> {
             ];
             let (of, here, there) = pairs.into_iter().find(|(_, here, there)| here != there)?;
             Some(format!(
-                "digests differ where they must not: of {of} {here} in {}, {there} in {}",
+                "digests of {of} differ but must be equal: {here} in {}, {there} in {}",
                 first.record.directory.display(),
                 run.record.directory.display(),
             ))
@@ -147,7 +148,7 @@ pub(super) fn disagreements(runs: &[Run]) -> Vec<String> {
     lines.collect()
 }
 
-/// Groups of `runs` with the same `key`, in the order in which the keys come.
+/// Groups `runs` by `key`, in the order in which the keys first occur.
 pub(super) fn grouped<'a, K: Eq + Hash>(
     runs: &[Run<'a>],
     key: impl Fn(&Run<'a>) -> K,
@@ -164,12 +165,12 @@ pub(super) fn grouped<'a, K: Eq + Hash>(
     groups
 }
 
-/// How many values `of` takes among `runs`.
+/// Returns the number of different values that `of` takes among `runs`.
 pub(super) fn variety<'a, K: Eq + Hash>(runs: &[Run<'a>], of: impl Fn(&Run<'a>) -> K) -> usize {
     grouped(runs, of).len()
 }
 
-/// Whether runs with the same `one` have the same `other`.
+/// Returns whether runs with equal `one` also have equal `other`.
 pub(super) fn determines<'a, K: Eq + Hash, L: Eq + Hash>(
     runs: &[Run<'a>],
     one: impl Fn(&Run<'a>) -> K,

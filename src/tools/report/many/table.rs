@@ -1,4 +1,4 @@
-//! The numbers of all runs, a row a run.
+//! Table of the numbers of all runs, one row per run.
 
 use crate::base::digest::Digest;
 use crate::base::memory::show_size;
@@ -8,14 +8,14 @@ use crate::io::outcome::RunRecord;
 use super::Run;
 use super::series::disagreements;
 
-/// Runs as rows of text, as for an HTML table.
+/// Runs as rows of text for an HTML table.
 #[derive(Debug)]
 pub(in crate::tools::report) struct Table {
-    /// What the columns are, with units.
+    /// Column titles with units.
     pub(in crate::tools::report) header: [&'static str; COLUMNS],
-    /// A row for each run, in the order given; empty cells where a run is not done.
+    /// One row per run, in the order given; result cells are empty if the run is not done.
     pub(in crate::tools::report) rows: Vec<[String; COLUMNS]>,
-    /// What is wrong with them, a line each; mostly none.
+    /// One line per set of runs whose digests differ but should not; usually empty.
     pub(in crate::tools::report) warnings: Vec<String>,
 }
 
@@ -35,12 +35,12 @@ const HEADER: [&str; COLUMNS] = [
     "rate I (spikes/s)",
     "weight mean (pA)",
     "weight SD (pA)",
-    "peak memory of a rank",
-    "digest of spikes",
-    "digest of weights",
+    "peak memory per rank",
+    "spike digest",
+    "weight digest",
 ];
 
-/// The table of all `runs`, done or not.
+/// Returns the table of all `runs`, done or not.
 pub(in crate::tools::report) fn table(runs: &[RunRecord]) -> Table {
     Table {
         header: HEADER,
@@ -83,7 +83,8 @@ fn row(run: &RunRecord) -> [String; COLUMNS] {
     ]
 }
 
-/// What only a run that is done has: synapses, model time and what stands to their right.
+/// Returns the cells that only a finished run has: synapses, model time, and all columns to the
+/// right of model time.
 fn results(run: &RunRecord) -> [String; 11] {
     let Some(outcome) = &run.outcome else {
         return Default::default();
@@ -107,7 +108,7 @@ fn results(run: &RunRecord) -> [String; 11] {
     ]
 }
 
-/// At least four digits that count, and all before the point.
+/// Formats `value` with 4 significant digits, or with all digits of a longer integer part.
 fn significant(value: f64) -> String {
     let before = if value == 0.0 {
         0

@@ -1,4 +1,4 @@
-//! Who spiked when: raster and population rate, rates and irregularity of single neurons.
+//! Spikes of one run: raster, population rate, rates and irregularity of single neurons.
 
 use super::numbers::{edges, end_above, evenly, fractions, short};
 use super::{begun, check_count, noted};
@@ -8,23 +8,23 @@ use crate::io::analysis::{Activity, Population, Results, Window};
 use crate::io::outcome::RunRecord;
 use crate::tools::figure::{Axis, Colour, Figure, Panel, Shape, nice};
 
-/// Where the spikes are.
+/// Name of the file that holds the spikes.
 pub(super) const FILE: &str = "spikes.h5";
 
-/// Of a file of more spikes than this only a stretch at the end is read, …
+/// Maximum number of spikes to read in full; of more, only a stretch at the end is read.
 const MOST_SPIKES: usize = 200_000_000;
-/// … with about so many.
+/// Approximate number of spikes in that stretch.
 const SPIKES_OF_A_STRETCH: usize = 100_000_000;
 
-/// Lengths of the raster to choose from (ms), …
+/// Possible lengths of the raster (ms), longest first.
 const LENGTHS: [f64; 8] = [2000.0, 1000.0, 500.0, 200.0, 100.0, 50.0, 20.0, 10.0];
-/// … so that it has no more dots than this, where that is possible.
+/// Maximum number of dots in the raster; only the shortest length may exceed it.
 const DOTS: usize = 3000;
 
-/// Bins of a distribution over neurons, nearly.
+/// Approximate maximum number of bins of a distribution over neurons.
 const BINS: f64 = 50.0;
 
-/// What one population did in the time that is looked at.
+/// Activity of one population in the window that is read.
 struct Seen {
     population: Population,
     neurons: u32,
@@ -46,7 +46,8 @@ impl Seen {
         }
     }
 
-    /// The neurons that the raster shows.
+    /// Returns the neurons in the raster: at most 60 excitatory or 15 inhibitory ones, evenly
+    /// spaced among those recorded.
     fn chosen(&self) -> Vec<usize> {
         let most = match self.population {
             Population::E => 60,
@@ -55,7 +56,7 @@ impl Seen {
         evenly(self.activity.neurons(), most)
     }
 
-    /// Rates of its neurons (spikes/s).
+    /// Returns the rate of each recorded neuron (spikes/s).
     fn rates(&self) -> Vec<f64> {
         let neurons = 0..self.activity.neurons();
         neurons
@@ -63,7 +64,7 @@ impl Seen {
             .collect()
     }
 
-    /// The CVs of the neurons that have one.
+    /// Returns the CVs of the neurons that have one, which takes 3 spikes.
     fn cvs(&self) -> Vec<f64> {
         let neurons = 0..self.activity.neurons();
         neurons
@@ -72,7 +73,8 @@ impl Seen {
     }
 }
 
-/// Raster, rates and irregularity, as far as spikes were recorded and can be read.
+/// Draws raster, rates and irregularity if spikes were recorded and can be read; adds errors to
+/// `faults`.
 pub(super) fn figures(
     record: &RunRecord,
     results: &Results,
@@ -113,7 +115,11 @@ pub(super) fn figures(
     figures
 }
 
-/// All spikes of `population` in the file, which must be those that the run had.
+/// Counts all spikes of `population` in the file.
+///
+/// # Errors
+/// Fails if the file cannot be read, or if all neurons were recorded and the count differs from
+/// that in run.json.
 fn count(
     record: &RunRecord,
     results: &Results,
@@ -134,7 +140,7 @@ fn count(
     Ok(found)
 }
 
-/// The part of `all` that is looked at: its end, where it holds too many spikes.
+/// Returns the part of `all` to read: all of it, or its end if it holds too many spikes.
 fn stretch(all: Window, spikes: usize) -> Window {
     if spikes <= MOST_SPIKES {
         return all;
@@ -145,7 +151,7 @@ fn stretch(all: Window, spikes: usize) -> Window {
     Window { after, ..all }
 }
 
-/// What the distributions over neurons are taken from.
+/// Returns the caption sentence on neurons and time window of the distributions.
 fn note(seen: &[Seen], window: Window, all: Window, dt: Ms, spikes: usize) -> String {
     let neurons = seen.iter().map(|seen| {
         let (recorded, all) = (seen.activity.neurons(), seen.neurons);
@@ -157,24 +163,21 @@ fn note(seen: &[Seen], window: Window, all: Window, dt: Ms, spikes: usize) -> St
     });
     let length = short(window.length(dt).0 / 1000.0);
     let time = match window == all {
-        true => format!("in all {length} s recorded"),
+        true => format!("over all {length} s of the recording"),
         false => format!(
-            "in the last {length} s (there are {} spikes in all)",
+            "over the last {length} s of the recording ({} spikes in total)",
             grouped(spikes)
         ),
     };
-    format!(
-        "The distributions are over {} neurons, {time}.",
-        listed(neurons)
-    )
+    format!("Distribution over {} neurons, {time}.", listed(neurons))
 }
 
-/// One or two things in words.
+/// Joins one or two items with "and".
 fn listed(words: impl Iterator<Item = String>) -> String {
     words.collect::<Vec<_>>().join(" and ")
 }
 
-/// The spikes of chosen neurons, and beneath them the rate of all that were recorded.
+/// Draws the spikes of chosen neurons and, below, the mean rate of all recorded neurons.
 fn activity(results: &Results, seen: &[Seen], within: Window) -> Result<Figure> {
     let dt = results.dt();
     let (window, dots) = dots(results, seen, within)?;
@@ -191,9 +194,9 @@ fn activity(results: &Results, seen: &[Seen], within: Window) -> Result<Figure> 
         name: "activity",
         title: "Activity".to_owned(),
         caption: format!(
-            "The raster shows {} spikes of {} neurons from {} to {} ms. A row is a neuron, \
-             excitatory ones at the bottom; they are evenly spaced among those recorded. Below: \
-             the mean rate of all recorded neurons, in bins of {} ms.",
+            "Top: {} spikes of {} neurons from {} to {} ms; one row per neuron, evenly spaced \
+             among those recorded, excitatory neurons at the bottom. Bottom: mean rate of all \
+             recorded neurons in bins of {} ms.",
             grouped(dots.iter().map(Vec::len).sum::<usize>()),
             listed(rows),
             short(from),
@@ -207,10 +210,12 @@ fn activity(results: &Results, seen: &[Seen], within: Window) -> Result<Figure> 
     })
 }
 
-/// Time and row of a spike.
+/// Time of a spike, and its row within the population.
 type Dot = (Steps, usize);
 
-/// The end of `within` that a raster of the chosen neurons has room for, and their spikes in it.
+/// Returns the end of `within` that the raster shows, and the dots of each population in it.
+///
+/// The window is the longest of [`LENGTHS`] with at most [`DOTS`] dots, or the shortest one.
 fn dots(results: &Results, seen: &[Seen], within: Window) -> Result<(Window, Vec<Vec<Dot>>)> {
     let the_last = |ms: f64| Window {
         after: within.after.max(Steps(
@@ -235,7 +240,7 @@ fn dots(results: &Results, seen: &[Seen], within: Window) -> Result<(Window, Vec
     Ok((window, dots))
 }
 
-/// The spikes of the chosen neurons in `window`.
+/// Returns the spikes of the chosen neurons in `window`.
 fn dots_of(results: &Results, seen: &Seen, window: Window) -> Result<Vec<Dot>> {
     let chosen = seen.chosen();
     let mut dots = Vec::new();
@@ -294,10 +299,10 @@ fn population_rates(
     Ok(panel)
 }
 
-/// How the rates of single neurons are distributed.
+/// Draws the distribution of the rates of single neurons.
 ///
-/// Rates are whole numbers of spikes by one length of time: bins end half-way between two of
-/// these, and get equally many each.
+/// A rate is an integer number of spikes divided by the window length. Bin edges lie halfway
+/// between two such rates, and every bin holds equally many of them.
 fn rates(seen: &[Seen], length: Ms, note: &str) -> Figure {
     let counts = |seen: &Seen| {
         (0..seen.activity.neurons())
@@ -315,9 +320,9 @@ fn rates(seen: &[Seen], length: Ms, note: &str) -> Figure {
     });
     Figure {
         name: "rates",
-        title: "Rates of single neurons".to_owned(),
+        title: "Firing rates of single neurons".to_owned(),
         caption: format!(
-            "{note} The mean is {}. Bins are {} spikes/s wide, as wide as {} spike{} in that time.",
+            "{note} Mean: {}. Bin width: {} spikes/s ({} spike{} per window).",
             listed(means),
             short(per_second(spikes)),
             spikes,
@@ -331,7 +336,7 @@ fn rates(seen: &[Seen], length: Ms, note: &str) -> Figure {
     }
 }
 
-/// How the CVs of the intervals between spikes are distributed; none where no neuron has one.
+/// Draws the distribution of the CVs of inter-spike intervals; `None` if no neuron has a CV.
 fn cvs(seen: &[Seen], note: &str) -> Option<Figure> {
     let all: Vec<(&Seen, Vec<f64>)> = seen.iter().map(|seen| (seen, seen.cvs())).collect();
     let most = all
@@ -346,25 +351,25 @@ fn cvs(seen: &[Seen], note: &str) -> Option<Figure> {
         format!("{have} of {neurons} {} neurons", seen.name())
     });
     let caption = format!(
-        "{note} The coefficient of variation (CV) is the standard deviation of the intervals \
-         between a neuron's spikes over their mean. It takes three spikes: {} have one. That of \
-         a Poisson process is 1, that of a clock 0. Bins are {} wide.",
+        "{note} Coefficient of variation (CV): standard deviation of a neuron's inter-spike \
+         intervals divided by their mean, for neurons with at least 3 spikes ({}). Poisson \
+         process: 1; periodic spiking: 0. Bin width: {}.",
         listed(have),
         short(width)
     );
     let with_one = all.into_iter().filter(|(_, cvs)| !cvs.is_empty());
-    let label = "CV of intervals between spikes";
+    let label = "CV of inter-spike intervals";
     let mut panel = distributions(label, &edges(width, most), with_one);
     panel.x.range.1 = panel.x.range.1.max(1.0);
     Some(Figure {
         name: "cv",
-        title: "Irregularity".to_owned(),
+        title: "Irregularity of single neurons".to_owned(),
         caption,
         rows: vec![vec![panel]],
     })
 }
 
-/// The fraction of neurons of each population in each bin.
+/// Draws the fraction of neurons per bin, one series per population.
 fn distributions<'a>(
     label: &str,
     edges: &[f64],

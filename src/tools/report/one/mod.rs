@@ -1,4 +1,4 @@
-//! Figures of one run: what it did, read from its files, and how long it took, from its run.json.
+//! Figures of one run: activity and weights from its HDF5 files, times from its run.json.
 
 mod activity;
 mod numbers;
@@ -13,10 +13,10 @@ use crate::io::analysis::Results;
 use crate::io::outcome::RunRecord;
 use crate::tools::figure::Figure;
 
-/// All figures that there are data for, in the order of a page.
+/// Returns all figures for which there are data, in page order, and the errors.
 ///
-/// Of a run that has failed or still goes on they show what its files hold. What cannot be read
-/// is left out, and comes back as faults.
+/// For a failed or running run, the figures show what its files hold. Data that cannot be read are
+/// left out and reported as errors.
 pub(super) fn figures(record: &RunRecord, results: &Results) -> (Vec<Figure>, Vec<Error>) {
     let mut faults = Vec::new();
     let mut figures = activity::figures(record, results, &mut faults);
@@ -25,7 +25,7 @@ pub(super) fn figures(record: &RunRecord, results: &Results) -> (Vec<Figure>, Ve
     (figures, faults)
 }
 
-/// Files that a run without end was to write and did not come to.
+/// Returns one error per file that an unfinished run was to write but did not begin.
 pub(super) fn never_begun(record: &RunRecord) -> Vec<Error> {
     let wanted = |key| {
         !matches!(
@@ -46,31 +46,32 @@ pub(super) fn never_begun(record: &RunRecord) -> Vec<Error> {
     let fault = |(file, _)| {
         let path = record.directory.join(file);
         Error::input(format!(
-            "{}: the run did not come to write it",
+            "{}: not written, because the run ended earlier",
             path.display()
         ))
     };
     missing.map(fault).collect()
 }
 
-/// Takes a value, or leaves its fault to `faults`.
+/// Returns the value, or adds the error to `faults`.
 fn noted<T>(value: Result<T>, faults: &mut Vec<Error>) -> Option<T> {
     value.map_err(|error| faults.push(error)).ok()
 }
 
-/// Whether there is anything to read in `file` if the run was to write it: a run that ended
-/// early may not have come to it, one that is done has.
+/// Returns whether `file` can be read if the run was to write it: the run is done, or the file
+/// exists. A run that ended early may not have begun the file.
 fn begun(record: &RunRecord, file: &str) -> bool {
     record.outcome.is_some() || record.directory.join(file).exists()
 }
 
-/// Checks that `file` holds as many `what` as its run had.
+/// Checks that `found`, the number of `what` in `file`, equals the number that the run `had`.
 fn check_count(record: &RunRecord, file: &str, what: &str, found: u64, had: u64) -> Result<()> {
     if found == had {
         return Ok(());
     }
     Err(Error::input(format!(
-        "{}: holds {} {what}: must be {}, as run.json beside it says; are both of one run?",
+        "{}: contains {} {what}, but run.json in the same directory says {}; check that both \
+         files belong to the same run",
         record.directory.join(file).display(),
         grouped(found),
         grouped(had)

@@ -1,9 +1,10 @@
-//! Round numbers for axes and bins, and numbers in words.
+//! Round numbers for axes and bins, and numbers as text.
 
 use crate::base::units::grouped;
 use crate::tools::figure::nice;
 
-/// Where an axis from 0 ends that shows values up to `most`: at a round number, 1 for none.
+/// Returns the end of an axis that starts at 0 and shows values up to `most`: a round number, or 1
+/// if `most` is not positive.
 pub(super) fn end_above(most: f64) -> f64 {
     if most <= 0.0 {
         return 1.0;
@@ -12,7 +13,7 @@ pub(super) fn end_above(most: f64) -> f64 {
     multiple((most / step).ceil(), step)
 }
 
-/// `k` times a round number, without the rounding error of a decimal fraction.
+/// Returns `k` times a round number, without the rounding error of decimal fractions.
 fn multiple(k: f64, round: f64) -> f64 {
     match round {
         1.0.. => k * round,
@@ -20,8 +21,8 @@ fn multiple(k: f64, round: f64) -> f64 {
     }
 }
 
-/// The powers of ten about all positive ones of `values`, but twelve of them at most, from the
-/// largest down; 0.1 and 1 if there are none.
+/// Returns the powers of ten that enclose all positive `values`, but at most the twelve decades
+/// below the largest; 0.1 and 1 if no value is positive.
 pub(super) fn decades(values: impl Iterator<Item = f64>) -> (f64, f64) {
     let positive = values.filter(|value| *value > 0.0);
     let (low, high) = positive.fold((f64::INFINITY, 0.0_f64), |(low, high), value| {
@@ -35,7 +36,7 @@ pub(super) fn decades(values: impl Iterator<Item = f64>) -> (f64, f64) {
     (10_f64.powf(bottom), 10_f64.powf(top))
 }
 
-/// Multiples of a round `width`, from 0 up to the first that lies above `most`.
+/// Returns the multiples of a round `width`, from 0 to the first above `most`.
 pub(super) fn edges(width: f64, most: f64) -> Vec<f64> {
     let mut edges = vec![0.0];
     while edges.last().is_none_or(|last| *last <= most) {
@@ -44,7 +45,10 @@ pub(super) fn edges(width: f64, most: f64) -> Vec<f64> {
     edges
 }
 
-/// The fraction of `values` in each bin between `edges`, lower ends included; all must lie there.
+/// Returns the fraction of `values` in each bin between `edges`; bins include their lower end.
+///
+/// # Panics
+/// Panics if a value lies in no bin.
 pub(super) fn fractions(edges: &[f64], values: &[f64]) -> Vec<f64> {
     let mut counts = vec![0_u32; edges.len() - 1];
     for value in values {
@@ -54,13 +58,13 @@ pub(super) fn fractions(edges: &[f64], values: &[f64]) -> Vec<f64> {
     counts.into_iter().map(share).collect()
 }
 
-/// At most `most` of 0 … `all` − 1, evenly spaced, the first among them.
+/// Returns at most `most` of the indices 0 … `all` − 1, evenly spaced from 0.
 pub(super) fn evenly(all: usize, most: usize) -> Vec<usize> {
     let chosen = all.min(most);
     (0..chosen).map(|k| k * all / chosen).collect()
 }
 
-/// A number with as many digits as one can use.
+/// Formats `x` with at most 4 decimals and grouped digits; below 0.001 as `2.00e-5`.
 pub(super) fn short(x: f64) -> String {
     match x.abs() {
         0.0 | 0.001.. => {

@@ -1,4 +1,4 @@
-//! Where the wall time went.
+//! Wall time of one run by phase.
 
 use super::super::stack::{phases as phase_parts, with_rest};
 use super::numbers::{decades, end_above, evenly};
@@ -6,32 +6,33 @@ use crate::comm::Spread;
 use crate::io::outcome::{Outcome, Phases, RunRecord, WallTime};
 use crate::tools::figure::{Axis, Colour, Figure, Panel, Shape, stacked};
 
-/// Ranks shown one by one, at most.
+/// Maximum number of ranks with a bar.
 const RANKS: usize = 32;
 
-/// Wall time by phase: of single ranks, and how it is spread over all of them.
+/// Draws the wall time by phase: one bar per rank, and the spread over all ranks; `None` if the run
+/// is not done.
 pub(super) fn phases(record: &RunRecord) -> Option<Figure> {
     let outcome = record.outcome.as_ref()?;
     let ranks = record.provenance.ranks;
     let (stacks, shown) = stacks(outcome);
     let which = match shown == ranks {
-        true => "A bar is a rank".to_owned(),
-        false => format!("A bar is a rank; {shown} of {ranks} are shown, evenly spaced"),
+        true => "One bar per rank".to_owned(),
+        false => format!("One bar per rank ({shown} of {ranks}, evenly spaced)"),
     };
     Some(Figure {
         name: "phases",
         title: "Wall time by phase".to_owned(),
         caption: format!(
-            "{which}. Together the phases are the loop after the warm-up; the rest is what no phase \
-             accounts for, such as snapshots of the weights. Below: minimum, mean and maximum \
-             over all ranks, of construction (create, connect, prepare), of the loop (simulate) \
-             and of its phases; what took no time has no place on a logarithmic axis."
+            "Top: phases of the loop after the warm-up; rest: time outside all phases, such as \
+             weight snapshots. {which}. Bottom: minimum, mean and maximum over all ranks of \
+             construction (create, connect, prepare), the loop (simulate) and its phases; zero \
+             times are omitted (logarithmic axis)."
         ),
         rows: vec![vec![stacks], vec![spreads(&outcome.wall_time)]],
     })
 }
 
-/// A bar a rank, a piece a phase, and how many ranks that are.
+/// Draws one bar per rank, stacked by phase; also returns the number of ranks shown.
 fn stacks(outcome: &Outcome) -> (Panel, usize) {
     let ranks = evenly(outcome.ranks.len(), RANKS);
     let ranks: Vec<_> = ranks.into_iter().map(|rank| &outcome.ranks[rank]).collect();
@@ -47,7 +48,7 @@ fn stacks(outcome: &Outcome) -> (Panel, usize) {
     (panel, ranks.len())
 }
 
-/// Minimum, mean and maximum of construction and of the phases.
+/// Draws minimum, mean and maximum over the ranks of construction, the loop and its phases.
 fn spreads(wall_time: &WallTime) -> Panel {
     let mut all: Vec<(&str, Spread)> = vec![
         ("create", wall_time.construction_create),
@@ -73,5 +74,5 @@ fn spreads(wall_time: &WallTime) -> Panel {
     let time = Axis::log("wall time (s)", low, high);
     Panel::new(Axis::names("phase", names), time)
         .titled("Phases")
-        .with("mean, minimum to maximum", Colour::Excitatory, shape)
+        .with("mean (minimum to maximum)", Colour::Excitatory, shape)
 }

@@ -1,4 +1,4 @@
-//! The plastic weights: their distribution, between whom they are, and how they went.
+//! Plastic weights of one run: distribution, matrices, and development over time.
 
 use super::numbers::{decades, end_above, evenly, short};
 use super::{begun, check_count, noted};
@@ -8,28 +8,29 @@ use crate::base::units::{Ms, grouped};
 use crate::io::analysis::{Histogram, Population, Results, Sample, Weights, WeightsOverTime};
 use crate::io::outcome::RunRecord;
 use crate::tools::figure::{Axis, Colour, Figure, Panel, Scale, Shape, nice};
+use crate::tools::text_table::significant;
 
-/// Where the weights are.
+/// Name of the file that holds the weights.
 pub(super) const FILE: &str = "weights.h5";
 
-/// Of more weights than this a sample is read.
+/// Maximum number of weights to read in full per snapshot; of more, a sample is read.
 const MOST_WEIGHTS: usize = 100_000_000;
 
-/// Where the weight axis of the published example ends (pA), …
+/// End of the weight axis in the published example (pA).
 const PUBLISHED_END: f64 = 150.0;
-/// … and the bins on it.
+/// Number of bins on that axis.
 const PUBLISHED_BINS: usize = 75;
 
-/// Bins of the whole range of weights, nearly.
+/// Approximate maximum number of bins over the whole range of weights.
 const BINS: f64 = 100.0;
 
-/// Sources and targets of the matrices.
+/// Maximum number of sources, and of targets, in a matrix.
 const MATRIX: u32 = 100;
 
-/// Samples of the weights over time that are shown, at most.
+/// Maximum number of samples shown of the weights over time.
 const SAMPLES: usize = 200;
 
-/// All that there are data for and that can be read.
+/// Draws all figures for which there are data that can be read; adds errors to `faults`.
 pub(super) fn figures(
     record: &RunRecord,
     results: &Results,
@@ -59,7 +60,8 @@ pub(super) fn figures(
     figures
 }
 
-/// What `draw` makes of all `snapshots`, or where one of these cannot be read, of another.
+/// Returns the figures that `draw` makes of all `snapshots`. If one of these cannot be read,
+/// returns those of the latest one that can.
 fn readable<const N: usize>(
     snapshots: &[Snapshot],
     faults: &mut Vec<Error>,
@@ -71,13 +73,13 @@ fn readable<const N: usize>(
     if let Some(figures) = noted(draw(snapshots), faults) {
         return figures.into();
     }
-    // The last is of most interest.
+    // The last snapshot is the most interesting one.
     let others = snapshots.chunks(1).rev().filter(|_| snapshots.len() > 1);
     let mut others = others.filter_map(|one| draw(one).ok());
     others.next().map_or_else(Vec::new, Vec::from)
 }
 
-/// The weights at one time.
+/// Weights at one time, and their colour.
 struct Snapshot {
     weights: Weights,
     colour: Colour,
@@ -89,8 +91,8 @@ impl Snapshot {
     }
 }
 
-/// The first and the last snapshot, or the only one; none where there are none, they are
-/// empty, or cannot be read.
+/// Opens the first and the last snapshot, or the only one; omits those that are empty or cannot be
+/// read.
 fn snapshots(record: &RunRecord, results: &Results, faults: &mut Vec<Error>) -> Vec<Snapshot> {
     let times = noted(results.snapshots(), faults).unwrap_or_default();
     let mut chosen = Vec::new();
@@ -105,7 +107,11 @@ fn snapshots(record: &RunRecord, results: &Results, faults: &mut Vec<Error>) -> 
     opened.collect()
 }
 
-/// The weights at time `at`, which must be as many as the run had synapses.
+/// Opens the weights at time `at`.
+///
+/// # Errors
+/// Fails if they cannot be read, or if all synapses were recorded and their number differs from
+/// that in run.json.
 fn open(record: &RunRecord, results: &Results, at: Ms) -> Result<Weights> {
     let weights = results.weights(Some(at))?;
     let all = results.neurons(Population::E);
@@ -118,7 +124,8 @@ fn open(record: &RunRecord, results: &Results, at: Ms) -> Result<Weights> {
     Ok(weights)
 }
 
-/// How the weights are distributed: on the axis of the published example, and as far as they go.
+/// Draws the distribution of the weights twice: on the axis of the published example, and over the
+/// whole range. Reads about `most` weights per snapshot at most, twice.
 fn distributions(snapshots: &[Snapshot], most: usize) -> Result<[Figure; 2]> {
     let (published, largest) = histograms(snapshots, most, PUBLISHED_BINS, PUBLISHED_END)?;
     let width = nice(if largest > 0.0 { largest / BINS } else { 1.0 });
@@ -126,11 +133,14 @@ fn distributions(snapshots: &[Snapshot], most: usize) -> Result<[Figure; 2]> {
     let end = bins as f64 * width;
     let (whole, _) = histograms(snapshots, most, bins, end)?;
     let part = |count: fn(&Histogram) -> u64| {
-        let fraction = |all: &Histogram| short(all.fraction(count(all)).unwrap_or(0.0));
+        let fraction = |all: &Histogram| {
+            let percent = 100.0 * all.fraction(count(all)).unwrap_or(0.0);
+            format!("{} %", significant(percent))
+        };
         at_each(snapshots, published.iter().map(fraction))
     };
     let counted = format!(
-        "{} The fraction at exactly 0, which is in no bin, is {}.",
+        "{} Weights at exactly 0, in no bin: {}.",
         counted(&snapshots[0].weights, most),
         part(|all| all.zeros)
     );
@@ -145,7 +155,7 @@ fn distributions(snapshots: &[Snapshot], most: usize) -> Result<[Figure; 2]> {
             "weights",
             "Plastic weights",
             format!(
-                "{counted} The fraction beyond {PUBLISHED_END} pA is {}. Bins are {} pA wide.",
+                "{counted} Weights above {PUBLISHED_END} pA: {}. Bin width: {} pA.",
                 part(|all| all.above),
                 short(PUBLISHED_END / PUBLISHED_BINS as f64)
             ),
@@ -154,9 +164,9 @@ fn distributions(snapshots: &[Snapshot], most: usize) -> Result<[Figure; 2]> {
         ),
         figure(
             "weights_full",
-            "Plastic weights, the whole range",
+            "Plastic weights, full range",
             format!(
-                "{counted} The largest is {} pA. Bins are {} pA wide.",
+                "{counted} Maximum: {} pA. Bin width: {} pA.",
                 grouped(format!("{largest:.1}")),
                 short(width)
             ),
@@ -166,7 +176,7 @@ fn distributions(snapshots: &[Snapshot], most: usize) -> Result<[Figure; 2]> {
     ])
 }
 
-/// A histogram from 0 to `end` for each snapshot, and the largest weight of all.
+/// Returns a histogram from 0 to `end` (pA) for each snapshot, and the largest weight of all (pA).
 fn histograms(
     snapshots: &[Snapshot],
     most: usize,
@@ -187,26 +197,26 @@ fn histograms(
     Ok((histograms, largest))
 }
 
-/// Which weights were looked at.
+/// Returns the caption sentence on the weights that were read.
 fn counted(weights: &Weights, most: usize) -> String {
     let all = grouped(weights.synapses());
     match weights.values(most).one_in() {
-        1 => format!("The densities are of all {all} recorded synapses."),
+        1 => format!("Density of the weights of all {all} recorded synapses."),
         one_in => format!(
-            "The densities are of one in {one_in} of the {all} recorded synapses, in evenly \
-             spaced stretches of the file."
+            "Density of the weights of one in {one_in} of the {all} recorded synapses (evenly \
+             spaced blocks of the file)."
         ),
     }
 }
 
-/// A number for each snapshot, in words.
+/// Joins one number per snapshot with its time: "0.5 at 0 ms and 0.7 at 100 ms".
 fn at_each(snapshots: &[Snapshot], numbers: impl Iterator<Item = String>) -> String {
     let each = snapshots.iter().zip(numbers);
     let words = each.map(|(snapshot, number)| format!("{number} {}", snapshot.name()));
     words.collect::<Vec<_>>().join(" and ")
 }
 
-/// Densities in the bins of each snapshot.
+/// Draws the density in each bin (1/pA), one series per snapshot.
 fn densities(snapshots: &[Snapshot], histograms: &[Histogram], end: f64) -> Panel {
     let density = |histogram: &Histogram| -> Vec<f64> {
         let bins = 0..histogram.counts.len();
@@ -237,13 +247,13 @@ fn densities(snapshots: &[Snapshot], histograms: &[Histogram], end: f64) -> Pane
     panel
 }
 
-/// The summed weights among the first neurons, a panel a snapshot.
+/// Draws the summed weights among the first neurons, one panel per snapshot.
 fn matrices(snapshots: &[Snapshot]) -> Result<Figure> {
     let mut panels = Vec::new();
     let mut words = String::new();
     for snapshot in snapshots {
         let (mut panel, joined) = matrix(snapshot)?;
-        // So that cells are nearly square where two stand side by side.
+        // Makes cells nearly square when two panels share a row.
         panel.height = 1.3;
         panels.push(panel);
         words = joined;
@@ -252,15 +262,14 @@ fn matrices(snapshots: &[Snapshot]) -> Result<Figure> {
         name: "matrices",
         title: "Weight matrices".to_owned(),
         caption: format!(
-            "Weights from {words}. Several synapses of one pair are summed; pairs without a \
-             synapse are blank, and those whose weights are exactly 0 have a dot. Each panel has \
-             its own scale of colours, a logarithmic one."
+            "Summed weight per pair of neurons, from {words}. Blank: no synapse; dot: weight \
+             exactly 0. Logarithmic colour scale, separate for each panel."
         ),
         rows: vec![panels],
     })
 }
 
-/// One of them, and between whom it is.
+/// Draws one matrix; also returns the caption words on its sources, targets and connected pairs.
 fn matrix(snapshot: &Snapshot) -> Result<(Panel, String)> {
     let weights = &snapshot.weights;
     let first = |recorded: u32| 0..recorded.min(MATRIX);
@@ -291,12 +300,15 @@ fn matrix(snapshot: &Snapshot) -> Result<(Panel, String)> {
         label: "weight (pA)".to_owned(),
         scale: Scale::Log,
     };
-    let panel = Panel::new(axis("source", sources.end), axis("target", targets.end))
-        .titled(snapshot.name())
-        .with("summed weight", snapshot.colour, cells)
-        .with("exactly 0", Colour::Reference, Shape::Dots { x, y });
+    let panel = Panel::new(
+        axis("source neuron", sources.end),
+        axis("target neuron", targets.end),
+    )
+    .titled(snapshot.name())
+    .with("summed weight", snapshot.colour, cells)
+    .with("exactly 0", Colour::Reference, Shape::Dots { x, y });
     let words = format!(
-        "the first {} to the first {} excitatory neurons, {} pairs of which are joined",
+        "the first {} to the first {} excitatory neurons ({} connected pairs)",
         sources.end,
         targets.end,
         grouped(joined)
@@ -304,7 +316,7 @@ fn matrix(snapshot: &Snapshot) -> Result<(Panel, String)> {
     Ok((panel, words))
 }
 
-/// Seconds of the samples.
+/// Returns the times of the samples (s).
 fn seconds(over_time: &WeightsOverTime) -> Vec<f64> {
     let samples = over_time.samples.iter();
     samples.map(|sample| sample.at.0 / 1000.0).collect()
@@ -314,13 +326,14 @@ fn time(seconds: &[f64]) -> Axis {
     Axis::linear("time (s)", seconds[0], seconds[seconds.len() - 1])
 }
 
-/// All weights that are counted.
+/// Returns the number of weights counted in a sample, including those in no bin.
 fn weights_in(sample: &Sample) -> u64 {
     let inside = sample.counts.iter().copied();
     total(inside.chain([sample.zeros, sample.above]))
 }
 
-/// Density over time and weight, and beneath it what lies in no bin.
+/// Draws the density over time and weight and, below, the fractions of weights in no bin; `None` if
+/// the last sample counts no weights.
 fn histograms_over_time(over_time: &WeightsOverTime) -> Option<Figure> {
     let seconds = seconds(over_time);
     let (samples, edges) = (&over_time.samples, &over_time.edges);
@@ -338,22 +351,25 @@ fn histograms_over_time(over_time: &WeightsOverTime) -> Option<Figure> {
             band: Default::default(),
         }
     };
-    let mut apart = Panel::new(time(&seconds), Axis::linear("fraction", 0.0, 1.0))
-        .titled("In no bin")
-        .with("exactly 0", Colour::Excitatory, each(|sample| sample.zeros))
-        .with(
-            format!("beyond {} pA", short(end)),
-            Colour::Inhibitory,
-            each(|sample| sample.above),
-        );
+    let mut apart = Panel::new(
+        time(&seconds),
+        Axis::linear("fraction of weights", 0.0, 1.0),
+    )
+    .titled("Weights in no bin")
+    .with("exactly 0", Colour::Excitatory, each(|sample| sample.zeros))
+    .with(
+        format!("above {} pA", short(end)),
+        Colour::Inhibitory,
+        each(|sample| sample.above),
+    );
     apart.height = 0.6;
     Some(Figure {
         name: "weights_over_time",
         title: "Weights over time".to_owned(),
         caption: format!(
-            "The colours show the density of {} weights ({counted}) in bins of {} pA, at {} \
-             times from {} to {} s, on a logarithmic scale; where there is none it is blank. Below: the \
-             fractions of weights that are in no bin.",
+            "Top: density of {} weights ({counted}) in bins of {} pA at {} times from {} to {} \
+             s; logarithmic colour scale, empty bins blank. Bottom: fractions of weights in no \
+             bin.",
             grouped(weights_in(last)),
             short(edges[1] - edges[0]),
             samples.len(),
@@ -364,7 +380,8 @@ fn histograms_over_time(over_time: &WeightsOverTime) -> Option<Figure> {
     })
 }
 
-/// A column a sample, from halfway to the one before to halfway to the next; a row a bin.
+/// Draws one column per sample and one row per bin. A column reaches halfway to the samples before
+/// and after it.
 fn heat_map(over_time: &WeightsOverTime, seconds: &[f64]) -> Panel {
     let (samples, edges) = (&over_time.samples, &over_time.edges);
     let mut x_edges = vec![seconds[0]];
@@ -395,7 +412,7 @@ fn heat_map(over_time: &WeightsOverTime, seconds: &[f64]) -> Panel {
         .with("density", Colour::Excitatory, cells)
 }
 
-/// Weights of single synapses; none where none was followed.
+/// Draws the weights of at most [`Colour::DISTINCT`] single synapses; `None` if none was followed.
 fn trajectories(over_time: &WeightsOverTime) -> Option<Figure> {
     let (followed, samples) = (&over_time.followed, &over_time.samples);
     let chosen = evenly(followed.len(), Colour::DISTINCT);
@@ -418,8 +435,8 @@ fn trajectories(over_time: &WeightsOverTime) -> Option<Figure> {
         name: "trajectories",
         title: "Weights of single synapses".to_owned(),
         caption: format!(
-            "Weights of {} of the {} synapses that were followed, evenly spaced among these and \
-             named by source and target, at {} times.",
+            "Weights of {} of the {} individually recorded synapses, evenly spaced among them, \
+             at {} times. Labels: source to target.",
             chosen.len(),
             grouped(followed.len()),
             samples.len()

@@ -1,4 +1,4 @@
-//! Bars, and what they are named.
+//! Tests of the bars and their names.
 
 use super::*;
 
@@ -37,7 +37,7 @@ fn very_many_bars_are_means_over_seeds_and_then_fewer() {
     assert!(
         named(&figures, "memory")
             .caption
-            .contains("but their seeds")
+            .contains("only in their seeds")
     );
     let (_, tops) = stack(panel(&figures, "real_time_factor", 0), 8);
     close(&tops[38..], &[1.0, 2.0].map(|seconds| seconds / 0.04));
@@ -80,7 +80,7 @@ fn phases_and_the_rest_make_the_real_time_factor() {
         Shape::Bars { low, high, .. } => high[0] - low[0],
         other => panic!("{other:?}"),
     };
-    // Means are 0.9 of the maxima; 40 ms of model time.
+    // Means are 0.9 of the maxima; the model time is 40 ms.
     let heights = ["update", "record", "rest"].map(height);
     for (height, seconds) in heights.into_iter().zip([0.45, 0.09, 2.0 - 0.45 - 0.54]) {
         assert!((height - seconds / 0.04).abs() < 1e-9, "{height}");

@@ -1,4 +1,4 @@
-//! Lines over size and over cores.
+//! Tests of lines over size and over cores.
 
 use super::*;
 
@@ -113,7 +113,7 @@ fn sizes_on_several_splits_have_a_line_of_time_for_each() {
     assert_eq!(legend(panel(&figures, "scaling", 1)), [IAF]);
     let strong = legend(panel(&figures, "strong_scaling", 1));
     assert_eq!(strong, ["ideal", "N 1000", "N 2000"]);
-    // 1000 neurons a core, on one core and on two.
+    // 1000 neurons per core, on one core and on two.
     close(line(panel(&figures, "weak_scaling", 1), IAF).1, &[1.0, 1.0]);
 }
 

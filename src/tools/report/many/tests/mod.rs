@@ -1,4 +1,4 @@
-//! Figures of runs of the program, and of such whose numbers were set to be worked out by hand.
+//! Tests on runs of the program, and on runs with numbers set for results computed by hand.
 
 mod bars;
 mod lines;
@@ -22,7 +22,7 @@ use crate::io::recording::Recorder;
 use crate::model::recipe::DrawnNetwork;
 use crate::tools::figure::{Colour, Figure, Panel, Scale, Shape};
 
-/// The program's run of a small network, as its run.json is read again.
+/// Runs the program on a small network and reads the record back from run.json.
 fn simulated(sets: &[&str], threads: usize) -> RunRecord {
     const CONFIG: &str = "
         [network]
@@ -59,7 +59,7 @@ fn simulated(sets: &[&str], threads: usize) -> RunRecord {
 
 static SMALL: LazyLock<RunRecord> = LazyLock::new(|| simulated(&[], 1));
 
-/// As if a network of `neurons` had taken `seconds` on `ranks` × `threads`.
+/// Returns a run as if a network of `neurons` had taken `seconds` on `ranks` × `threads`.
 fn run(neurons: u64, (ranks, threads): (usize, usize), seconds: f64) -> RunRecord {
     let mut run = SMALL.clone();
     let n_e = neurons * 4 / 5;
@@ -82,7 +82,7 @@ fn set(run: &mut RunRecord, path: &str, value: Value) {
     *place.unwrap_or_else(|| panic!("no parameter {path}")) = value;
 }
 
-/// The same of another seed.
+/// Returns `run` with another seed.
 fn seeded(mut run: RunRecord, seed: u64) -> RunRecord {
     set(&mut run, "/simulation/seed", json!(seed));
     run
@@ -97,7 +97,7 @@ fn spread(max: f64) -> Spread {
     Spread { min, mean, max }
 }
 
-/// The figures of `runs`, of which what always holds was seen to hold.
+/// Draws the figures of `runs` and checks what holds for all figures, such as values inside axes.
 fn drawn(runs: &[RunRecord]) -> Vec<Figure> {
     let figures = figures(runs);
     for figure in &figures {
@@ -126,7 +126,7 @@ fn drawn(runs: &[RunRecord]) -> Vec<Figure> {
     figures
 }
 
-/// Where a shape stands, and all heights.
+/// Returns the x values of a shape and all of its heights.
 fn values(shape: &Shape) -> (&[f64], Vec<&[f64]>) {
     match shape {
         Shape::Line { x, y, band } if band.0.is_empty() => (x, vec![y]),
@@ -151,12 +151,12 @@ fn names(figures: &[Figure]) -> Vec<&str> {
     figures.iter().map(|figure| figure.name).collect()
 }
 
-/// Panel `nth` of a figure.
+/// Returns panel `nth` in the first row of a figure.
 fn panel<'a>(figures: &'a [Figure], name: &str, nth: usize) -> &'a Panel {
     &named(figures, name).rows[0][nth]
 }
 
-/// A line of a panel by its name: x and y.
+/// Returns x and y of a panel's line by its name.
 fn line<'a>(panel: &'a Panel, name: &str) -> (&'a [f64], &'a [f64]) {
     match &series(panel, name) {
         Shape::Line { x, y, .. } => (x, y),
@@ -176,7 +176,7 @@ fn legend(panel: &Panel) -> Vec<&str> {
     panel.series.iter().map(|series| &series.name[..]).collect()
 }
 
-/// Names of the bars.
+/// Returns the names of the bars.
 fn bars(figures: &[Figure]) -> Vec<String> {
     match &panel(figures, "real_time_factor", 0).x.scale {
         Scale::Names(names) => names.clone(),
@@ -197,7 +197,7 @@ fn close(one: &[f64], other: &[f64]) {
 
 const IAF: &str = "iaf_psc_alpha";
 
-/// The cell of a column in the row of run `nth`.
+/// Returns the cell of a column in the row of run `nth`.
 fn cell<'a>(table: &'a Table, nth: usize, column: &str) -> &'a str {
     let place = table.header.iter().position(|name| *name == column);
     &table.rows[nth][place.unwrap_or_else(|| panic!("no column {column}"))]
@@ -228,7 +228,7 @@ fn runs_of_the_program_are_shown_as_they_are() {
     ];
     assert_eq!(names(&figures), all);
     let outcome = |nth: usize| runs[nth].outcome.as_ref().expect("done");
-    // Runs 6 … 8 are of 100 neurons that ignore.
+    // Runs 6 … 8 have 100 neurons of model ignore_and_fire.
     let (x, y) = line(panel(&figures, "scaling", 1), "ignore_and_fire");
     close(x, &[100.0, 200.0]);
     let rate = |nth| {
@@ -250,7 +250,7 @@ fn runs_of_the_program_are_shown_as_they_are() {
         &upper[1..],
         &[weights.map(|[mean, sd]| mean + sd).iter().sum::<f64>() / 3.0],
     );
-    // Bars come by model, size, split, seed, as the runs above but for the seeds.
+    // Bars are sorted by model, size, split and seed, which is the order of the runs above.
     let factors = runs
         .iter()
         .map(|run| run.outcome.as_ref().expect("done").real_time_factor);
@@ -261,7 +261,8 @@ fn runs_of_the_program_are_shown_as_they_are() {
     assert_eq!(table(&runs).warnings, [""; 0]);
 }
 
-/// Bottoms and tops of the first `count` series of a panel, which stand upon each other.
+/// Returns bottoms and tops of the first `count` series of a panel, and checks that they are
+/// stacked.
 fn stack(panel: &Panel, count: usize) -> (Vec<f64>, Vec<f64>) {
     let stacked = panel.series[..count]
         .iter()
@@ -291,7 +292,7 @@ fn a_network_without_excitatory_neurons_or_plastic_synapses_is_shown() {
         (None, 0)
     );
     close(&rates[1..], &[outcome.rates.I.expect("I")]);
-    // Without synapses there are no weights to show.
+    // No synapses, so no weight panel.
     assert_eq!(named(&figures, "scaling").rows[0].len(), 2);
     assert_eq!(cell(&table(&runs), 0, "rate E (spikes/s)"), "none");
 }

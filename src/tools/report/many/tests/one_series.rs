@@ -1,9 +1,9 @@
-//! The table, the CSV and the figure of a scaling series, and what makes none.
+//! Tests of table, CSV and figure of a scaling series, and of runs that form no series.
 
-use super::super::one_series::Scaling;
+use super::super::one_series::ScalingSeries;
 use super::*;
 
-/// The cells of the Markdown table's row for `ranks`.
+/// Returns the cells of the Markdown table's row for `ranks`.
 #[track_caller]
 fn row(table: &str, ranks: usize) -> Vec<&str> {
     let start = format!("| {ranks} | ");
@@ -12,7 +12,7 @@ fn row(table: &str, ranks: usize) -> Vec<&str> {
     line.trim_matches(['|', ' ']).split(" | ").collect()
 }
 
-/// The field `name` in the CSV's row number `nth`.
+/// Returns the field `name` in row `nth` of the CSV.
 #[track_caller]
 fn field(csv: &str, nth: usize, name: &str) -> String {
     let mut lines = csv.lines();
@@ -24,7 +24,7 @@ fn field(csv: &str, nth: usize, name: &str) -> String {
 
 #[track_caller]
 fn refusal(runs: &[RunRecord]) -> String {
-    let refused = Scaling::new(runs).err();
+    let refused = ScalingSeries::new(runs).err();
     refused.expect("no series").to_string()
 }
 
@@ -45,7 +45,7 @@ fn strong_scaling_has_a_row_per_run_by_ranks() {
         max: 0.03,
     };
     outcome(&mut runs[0]).memory.peak_per_rank = spread(10.0 * 1_048_576.0);
-    let series = Scaling::new(&runs).expect("a series");
+    let series = ScalingSeries::new(&runs).expect("a series");
     let table = series.markdown();
     assert!(table.contains("| efficiency (strong) |"), "{table}");
     assert!(table.contains("\nStrong scaling, 40 ms model time, commit "));
@@ -90,7 +90,7 @@ fn strong_scaling_has_a_row_per_run_by_ranks() {
     ] {
         assert_eq!(field(&csv, nth, name), value, "{name}");
     }
-    // Every phase has its columns, so that they and the rest add up to the loop.
+    // Every phase has its columns: together with the rest they add up to the loop.
     for name in outcome::Phases::<f64>::NAMES {
         for of in ["min", "mean", "max"] {
             field(&csv, 0, &format!("{name}_{of}"));
@@ -105,7 +105,7 @@ fn strong_scaling_has_a_row_per_run_by_ranks() {
 fn weak_scaling_is_recognized_by_neurons_per_rank() {
     let mut runs = [run(1000, (1, 2), 1.0), run(2000, (2, 2), 1.25)];
     outcome(&mut runs[1]).digest.spikes = Digest(7);
-    let series = Scaling::new(&runs).expect("a series");
+    let series = ScalingSeries::new(&runs).expect("a series");
     assert!(series.markdown().contains("| efficiency (weak) |"));
     assert_eq!(row(&series.markdown(), 2)[14], "80.0%");
     assert!(series.disagreements().is_empty(), "another network");
@@ -114,17 +114,20 @@ fn weak_scaling_is_recognized_by_neurons_per_rank() {
 #[test]
 fn one_run_is_a_series_without_scaling() {
     let runs = [run(1000, (3, 1), 1.0)];
-    let series = Scaling::new(&runs).expect("a series");
+    let series = ScalingSeries::new(&runs).expect("a series");
     assert_eq!(row(&series.markdown(), 3)[14], "100.0%");
     assert_eq!(series.figure().rows.len(), 1);
-    assert_eq!(refusal(&[]), "no run is done: there is nothing to scale");
+    assert_eq!(
+        refusal(&[]),
+        "no finished run: a scaling table needs at least one"
+    );
 }
 
 #[test]
 fn digests_that_differ_in_strong_scaling_are_told() {
     let mut runs = [run(1000, (1, 1), 1.0), run(1000, (2, 1), 1.0)];
     outcome(&mut runs[1]).digest.weights = Digest(9);
-    let told = Scaling::new(&runs).expect("a series").disagreements();
+    let told = ScalingSeries::new(&runs).expect("a series").disagreements();
     assert!(
         told.len() == 1 && told[0].contains("of weights"),
         "{told:?}"
@@ -139,24 +142,24 @@ fn runs_of_different_configurations_are_no_series() {
         change(&mut other);
         refusal(&[one.clone(), other])
     };
-    let place = "n1000_r2_t1 does not belong with n1000_r1_t1";
+    let place = "n1000_r2_t1 and n1000_r1_t1 are not one scaling series";
     let commit = &one.provenance.commit;
     assert_eq!(
         with(&|run| run.provenance.commit = "def".into()),
-        format!("{place}: commit is def there, {commit} here")
+        format!("{place}: commit is def, not {commit}")
     );
     assert_eq!(
         with(&|run| run.provenance.threads = 4),
-        format!("{place}: threads is 4 there, 1 here")
+        format!("{place}: threads is 4, not 1")
     );
     for (path, value, why) in [
         (
             "/simulation/T",
             json!(50.0),
-            "simulation.T is 50 ms there, 40 ms here",
+            "simulation.T is 50 ms, not 40 ms",
         ),
-        ("/network/K", json!(99), "network.K is 99 there, 10 here"),
-        ("/simulation/seed", json!(2), "simulation.seed is 2 there"),
+        ("/network/K", json!(99), "network.K is 99, not 10"),
+        ("/simulation/seed", json!(2), "simulation.seed is 2, not"),
     ] {
         let told = with(&|run| set(run, path, value.clone()));
         assert!(told.starts_with(&format!("{place}: {why}")), "{told}");
@@ -167,7 +170,7 @@ fn runs_of_different_configurations_are_no_series() {
     );
     assert_eq!(
         refusal(&[one.clone(), run(1500, (2, 1), 1.0)]),
-        "n1500_r2_t1 does not belong with n1000_r1_t1: 1500 neurons on 2 ranks and 1000 on 1: must be \
-         equally many in total or per rank"
+        "n1500_r2_t1 and n1000_r1_t1 are not one scaling series: 1500 neurons on 2 ranks and 1000 on 1; \
+         the number of neurons must be equal in total or per rank"
     );
 }

@@ -1,4 +1,4 @@
-//! The table of all runs, and what is wrong with them.
+//! Tests of the table of all runs and its warnings.
 
 use super::*;
 
@@ -14,7 +14,7 @@ fn digests_that_differ_where_they_must_not_are_told() {
     let told = warned(wrong(run(1000, (2, 1), 1.0)));
     let ours = one.outcome.as_ref().expect("done").digest.weights;
     let expected = format!(
-        "digests differ where they must not: of weights {ours} in n1000_r1_t1, \
+        "digests of weights differ but must be equal: {ours} in n1000_r1_t1, \
          0000000000000001 in n1000_r2_t1"
     );
     assert_eq!(told, [expected]);
@@ -77,8 +77,8 @@ fn the_table_has_the_numbers_of_a_run() {
         ("rate I (spikes/s)", "none"),
         ("weight mean (pA)", "12346"),
         ("weight SD (pA)", "0.000"),
-        ("peak memory of a rank", "100 MiB"),
-        ("digest of spikes", "00000000"),
+        ("peak memory per rank", "100 MiB"),
+        ("spike digest", "00000000"),
     ] {
         assert_eq!(cell(&table, 0, column), text, "{column}");
     }
