@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::base::units::{Gid, Steps};
+use crate::base::units::{Gid, Steps, pack};
 
 /// Wrapping sum of one 64-bit hash per item, independent of order and grouping.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,14 +20,14 @@ impl Digest {
     /// Adds the spike of `gid` at `stamp`.
     #[inline]
     pub fn add_spike(&mut self, gid: Gid, stamp: Steps) {
-        let key = u64::from(gid.0) << 32 | u64::from(stamp.0 as u32);
+        let key = pack(gid.0, stamp.0 as u32);
         self.0 = self.0.wrapping_add(mix(mix(key).wrapping_add(1)));
     }
 
     /// Adds the synapse from `source` to `target` with `weight` (pA).
     #[inline]
     pub fn add_weight(&mut self, source: Gid, target: Gid, weight: f64) {
-        let key = u64::from(source.0) << 32 | u64::from(target.0);
+        let key = pack(source.0, target.0);
         self.0 = self.0.wrapping_add(mix(mix(key) ^ weight.to_bits()));
     }
 

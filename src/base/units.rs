@@ -30,6 +30,18 @@ pub struct Gid(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Lid(pub u32);
 
+/// Packs two numbers into a word; words sort by `high`, then by `low`.
+#[inline(always)]
+pub const fn pack(high: u32, low: u32) -> u64 {
+    (high as u64) << 32 | low as u64
+}
+
+/// Returns the two numbers of a packed word, the high one first.
+#[inline(always)]
+pub const fn unpack(word: u64) -> (u32, u32) {
+    ((word >> 32) as u32, word as u32)
+}
+
 /// All connections from one population to another, source named first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub enum Projection {

@@ -1,10 +1,10 @@
-//! The machine that advances a network. Knows no file format.
+//! The engine: builds a network from a recipe and advances it. Uses no file format.
 //!
 //! - [`simulation`]: [`Simulation::build`] and [`Simulation::run`], **the loop**; [`Observer`],
-//!   which a run tells what it produces
-//! - [`vp`]: all that one thread owns, and the phases deliver and update
-//! - [`spikes`]: what ranks send each other: target table, chunk, exchange
-//! - `team`: the threads of a rank; `timers`: wall time by phase
+//!   which receives what a run produces
+//! - [`vp`]: data of one thread, and the phases deliver and update
+//! - [`spikes`]: messages between ranks: target table, chunk, exchange
+//! - `team`: threads of a rank; `timers`: wall time by phase
 
 pub mod simulation;
 pub mod spikes;

@@ -1,4 +1,4 @@
-//! The threads of a rank: one virtual process each, always the same one.
+//! Threads of a rank. Each thread works on one virtual process, always the same.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,22 +10,26 @@ use crate::base::error::{Error, Result};
 use crate::base::memory::{left_to_process, show_size};
 use crate::base::per_thread::PerThread;
 
-/// Bytes of a thread's stack: Rust's default.
+/// Stack size of a thread (bytes): Rust's default.
 const STACK: usize = 2 << 20;
-/// Bytes of addresses that a thread takes: its stack, and what surrounds it.
+/// Address space of a thread (bytes): its stack and what surrounds it.
 const THREAD: u64 = STACK as u64 + (64 << 10);
 
-/// Runs a phase on all virtual processes of a rank, the first on the calling thread: it is
-/// the one that may call MPI, and that hands over without going to sleep.
+/// Runs a phase on all virtual processes of a rank. The calling thread runs the first one: it alone
+/// may call MPI, and it does not sleep between phases.
 pub struct Team {
     workers: Option<ThreadPool>,
     size: usize,
-    /// Counts the phases; who waits for the next one watches it.
+    /// Number of phases begun; idle threads watch it for the next one.
     phase: Arc<AtomicUsize>,
 }
 
 impl Team {
-    /// `threads` threads of rank `rank`, the calling one included.
+    /// Starts the threads of rank `rank`; `threads` counts the calling one.
+    ///
+    /// # Errors
+    /// Fails if the system refuses the threads, or the limit on addresses is too low for their
+    /// stacks.
     pub fn new(threads: usize, rank: u32) -> Result<Self> {
         let refuse = |why: String| {
             Error::run(format!(
@@ -59,7 +63,7 @@ impl Team {
         })
     }
 
-    /// Calls `work(thread, item)` on all threads at once, each with its own item of `state`;
+    /// Calls `work(thread, item)` on all threads at the same time, each with its item of `state`;
     /// returns when all are done.
     pub fn each<T: Send>(&self, state: &PerThread<T>, work: impl Fn(usize, &mut T) + Sync) {
         assert_eq!(state.len(), self.size);
@@ -75,23 +79,23 @@ impl Team {
             });
             self.phase.fetch_add(1, Ordering::Release);
             run(0);
-            // The phases of all threads are alike: the others are about to finish.
+            // Threads have nearly equal work: the others finish soon.
             wait(Duration::MAX, || busy.load(Ordering::Acquire) == 0);
         });
-        // A thread that sleeps takes as long to wake as a phase of a small network lasts: it
-        // stays awake for the next one.
+        // Waking a thread takes as long as a phase of a small network: threads stay awake for the
+        // next phase.
         let (phase, now) = (Arc::clone(&self.phase), self.phase.load(Ordering::Relaxed));
         workers.spawn_broadcast(move |_| {
             wait(AWAKE, || phase.load(Ordering::Acquire) != now);
         });
     }
 
-    /// Collects `work(thread)` of all threads, in order of thread.
+    /// Returns `work(thread)` of all threads, ordered by thread.
     pub fn map<T: Send>(&self, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
         self.map_items(vec![(); self.size], |thread, ()| work(thread))
     }
 
-    /// Collects `work(thread, item)` of all threads, of which each takes its own of `items`.
+    /// Returns `work(thread, item)` of all threads; each thread takes its item of `items`.
     pub fn map_items<I: Send, T: Send>(
         &self,
         items: Vec<I>,
@@ -108,10 +112,10 @@ impl Team {
     }
 }
 
-/// How long a thread without work stays awake.
+/// Time that a thread without work stays awake.
 const AWAKE: Duration = Duration::from_millis(2);
 
-/// Waits until `done`, at most `longest`, awake but giving way to whoever needs the core.
+/// Waits until `done`, at most `longest`: spins, and yields the core to other threads.
 fn wait(longest: Duration, done: impl Fn() -> bool) {
     let begun = Instant::now();
     while !done() && begun.elapsed() < longest {

@@ -1,10 +1,10 @@
-//! Wall time by phase, as the calling thread of a rank sees it.
+//! Wall time by phase, measured by the first thread of a rank.
 
 use std::time::{Duration, Instant};
 
 use crate::base::units::{Ms, Steps};
 
-/// The phases of an interval, by NEST's names.
+/// Phases of an interval; NEST's names where NEST has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Received entries → STDP → ring buffers.
@@ -15,33 +15,33 @@ pub enum Phase {
     Synchronize,
     /// Spikes into the send buffer.
     Collocate,
-    /// The exchange, with the wait for other ranks.
+    /// Exchange, including the wait for other ranks.
     Communicate,
-    /// Of the exchange, in the intervals where it is told apart: waiting for other ranks …
+    /// Wait for other ranks before a sampled exchange; part of `Communicate`.
     SampledWait,
-    /// … and the transfer after it.
+    /// Transfer of a sampled exchange; part of `Communicate`.
     SampledTransfer,
-    /// Received entries into the order of delivery; K₊.
+    /// Sorting of received entries for delivery; K₊ of their sources.
     Receive,
-    /// Spikes to the recorder and to disk.
+    /// Observers, including writes to disk.
     Record,
 }
 
 impl Phase {
-    /// How many there are.
+    /// Number of phases.
     pub const COUNT: usize = 9;
 }
 
 /// Times of one phase over the intervals (s).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Laps {
-    /// How often it was timed.
+    /// Number of measurements.
     pub count: u64,
-    /// Sum of the times.
+    /// Sum of the times (s).
     pub total: f64,
-    /// Sum of their squares.
+    /// Sum of the squared times (s²).
     squares: f64,
-    /// The longest.
+    /// Longest time (s).
     pub longest: f64,
 }
 
@@ -53,7 +53,7 @@ impl Laps {
         self.longest = self.longest.max(seconds);
     }
 
-    /// Standard deviation over the intervals.
+    /// Returns the standard deviation over the intervals (s).
     pub fn sd(&self) -> f64 {
         let n = self.count.max(1) as f64;
         (self.squares / n - (self.total / n).powi(2))
@@ -62,7 +62,7 @@ impl Laps {
     }
 }
 
-/// Wall time since the warm-up ended.
+/// Wall times since the end of the warm-up.
 #[derive(Clone, Copy, Debug)]
 pub struct Timers {
     laps: [Laps; Phase::COUNT],
@@ -70,17 +70,17 @@ pub struct Timers {
     from: Steps,
     /// Wall time of the loop (s).
     pub simulate: f64,
-    /// Model time from the beginning to the end, ms.
+    /// Model time of the measurement (ms).
     pub model: f64,
 }
 
 impl Timers {
-    /// Begins at model time 0.
+    /// Starts at model time 0.
     pub fn start() -> Self {
         Timers::start_at(Steps(0))
     }
 
-    /// Begins now, with an interval in which model time `from` lies.
+    /// Starts now; the current interval contains model time `from`.
     pub fn start_at(from: Steps) -> Self {
         Timers {
             laps: Default::default(),
@@ -91,7 +91,7 @@ impl Timers {
         }
     }
 
-    /// Runs `work` and books its time on `phase`.
+    /// Runs `work` and adds its time to `phase`.
     #[inline]
     pub fn time<T>(&mut self, phase: Phase, work: impl FnOnce() -> T) -> T {
         let begun = Instant::now();
@@ -100,19 +100,19 @@ impl Timers {
         result
     }
 
-    /// Books `time` on `phase`.
+    /// Adds `time` to `phase`.
     #[inline]
     pub fn book(&mut self, phase: Phase, time: Duration) {
         self.laps[phase as usize].add(time.as_secs_f64());
     }
 
-    /// Ends at model time `now`.
+    /// Stops at model time `now`.
     pub fn stop(&mut self, now: Steps, dt: Ms) {
         self.simulate = self.begun.elapsed().as_secs_f64();
         self.model = (now - self.from).to_ms(dt).0;
     }
 
-    /// The times of `phase`.
+    /// Returns the times of `phase`.
     pub fn of(&self, phase: Phase) -> &Laps {
         &self.laps[phase as usize]
     }

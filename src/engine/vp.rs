@@ -1,4 +1,4 @@
-//! One virtual process: all that one thread owns, and the two phases it runs alone.
+//! Virtual process: the data of one thread, and the two phases that it runs alone.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,46 +16,46 @@ use crate::model::synapse::{
     Targets, Visit, Weight,
 };
 
-/// Neurons of one thread, the synapses onto them, and the mailboxes in between.
+/// Neurons of one thread, the synapses onto them, and the buffers between both.
 ///
-/// Aligned, lest two threads write to one cache line.
+/// The alignment keeps threads from writing to the same cache line.
 #[repr(align(128))]
 pub struct VirtualProcess {
-    /// Excitatory neurons here; they come first.
+    /// Number of excitatory neurons; they come first.
     pub excitatory: usize,
-    /// The neurons.
+    /// State of the neurons.
     pub neurons: Neurons,
-    /// External input, of weight `weight_x` (pA).
+    /// External input.
     pub input: Input,
-    /// See `input`.
+    /// Weight of the external input (pA).
     pub weight_x: f64,
-    /// What will arrive.
+    /// Sums of weights (pA) that arrive in later steps.
     pub ring: RingBuffer,
-    /// Who fired when, of the excitatory neurons.
+    /// Spikes and traces of the excitatory neurons.
     pub history: SpikeHistory,
-    /// E→E
+    /// Plastic synapses E→E.
     pub ee: PlasticProjection,
-    /// E→I
+    /// Static synapses E→I.
     pub ei: StaticProjection,
-    /// I→E
+    /// Static synapses I→E.
     pub ie: StaticProjection,
-    /// I→I
+    /// Static synapses I→I.
     pub ii: StaticProjection,
-    /// The law of the E→E synapses.
+    /// STDP rule of the E→E synapses.
     pub law: Arc<Law>,
-    /// Who listens to the neurons here.
+    /// Target ranks and rows of these neurons.
     pub table: TargetTable,
-    /// Spikes of the current interval, ascending in time for each neuron.
+    /// Spikes of the current interval, in ascending time per neuron.
     pub emissions: Vec<Emission>,
-    /// Synaptic events delivered so far.
+    /// Number of synaptic events delivered.
     pub events: u64,
-    /// Wall time of the latest delivery and of the latest update.
+    /// Wall times of the last deliver and the last update.
     pub laps: [Duration; 2],
 }
 
 impl VirtualProcess {
-    /// One interval: delivers `arrivals`, then updates. In one go, for neither needs what other
-    /// threads do meanwhile, and handing over to threads costs microseconds.
+    /// Advances by one interval: delivers `arrivals`, then updates. Neither depends on other threads,
+    /// so threads synchronize once per interval; that costs microseconds.
     pub fn advance(&mut self, arrivals: &[Arrival], interval: Interval) {
         let begun = Instant::now();
         self.deliver(arrivals);
@@ -64,12 +64,13 @@ impl VirtualProcess {
         self.laps = [delivered - begun, delivered.elapsed()];
     }
 
-    /// Delivers presynaptic spikes in the order given: STDP, then the ring buffers.
+    /// Delivers presynaptic spikes in the given order: applies STDP, then adds weights to the ring
+    /// buffers.
     pub fn deliver(&mut self, arrivals: &[Arrival]) {
         simd::run(Deliver { vp: self, arrivals });
     }
 
-    /// Advances the neurons over `interval` and notes who fired.
+    /// Advances the neurons over `interval` and stores their spikes.
     pub fn update(&mut self, interval: Interval) {
         self.emissions.clear();
         let Self {
@@ -91,7 +92,7 @@ impl VirtualProcess {
         }
     }
 
-    /// Adds the bytes held here, by structure.
+    /// Adds the allocated bytes to `held`, by structure.
     pub fn add_held(&self, held: &mut ByStructure<u64>) {
         let fixed = [&self.ei, &self.ie, &self.ii];
         held[Structure::PlasticSynapses] += self.ee.held();
@@ -105,7 +106,7 @@ impl VirtualProcess {
         held[Structure::SpikeHistory] += self.history.held();
     }
 
-    /// Synapses held, plastic and static.
+    /// Returns the numbers of plastic and of static synapses.
     pub fn synapses(&self) -> (usize, usize) {
         let fixed = [&self.ei, &self.ie, &self.ii].map(|projection| projection.rows.len());
         (self.ee.rows.len(), fixed.iter().sum())
@@ -120,8 +121,8 @@ struct Deliver<'a> {
 impl Kernel for Deliver<'_> {
     type Output = ();
 
-    /// The rows of an arrival are looked up, and asked for, some arrivals before their turn:
-    /// what they are lies far away.
+    /// Looks up and prefetches the rows of an arrival several arrivals ahead, since they are not in
+    /// the cache.
     #[inline(always)]
     fn run(self) {
         let Deliver { vp, arrivals } = self;
@@ -164,7 +165,7 @@ impl Kernel for Deliver<'_> {
 /// Their row indices are prefetched as many arrivals earlier.
 const PREFETCH_DISTANCE: usize = 8;
 
-/// The rows onto E and onto I of the population that an arrival comes from.
+/// Returns the rows onto E and onto I of the population that `arrival` comes from.
 #[inline(always)]
 fn projections<'a>(vp: &'a VirtualProcess, arrival: &Arrival) -> [&'a Rows; 2] {
     if arrival.excitatory {
@@ -174,7 +175,7 @@ fn projections<'a>(vp: &'a VirtualProcess, arrival: &Arrival) -> [&'a Rows; 2] {
     }
 }
 
-/// Asks for the synapses of an arrival: targets, and weights where each has its own.
+/// Prefetches the synapses of an arrival: targets, and weights where each synapse has its own.
 #[inline(always)]
 fn prefetch(vp: &VirtualProcess, arrival: &Arrival, [to_e, to_i]: &[Range<usize>; 2]) {
     let [onto_e, onto_i] = projections(vp, arrival);
@@ -185,7 +186,8 @@ fn prefetch(vp: &VirtualProcess, arrival: &Arrival, [to_e, to_i]: &[Range<usize>
     }
 }
 
-/// Adds the weights of a row to what arrives a delay after `stamp` at neurons from `first` on.
+/// Adds the weights of a static row to the ring buffer, one delay after `stamp`, for the neurons from
+/// `first` on.
 #[inline(always)]
 fn fixed(
     projection: &StaticProjection,
@@ -198,6 +200,7 @@ fn fixed(
     projection.deliver(row, slot);
 }
 
+/// Applies STDP to a plastic row and adds its weights to the ring buffer.
 #[inline(always)]
 fn plastic(vp: &mut VirtualProcess, arrival: &Arrival, range: Range<usize>, batch: &mut Batch) {
     let PlasticProjection {
@@ -228,7 +231,7 @@ fn plastic(vp: &mut VirtualProcess, arrival: &Arrival, range: Range<usize>, batc
     }
 }
 
-/// What the delivery to a row needs, however its targets and weights are stored.
+/// Arguments of the delivery to a row, independent of the storage of targets and weights.
 struct PlasticRow<'a> {
     law: &'a Law,
     batch: &'a mut Batch,
@@ -239,7 +242,7 @@ struct PlasticRow<'a> {
 }
 
 impl PlasticRow<'_> {
-    /// Delivers to the row's part of the projection's `targets` and `weights`.
+    /// Delivers to the row's range of `targets` and `weights`, which are those of the projection.
     #[inline(always)]
     fn deliver<T: Target, W: Weight>(&mut self, targets: &[T], weights: &mut [W]) {
         self.law.deliver(

@@ -1,4 +1,4 @@
-//! From parameters to a network that is ready to run: create, connect, communicate_prepare.
+//! Construction of a network: create, connect, communicate_prepare.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -26,11 +26,11 @@ use crate::model::synapse::{
 use super::{Clock, Construction, Emitted, Simulation};
 
 impl Simulation {
-    /// Builds the part of the network of `recipe` that this rank holds. Collective.
+    /// Builds this rank's part of the network of `recipe`. Collective.
     ///
     /// # Errors
-    /// Fails with what `recipe` finds at fault, where limits of a rank are exceeded or threads are
-    /// refused; the same on all ranks.
+    /// Fails, on all ranks, if `recipe` does, a limit of a rank is exceeded, the system refuses threads,
+    /// or a signal arrives.
     pub fn build(comm: Comm, mut recipe: impl Recipe) -> Result<Self> {
         let params = recipe.params().clone();
         let place = Placement {
@@ -41,7 +41,7 @@ impl Simulation {
             rank: comm.rank() as u32,
         };
         let team = comm.agree(Team::new(params.simulation.threads, place.rank))?;
-        // First, because what is wrong with these files is found sooner than the synapses.
+        // First, because faults in these files are found faster than synapses are built.
         let begun = Instant::now();
         working_on(Structure::ExternalInput.name());
         let (nodes, given) = comm.agree(Nodes::of(&recipe, &place))?;
@@ -80,7 +80,7 @@ impl Simulation {
         };
         let law = Arc::new(Law::new(&params.stdp, params.simulation.dt, clock.end));
         let parts = wired.projections.into_iter().zip(tables).zip(nodes);
-        // Each thread makes what it will use: the memory then lies near it.
+        // Each thread allocates its own data, so that the memory is local to it.
         let vps = team.map_items(parts.collect(), |thread, ((projections, table), node)| {
             let context = Context {
                 params: &params,
@@ -120,17 +120,17 @@ impl Simulation {
     }
 }
 
-/// Fails where a signal has asked some rank to end. Collective.
+/// Fails if any rank has received a signal to end the run. Collective.
 fn end_if_asked(comm: &Comm) -> Result<()> {
     let when = || "while the network was built, before anything was written".to_owned();
     signals::end_if_asked(comm, when)
 }
 
-/// The rows of this rank, thread by thread.
+/// Rows of this rank, by thread.
 struct Wired {
     sources: Sources,
     projections: Vec<Projections>,
-    /// Bytes that the drafts of the rows took.
+    /// Bytes used while rows were built.
     drafted: u64,
 }
 
@@ -141,7 +141,7 @@ struct Projections {
     ii: Built,
 }
 
-/// Asks for the synapses and builds the rows.
+/// Gets the synapses from the recipe and builds the rows.
 fn connect(recipe: &mut dyn Recipe, place: &Placement, team: &Team) -> Result<(Delays, Wired)> {
     working_on(Structure::Construction.name());
     let delays = recipe.prepare(place)?;
@@ -171,7 +171,7 @@ fn connect(recipe: &mut dyn Recipe, place: &Placement, team: &Team) -> Result<(D
     ))
 }
 
-/// All that occur in any of the ascending lists, ascending, each once.
+/// Returns the union of ascending lists, ascending, without duplicates.
 fn union(lists: impl Iterator<Item = Vec<u32>>) -> Vec<u32> {
     lists
         .reduce(|mut all, list| {
@@ -183,7 +183,7 @@ fn union(lists: impl Iterator<Item = Vec<u32>>) -> Vec<u32> {
         .unwrap_or_default()
 }
 
-/// Refuses a delay of the plastic synapses, which a file may bring, that is too long for τ₋.
+/// Refuses a delay of plastic synapses, possibly read from a file, that is too long for τ₋.
 fn check_delay(params: &Params, delays: Delays) -> Result<()> {
     let delay = delays.ee.map(|delay| delay.to_ms(params.simulation.dt));
     match delay.and_then(|delay| params.stdp.too_short(delay)) {
@@ -195,15 +195,14 @@ fn check_delay(params: &Params, delays: Delays) -> Result<()> {
     }
 }
 
-/// What the neurons of one thread start from, and their external spikes where they are given.
+/// Initial state of the neurons of one thread, and their external spikes if they are given.
 struct Nodes {
     initial: Initial,
     spikes: Option<Vec<(Steps, u32)>>,
 }
 
 impl Nodes {
-    /// Asks `recipe` for those of every thread of this rank; returns the counts of the external
-    /// spikes, too.
+    /// Gets the nodes of every thread of this rank from `recipe`, and the counts of external spikes.
     fn of(recipe: &dyn Recipe, place: &Placement) -> Result<(Vec<Nodes>, Option<GivenSpikes>)> {
         let given = recipe.external_spikes(place)?;
         let counts = given.as_ref().map(|given| given.counts);
@@ -222,7 +221,7 @@ impl Nodes {
     }
 }
 
-/// Returns stamps and lids of the external spikes of each thread, ascending.
+/// Returns stamps and lids of the external spikes of each thread, in ascending order.
 fn by_thread(given: ExternalSpikes, place: &Placement) -> Vec<Vec<(Steps, u32)>> {
     let mut spikes = vec![Vec::new(); place.threads as usize];
     for (stamp, gid) in given.spikes {
@@ -231,7 +230,7 @@ fn by_thread(given: ExternalSpikes, place: &Placement) -> Vec<Vec<(Steps, u32)>>
     spikes
 }
 
-/// Refuses states that are not those of `neurons` neurons of `model`.
+/// Refuses initial states that do not fit `neurons` neurons of `model`.
 fn check_initial(initial: &Initial, model: NeuronModel, neurons: usize) -> Result<()> {
     let (of, lengths) = match initial {
         Initial::Potentials(potentials) => (NeuronModel::IafPscAlpha, [potentials.len(); 2]),

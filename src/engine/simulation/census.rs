@@ -1,30 +1,31 @@
-//! What a rank holds and has done.
+//! Counts, weights and statistics of a rank.
 
 use crate::model::synapse::{WeightAdder, WeightMoments};
 
 use super::Simulation;
 
-/// What one rank holds and has done.
+/// Counts, weights and statistics of one rank.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Census {
-    /// Plastic synapses.
+    /// Number of plastic synapses.
     pub plastic: u64,
-    /// Static synapses.
+    /// Number of static synapses.
     pub fixed: u64,
-    /// Sources listened to.
+    /// Number of rows: sources with synapses on this rank.
     pub rows: u64,
-    /// Listening ranks of the neurons here, summed over the neurons.
+    /// Number of target ranks, summed over the neurons.
     pub listeners: u64,
-    /// Synaptic events delivered.
+    /// Number of synaptic events delivered, including the warm-up.
     pub events: u64,
-    /// The plastic weights.
+    /// Digest and moments of the plastic weights.
     pub weights: WeightMoments,
-    /// How the exchange fared.
+    /// Statistics of the exchange.
     pub exchange: crate::engine::spikes::ExchangeStatistics,
 }
 
 impl Simulation {
-    /// What this rank holds, and the digest and moments of its plastic weights.
+    /// Returns the counts of this rank, and digest and moments of its plastic weights. Reads all plastic
+    /// weights once.
     pub fn census(&self) -> Census {
         let mut census = Census {
             rows: self.sources.len() as u64,

@@ -1,12 +1,12 @@
-//! What the structures of a rank hold.
+//! Memory of the structures of a rank.
 
 use crate::base::memory::{ByStructure, Structure};
 
 use super::Simulation;
 
 impl Simulation {
-    /// Bytes held now, by structure, and those that construction took and gave back. What is
-    /// recorded is the recorder's.
+    /// Returns the allocated bytes by structure, and the bytes that construction used for a time.
+    /// Does not include what observers hold.
     pub fn held(&self) -> ByStructure<u64> {
         let mut held = ByStructure::default();
         for vp in self.vps.iter() {

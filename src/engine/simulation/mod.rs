@@ -1,4 +1,4 @@
-//! The simulation: built once, then one loop over intervals of min_delay.
+//! The simulation: construction, then one loop over intervals of min_delay.
 
 mod build;
 mod census;
@@ -31,7 +31,7 @@ pub use observer::{Observer, Spike};
 use super::team::Team;
 use super::timers::{Phase, Timers};
 
-/// One rank's part of the network and all it takes to advance it.
+/// One rank's part of the network, with all that advances it.
 pub struct Simulation {
     comm: Comm,
     params: Params,
@@ -45,12 +45,12 @@ pub struct Simulation {
     delays: Delays,
     construction: Construction,
     given: Option<GivenSpikes>,
-    /// Bytes that connecting took and gave back.
+    /// Bytes that construction used for a time.
     drafts: u64,
-    /// Entries of the last exchange, (lag, row), and what they mean to the rows here.
+    /// Entries of the last exchange, (lag, row); `arrivals` are the same for the rows of this rank.
     entries: Vec<u64>,
     arrivals: Vec<Arrival>,
-    /// Those of the current interval, after the warm-up.
+    /// Spikes of the current interval after the warm-up.
     spikes: Vec<Spike>,
     emitted: Emitted,
 }
@@ -60,7 +60,7 @@ pub struct Simulation {
 pub struct Emitted {
     /// Digest of (neuron, stamp).
     pub digest: Digest,
-    /// How many of excitatory and of inhibitory neurons.
+    /// Numbers of spikes of excitatory and of inhibitory neurons.
     pub counts: [u64; 2],
 }
 
@@ -71,21 +71,21 @@ impl Emitted {
     }
 }
 
-/// What one thread of a rank holds of the network.
+/// A thread's part of the network.
 pub struct Part<'a> {
-    /// The thread.
+    /// Index of the thread.
     pub thread: u32,
-    /// Where the neurons of the rank live.
+    /// Placement of the neurons.
     pub place: &'a Placement,
-    /// The sources that the rank has synapses from.
+    /// Sources with synapses on the rank.
     pub sources: &'a Sources,
-    /// Neurons of the thread and the synapses onto them.
+    /// Neurons of the thread, and the synapses onto them.
     pub vp: &'a VirtualProcess,
 }
 
 impl Part<'_> {
-    /// Calls `each` with source, target and weight (pA) of every plastic synapse of the thread
-    /// whose source is one of `sources`: by source, by target.
+    /// Calls `each` with source, target and weight (pA) of every plastic synapse of the thread that
+    /// has its source in `sources`: by source, then by target.
     pub fn for_each_weight(&self, sources: Range<u32>, mut each: impl FnMut(Gid, Gid, f64)) {
         let gids = self.sources.excitatory();
         self.vp.ee.for_each(gids, sources, |source, lid, weight| {
@@ -94,23 +94,23 @@ impl Part<'_> {
     }
 }
 
-/// Where the run stands in model time.
+/// Model time of the run.
 #[derive(Clone, Copy, Debug)]
 struct Clock {
     now: Steps,
     min_delay: Steps,
     end: Steps,
-    /// Made once: observers ask for the time after every interval.
+    /// Stored, since observers need the time in ms after every interval.
     grid: Grid,
 }
 
 impl Clock {
-    /// How many intervals lie before `interval`.
+    /// Returns the number of intervals before `interval`.
     fn number(&self, interval: Interval) -> u32 {
         (interval.start.0 / self.min_delay.0) as u32
     }
 
-    /// Whether `interval` is one of those in which the state is tidied up and checked.
+    /// Returns whether the history is pruned and the state checked in `interval`.
     fn is_upkeep_due(&self, interval: Interval) -> bool {
         self.number(interval) % PRUNE_EVERY == PRUNE_EVERY - 1
     }
@@ -119,18 +119,18 @@ impl Clock {
 /// Wall time of construction on this rank (s), by NEST's names.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
 pub struct Construction {
-    /// Neurons, ring buffers, input.
+    /// Creation of neurons, ring buffers and input.
     pub create: f64,
-    /// Synapses.
+    /// Drawing or reading of synapses.
     pub connect: f64,
-    /// Target table and exchange.
+    /// Set-up of target table and exchange.
     pub communicate_prepare: f64,
 }
 
-/// Intervals between two prunings of the spike history, and between two looks at the neurons.
+/// Intervals between two prunings of the spike history, and between two checks of the neurons.
 pub const PRUNE_EVERY: u32 = 1024;
-/// Intervals between two that tell waiting for other ranks from transfer: a barrier takes as
-/// long as an exchange of few spikes, here 1/16 of it.
+/// Intervals between two exchanges that are preceded by a barrier, which separates waiting from
+/// transfer. A barrier takes as long as an exchange of few spikes, so this adds 1/16 of it.
 const SAMPLE_EVERY: u32 = 16;
 /// Prefetch distance of the state of a source, in received entries.
 const PREFETCH_DISTANCE: usize = 16;
@@ -139,21 +139,21 @@ impl Simulation {
     /// Advances the network to the end of the run. Collective.
     ///
     /// One interval: deliver (received entries → STDP → ring buffers) and update (ring buffers
-    /// → neurons → emitted spikes), collocate (one entry per spike and listening rank), record
-    /// (spikes → `observers`), exchange (MPI_Alltoall; carries every rank's flags), receive
-    /// (entries into the order of delivery). The spikes of the last interval are emitted and
-    /// recorded, not delivered.
+    /// → neurons → emitted spikes), collocate (one entry per spike and target rank), record
+    /// (spikes → `observers`), exchange (MPI_Alltoall, with the flags of every rank), receive
+    /// (entries sorted for delivery). The spikes of the last interval are recorded and exchanged, not
+    /// delivered.
     ///
     /// # Errors
-    /// Fails with what fails in an observer; where a weight or potential is no longer finite; at a
-    /// signal that asked a rank to end ([`signals::watch`]), after which observers may hold what
-    /// they have not flushed. The same on all ranks.
+    /// Fails, on all ranks, if an observer fails, a weight or potential is no longer finite, or a rank
+    /// receives a signal ([`signals::watch`]). After a signal observers may hold data that is not
+    /// flushed.
     pub fn run(&mut self, observers: &mut [&mut dyn Observer]) -> Result<Timers> {
         let mut observers = Observers::new(observers);
         let mut timers = Timers::start();
         observers.begin(self)?;
         while let Some(interval) = self.next_interval() {
-            // The last of these is the interval in which the warm-up ends.
+            // The timers start last in the interval in which the warm-up ends.
             if interval.start <= self.params.simulation.presim {
                 timers = Timers::start_at(self.params.simulation.presim);
             }
@@ -183,13 +183,13 @@ impl Simulation {
         Ok(timers)
     }
 
-    /// Fails where a signal has asked some rank to end. Collective.
+    /// Fails if any rank has received a signal to end the run. Collective.
     fn end_if_asked(&self) -> Result<()> {
         let when = || format!("at {} ms of model time", self.now().0);
         signals::end_if_asked(&self.comm, when)
     }
 
-    /// The steps to the next exchange, fewer at the end of the run.
+    /// Returns the steps to the next exchange, fewer at the end of the run; none after it.
     fn next_interval(&self) -> Option<Interval> {
         let Clock {
             now,
@@ -201,7 +201,7 @@ impl Simulation {
         (steps > 0).then_some(Interval { start: now, steps })
     }
 
-    /// Both in one go on every thread; times are those of the calling one.
+    /// Delivers and updates on every thread; times are those of the calling thread.
     fn deliver_and_update(&mut self, interval: Interval, timers: &mut Timers) {
         let arrivals = &self.arrivals;
         let begun = Instant::now();
@@ -220,8 +220,8 @@ impl Simulation {
         }
     }
 
-    /// Forgets postsynaptic spikes that no synapse will ask for. Depression at a spike of
-    /// this interval or a later one asks for the time a delay before it, at the earliest.
+    /// Drops postsynaptic spikes that no synapse will need. Depression by a spike of this interval or a
+    /// later one needs the history from one delay before that spike on.
     fn prune(&mut self, interval: Interval) {
         let delay = self.delays.plastic();
         let windows = self
@@ -239,7 +239,7 @@ impl Simulation {
             .collocate(vps.iter().map(|vp| (&vp.emissions[..], &vp.table)));
     }
 
-    /// Adds up the spikes after the warm-up and tells the observers of the interval.
+    /// Counts the spikes after the warm-up and passes them to the observers.
     fn record(&mut self, observers: &mut Observers, interval: Interval) {
         let mut spikes = std::mem::take(&mut self.spikes);
         spikes.clear();
@@ -258,8 +258,8 @@ impl Simulation {
         self.spikes = spikes;
     }
 
-    /// Exchanges, growing and repeating until all fits. In one interval of [`SAMPLE_EVERY`]
-    /// the ranks meet first, which tells waiting from transfer.
+    /// Exchanges spikes and flags; repeats with larger chunks until all spikes fit. A barrier precedes
+    /// one exchange in [`SAMPLE_EVERY`] and separates waiting from transfer.
     fn exchange(
         &mut self,
         observers: &Observers,
@@ -292,7 +292,7 @@ impl Simulation {
         Ok(flags)
     }
 
-    /// Readies what was received for the next delivery, in the order of (lag, gid).
+    /// Prepares the received spikes for the next delivery, in the order of (lag, gid).
     fn receive(&mut self, interval: Interval) {
         self.exchange.received(&mut self.entries);
         let decay = self.law.decay_plus();
@@ -308,32 +308,32 @@ impl Simulation {
         }
     }
 
-    /// The ranks.
+    /// Returns the ranks of the run.
     pub fn comm(&self) -> &Comm {
         &self.comm
     }
 
-    /// Model time reached, warm-up included.
+    /// Returns the model time reached, including the warm-up.
     pub fn now(&self) -> Ms {
         self.clock.now.to_ms(self.clock.grid)
     }
 
-    /// Returns model time at the end of the run, warm-up included.
+    /// Returns the model time at the end of the run, including the warm-up.
     pub fn end(&self) -> Ms {
         self.clock.end.to_ms(self.clock.grid)
     }
 
-    /// Returns what the neurons of this rank have emitted after the warm-up.
+    /// Returns digest and counts of this rank's spikes after the warm-up.
     pub fn emitted(&self) -> Emitted {
         self.emitted
     }
 
-    /// Returns where the neurons of this rank live.
+    /// Returns the placement of the neurons.
     pub fn place(&self) -> &Placement {
         &self.place
     }
 
-    /// Returns the sources that this rank has synapses from.
+    /// Returns the sources with synapses on this rank.
     pub fn sources(&self) -> &Sources {
         &self.sources
     }
@@ -343,7 +343,7 @@ impl Simulation {
         &self.vps
     }
 
-    /// Collects `work(part)` of all threads of this rank, which work at once.
+    /// Returns `work(part)` of all threads of this rank, which run it at the same time.
     pub fn map_threads<T: Send>(&self, work: impl Fn(&Part) -> T + Sync) -> Vec<T> {
         let (vps, sources, place) = (&self.vps, &self.sources, &self.place);
         self.team.map(|thread| {
@@ -356,8 +356,8 @@ impl Simulation {
         })
     }
 
-    /// Calls `each` with source, target and weight (pA) of every plastic synapse of this rank whose
-    /// source is one of `sources`: thread by thread, by source, by target.
+    /// Calls `each` with source, target and weight (pA) of every plastic synapse of this rank that has
+    /// its source in `sources`: by thread, then by source, then by target.
     pub fn for_each_weight(&self, sources: Range<u32>, mut each: impl FnMut(Gid, Gid, f64)) {
         for (vp, thread) in self.vps.iter().zip(0..) {
             let part = Part {
@@ -370,28 +370,28 @@ impl Simulation {
         }
     }
 
-    /// The parameters it was built from.
+    /// Returns the parameters of the network.
     pub fn params(&self) -> &Params {
         &self.params
     }
 
-    /// Takes the network apart, for measurements of its kernels: the virtual processes of
-    /// this rank, the sources that their rows belong to.
+    /// Returns the virtual processes of this rank and the sources of their rows, for benchmarks of the
+    /// kernels.
     pub fn into_parts(self) -> (Vec<VirtualProcess>, Sources) {
         (self.vps.into_items().collect(), self.sources)
     }
 
-    /// The delays in force: the parameters' or those of the edges read.
+    /// Returns the delays of the network: those of the parameters, or of the edges if they were read.
     pub fn delays(&self) -> Delays {
         self.delays
     }
 
-    /// The external spikes of all ranks, where they were read.
+    /// Returns the counts of external spikes of all ranks, if they were read.
     pub fn given_spikes(&self) -> Option<GivenSpikes> {
         self.given
     }
 
-    /// Wall time of construction on this rank.
+    /// Returns the wall time of construction on this rank.
     pub fn construction(&self) -> Construction {
         self.construction
     }

@@ -1,4 +1,4 @@
-//! What a run tells while it goes on.
+//! Observers: receivers of what a run produces.
 
 use crate::base::error::{Error, Result};
 use crate::base::units::{Gid, Interval, Steps};
@@ -9,7 +9,7 @@ use super::Simulation;
 /// One spike of a neuron.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spike {
-    /// The neuron that fired.
+    /// Neuron that fired.
     pub gid: Gid,
     /// Time of the spike (steps).
     pub stamp: Steps,
@@ -19,54 +19,53 @@ pub struct Spike {
 ///
 /// Every method does nothing by default. All ranks call the same methods in the same order, so
 /// [`begin`](Observer::begin), [`interval`](Observer::interval), [`flush`](Observer::flush) and
-/// [`end`](Observer::end) may talk to other ranks; they must do so even where they fail on one of
-/// them. An error on any rank ends the run on all of them after the exchange that follows.
+/// [`end`](Observer::end) may use collectives. They must then call them even if they fail on a rank.
+/// An error on any rank ends the run on all ranks after the next exchange.
 pub trait Observer {
-    /// Is called at time 0, before the first interval.
+    /// Receives the network at time 0, before the first interval.
     ///
     /// # Errors
-    /// Whatever keeps the observer from observing.
+    /// Fails if the observer cannot start; the run then ends.
     fn begin(&mut self, _simulation: &Simulation) -> Result<()> {
         Ok(())
     }
 
-    /// Receives the spikes of this rank's neurons in one interval, but for those of the warm-up:
-    /// thread by thread, in no order of time.
+    /// Receives the spikes of this rank's neurons in one interval after the warm-up: thread by thread,
+    /// not sorted by time.
     fn spikes(&mut self, _spikes: &[Spike]) {}
 
-    /// Is called at the end of `interval`, after [`spikes`](Observer::spikes): weights and neurons
-    /// stand as they do at that time.
+    /// Receives the network at the end of `interval`, after [`spikes`](Observer::spikes).
     ///
     /// # Errors
-    /// Whatever the observer could not do.
+    /// Fails if the observer does; the run then ends.
     fn interval(&mut self, _simulation: &Simulation, _interval: Interval) -> Result<()> {
         Ok(())
     }
 
-    /// Returns whether all ranks should [`flush`](Observer::flush) after the next exchange. One
-    /// rank that wants it suffices.
+    /// Returns whether all ranks should [`flush`](Observer::flush) after the next exchange; `true` on one
+    /// rank suffices.
     fn wants_flush(&self) -> bool {
         false
     }
 
-    /// Brings what was observed on all ranks to where it belongs.
+    /// Writes or gathers what was observed since the last flush.
     ///
     /// # Errors
-    /// Whatever the observer could not do.
+    /// Fails if the observer does; the run then ends.
     fn flush(&mut self, _comm: &Comm) -> Result<()> {
         Ok(())
     }
 
-    /// Is called after the last interval, unless the run has failed or was interrupted.
+    /// Receives the network after the last interval, unless the run has failed or was interrupted.
     ///
     /// # Errors
-    /// Whatever the observer could not do.
+    /// Fails if the observer does; the run then fails.
     fn end(&mut self, _simulation: &Simulation) -> Result<()> {
         Ok(())
     }
 }
 
-/// The observers of a run, and the first error of one of them on this rank.
+/// Observers of a run, and their first error on this rank.
 pub(super) struct Observers<'a, 'b> {
     observers: &'a mut [&'b mut dyn Observer],
     failure: Option<Error>,
@@ -80,7 +79,7 @@ impl<'a, 'b> Observers<'a, 'b> {
         }
     }
 
-    /// Calls `notify` with each observer, whatever the others return, and keeps the first error.
+    /// Calls `notify` for each observer, also after errors, and keeps the first error.
     fn each(&mut self, mut notify: impl FnMut(&mut dyn Observer) -> Result<()>) {
         for observer in self.observers.iter_mut() {
             if let Err(error) = notify(*observer) {
@@ -89,14 +88,14 @@ impl<'a, 'b> Observers<'a, 'b> {
         }
     }
 
-    /// Collective.
+    /// Starts all observers. Collective.
     pub(super) fn begin(&mut self, simulation: &Simulation) -> Result<()> {
         self.each(|observer| observer.begin(simulation));
         self.check(simulation.comm())
     }
 
-    /// Tells of the `spikes` of an interval and of its end. Collective; keeps a failure for
-    /// [`Observers::check`].
+    /// Passes on the `spikes` and the end of an interval. Collective; [`Observers::check`] returns a
+    /// failure.
     pub(super) fn interval(
         &mut self,
         simulation: &Simulation,
@@ -113,22 +112,22 @@ impl<'a, 'b> Observers<'a, 'b> {
         self.observers.iter().any(|observer| observer.wants_flush())
     }
 
-    /// Collective; keeps a failure for [`Observers::check`].
+    /// Flushes all observers. Collective; [`Observers::check`] returns a failure.
     pub(super) fn flush(&mut self, comm: &Comm) {
         self.each(|observer| observer.flush(comm));
     }
 
-    /// Returns whether this rank has a failure that others may not know.
+    /// Returns whether an observer of this rank has failed.
     pub(super) fn have_failed(&self) -> bool {
         self.failure.is_some()
     }
 
-    /// Fails on all ranks with what failed on one of them. Collective.
+    /// Fails on all ranks with the failure of the lowest rank that has one. Collective.
     pub(super) fn check(&mut self, comm: &Comm) -> Result<()> {
         comm.agree(self.failure.take().map_or(Ok(()), Err))
     }
 
-    /// Collective.
+    /// Ends all observers. Collective.
     pub(super) fn end(&mut self, simulation: &Simulation) -> Result<()> {
         self.each(|observer| observer.end(simulation));
         self.check(simulation.comm())

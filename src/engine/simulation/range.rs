@@ -1,39 +1,40 @@
-//! Weights and potentials that left the range of floating-point numbers end the run.
+//! Check for weights and potentials that have left the range of floating-point numbers.
 //!
-//! The kernels do not check: an infinite weight stays infinite or becomes NaN, so a look now
-//! and then finds it. The samples of weights look at the synapses that they count; every
-//! [`PRUNE_EVERY`](super::PRUNE_EVERY) intervals all neurons are looked at, and before a
-//! snapshot and at the end all weights and neurons.
+//! The kernels do not check: an infinite weight stays infinite or becomes NaN, so an occasional check
+//! finds it. Weight samples check the synapses that they count. All neurons are checked every
+//! [`PRUNE_EVERY`](super::PRUNE_EVERY) intervals, all weights and neurons before a snapshot and at the
+//! end of the run.
 
 use crate::base::error::{Error, Result};
-use crate::base::units::Steps;
+use crate::base::units::{Steps, pack};
 use crate::model::params::{NeuronModel, WeightPrecision};
 
 use super::Simulation;
 
-/// A value that is not finite, and where it stands among all of its kind.
+/// Sort key and description of a value that is not finite.
 type Found = Option<(u64, String)>;
 
 impl Simulation {
-    /// Whether all neurons of this rank hold finite numbers. O(neurons).
+    /// Returns whether all state of this rank's neurons is finite. Cost: O(neurons).
     pub(super) fn neurons_are_finite(&self) -> bool {
         let mut vps = self.vps.iter();
         vps.all(|vp| vp.neurons.first_not_finite().is_none())
     }
 
-    /// Fails if a plastic weight, or something that a neuron holds, is not finite at time `at`.
+    /// Checks that all plastic weights and the state of all neurons are finite at time `at`.
     /// Collective. Reads all plastic weights once.
     ///
     /// # Errors
-    /// The same for every split: names the first synapse by source and target, else the first
-    /// neuron.
+    /// Fails if one is not. The error names the first synapse by source and target, else the first
+    /// neuron, and is equal for every split.
     pub fn check_range(&self, at: Steps) -> Result<()> {
         let ms = at.to_ms(self.params.simulation.dt).0;
         self.agree_on_first(self.first_weight(), |what| self.weight_fault(what, ms))?;
         self.agree_on_first(self.first_neuron(), |what| self.neuron_fault(what, ms))
     }
 
-    /// The error about the value with the lowest key of all ranks. Collective.
+    /// Fails with the error about the value with the lowest key of all ranks, if there is one.
+    /// Collective.
     fn agree_on_first(&self, mine: Found, fault: impl Fn(&str) -> Error) -> Result<()> {
         let nearness = |found: &(u64, String)| u64::MAX - found.0;
         let first = self.comm.max(mine.as_ref().map_or(0, nearness));
@@ -45,7 +46,7 @@ impl Simulation {
             .agree(error.map_or(Ok(()), |(_, what)| Err(fault(&what))))
     }
 
-    /// The first plastic weight of this rank that is not finite.
+    /// Returns the first plastic weight of this rank that is not finite.
     fn first_weight(&self) -> Found {
         let n_e = self.place.n_e;
         let found = self.map_threads(|part| {
@@ -54,7 +55,7 @@ impl Simulation {
             }
             let mut first: Found = None;
             part.for_each_weight(0..n_e, |source, target, weight| {
-                let key = u64::from(source.0) << 32 | u64::from(target.0);
+                let key = pack(source.0, target.0);
                 if !weight.is_finite() && first.as_ref().is_none_or(|(known, _)| key < *known) {
                     let synapse = format!("synapse {} -> {}", source.0, target.0);
                     first = Some((key, format!("{synapse} is {weight} pA")));
@@ -65,7 +66,7 @@ impl Simulation {
         found.into_iter().flatten().min()
     }
 
-    /// The first neuron of this rank that holds something that is not finite.
+    /// Returns the first neuron of this rank with state that is not finite.
     fn first_neuron(&self) -> Found {
         let found = self.vps.iter().zip(0..).filter_map(|(vp, thread)| {
             let (lid, what) = vp.neurons.first_not_finite()?;

@@ -1,50 +1,50 @@
-//! Spikes between ranks: the target table, the entry's bits, collocation, exchange, regrowth.
+//! Spikes between ranks: target table, bits of an entry, collocation, exchange, regrowth.
 //!
 //! # The protocol
 //!
-//! Once per interval every rank sends one chunk to every rank, all of the same length, by
-//! MPI_Alltoall. A chunk is `2 + capacity` words of 32 bits:
+//! Once per interval every rank sends one chunk to every rank by MPI_Alltoall. All chunks have the
+//! same length, `2 + capacity` words of 32 bits:
 //!
 //! | word | bits | meaning |
 //! |---|---|---|
 //! | 0 | 31…28 | flags of the sender, see [`Flags`] |
-//! | 0 | 27…0 | words that the fullest chunk of the sender needs |
-//! | 1 | 31…0 | words that this chunk needs; more than `capacity` means it is cut short |
-//! | 2… | | entries: one per spike that a row here listens to |
+//! | 0 | 27…0 | words needed by the fullest chunk of the sender |
+//! | 1 | 31…0 | words needed by this chunk; if more than `capacity`, the chunk is truncated |
+//! | 2… | | entries: one per spike and row of the receiver |
 //!
-//! An entry is `lag << row_bits | row` in one word: the row is the receiver's, so nothing has
-//! to be looked up there. Where lag and row do not fit 32 bits together, all ranks use the
-//! wide form, two words: row, then lag.
+//! An entry is `lag << row_bits | row` in one word. The row is the receiver's, so the receiver needs
+//! no lookup. If lag and row do not fit 32 bits, all ranks use the wide form of two words: row, then
+//! lag.
 //!
-//! Every rank sees word 0 of all ranks, so all know the largest need and whether it was
-//! beyond `capacity`; then all grow alike and repeat the exchange. When for [`WINDOW`]
-//! intervals the need stayed below a quarter of the capacity, all shrink alike.
+//! Every rank receives word 0 of all ranks, so all ranks know the largest need. If it exceeds
+//! `capacity`, all grow alike and repeat the exchange. If the need stayed below a quarter of the
+//! capacity for [`WINDOW`] intervals, all shrink alike.
 //!
-//! A receiver delivers in ascending (lag, row), rows being in ascending order of gid: the
-//! order in which weights are added does not depend on the split.
+//! A receiver delivers in ascending (lag, row), and rows ascend by gid. So the order in which weights
+//! are added does not depend on the split.
 
 mod targets;
 
-pub use targets::TargetTable;
+pub use targets::{TargetTable, asked, request};
 
 use crate::base::error::{Error, Result};
 use crate::base::memory::allocated_bytes;
 use crate::base::sizes::{product, total, whole};
-use crate::base::units::Steps;
+use crate::base::units::{Steps, pack, unpack};
 use crate::comm::{Comm, MPI_MOST};
 use crate::model::neuron::Emission;
 
-/// How an entry holds row and lag; the same on all ranks.
+/// Storage of row and lag in an entry; equal on all ranks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Entry {
-    /// One word.
+    /// One word: row in the low `row_bits` bits, lag above.
     Narrow { row_bits: u32 },
-    /// Two words.
+    /// Two words: row, lag.
     Wide,
 }
 
 impl Entry {
-    /// The form for up to `rows` rows on any rank and `lags` lags.
+    /// Returns the form for at most `rows` rows on any rank and `lags` lags.
     fn fitting(rows: u64, lags: u32) -> Self {
         let row_bits = bits(rows);
         if row_bits + bits(u64::from(lags)) <= 32 {
@@ -68,27 +68,28 @@ impl Entry {
         }
     }
 
-    /// (lag, row) as one number that sorts as deliveries are ordered.
+    /// Returns (lag, row) packed into a word; words sort in the order of delivery.
     fn read(self, words: &[u32]) -> u64 {
         let (row, lag) = match self {
             Entry::Narrow { row_bits } => {
                 let word = u64::from(words[0]);
-                (word & ((1 << row_bits) - 1), word >> row_bits)
+                let row = word & ((1 << row_bits) - 1);
+                (row as u32, (word >> row_bits) as u32)
             }
-            Entry::Wide => (u64::from(words[0]), u64::from(words[1])),
+            Entry::Wide => (words[0], words[1]),
         };
-        lag << 32 | row
+        pack(lag, row)
     }
 }
 
-/// What ranks tell each other beside spikes.
+/// Flags that ranks exchange with the spikes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flags {
-    /// Something failed here that ends the run in good order.
+    /// This rank has failed; the run ends in good order.
     pub failed: bool,
-    /// What is recorded should be gathered and written now.
+    /// Observers should flush after this exchange.
     pub flush: bool,
-    /// A signal asked this rank to end the run.
+    /// This rank has received a signal to end the run.
     pub interrupted: bool,
 }
 
@@ -97,19 +98,19 @@ const FLUSH: u32 = 1 << 30;
 const INTERRUPTED: u32 = 1 << 29;
 const NEED: u32 = (1 << 28) - 1;
 const HEADER: usize = 2;
-/// Smallest capacity: with the header a cache line.
-const LEAST: usize = 14;
-/// Intervals that traffic must stay low before the chunks shrink.
+/// Smallest capacity (words): with the header a cache line.
+const MIN_CAPACITY: usize = 14;
+/// Number of intervals of low traffic after which the chunks shrink.
 pub const WINDOW: u32 = 256;
 
-/// Writes the chunks that a rank receives, in place of those that send them.
+/// Writes the chunks that a rank receives, for ranks that are played.
 pub struct ChunkWriter {
     entry: Entry,
     needs: Vec<usize>,
 }
 
 impl ChunkWriter {
-    /// For up to `rows` rows on any of `ranks` ranks, and intervals of `lags` steps.
+    /// Returns a writer for at most `rows` rows on any of `ranks` ranks, and intervals of `lags` steps.
     pub fn new(ranks: usize, rows: u64, lags: u32) -> Self {
         ChunkWriter {
             entry: Entry::fitting(rows, lags),
@@ -117,8 +118,8 @@ impl ChunkWriter {
         }
     }
 
-    /// Writes chunks with `spikes` (sender, row, lag), each sender saying that no other chunk
-    /// of its needs more. Returns the words that the fullest needs.
+    /// Writes chunks with `spikes` (sender, row, lag) to `receive`. Each header claims that no other
+    /// chunk of its sender needs more words. Returns the words needed by the fullest chunk.
     pub fn write(&mut self, spikes: &[(u32, u32, u32)], receive: &mut [u32]) -> usize {
         let chunk = receive.len() / self.needs.len();
         let words = self.entry.words();
@@ -139,49 +140,49 @@ impl ChunkWriter {
     }
 }
 
-/// The words that the fullest chunk of the sender of `chunk` needs, and those there is room
-/// for.
+/// Returns the words needed by the fullest chunk of the sender of `chunk`, and the capacity of a chunk.
 pub fn need_and_room(chunk: &[u32]) -> (usize, usize) {
     ((chunk[0] & NEED) as usize, chunk.len() - HEADER)
 }
 
-/// The buffers of the exchange and their common capacity.
+/// Buffers of the exchange, with one capacity for all chunks.
 pub struct Exchange {
     entry: Entry,
     ranks: usize,
-    /// Words a chunk has room for.
+    /// Words per chunk, without its header.
     capacity: usize,
     send: Vec<u32>,
     receive: Vec<u32>,
-    /// Words each chunk needs.
+    /// Words needed by each chunk.
     needs: Vec<usize>,
-    /// Largest need of any rank since the window began, and the window's age.
+    /// Largest need (words) of any rank since the window began.
     peak: usize,
+    /// Intervals since the window began.
     age: u32,
     statistics: ExchangeStatistics,
 }
 
-/// How the exchange fared, for run.json.
+/// Statistics of the exchange, for run.json.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ExchangeStatistics {
-    /// Exchanges, repeated ones not counted.
+    /// Number of exchanges, without repetitions.
     pub intervals: u64,
-    /// Times that a chunk did not suffice, all grew and the exchange was repeated.
+    /// Number of exchanges that were repeated with larger chunks.
     pub grown: u64,
-    /// Times that all shrank.
+    /// Number of times that the chunks shrank.
     pub shrunk: u64,
-    /// Largest words of entries in a chunk.
+    /// Largest number of words of entries in a chunk.
     pub peak_words: usize,
-    /// Capacity at the end (words).
+    /// Capacity of a chunk at the end (words).
     pub capacity_words: usize,
-    /// Bytes of an entry.
+    /// Size of an entry (bytes).
     pub entry_bytes: usize,
-    /// Entries that this rank received.
+    /// Number of entries received by this rank.
     pub received_entries: u64,
 }
 
 impl Exchange {
-    /// Buffers for this rank's `rows` and intervals of `lags` steps. Collective.
+    /// Allocates buffers for this rank's `rows` rows and intervals of `lags` steps. Collective.
     pub fn new(comm: &Comm, rows: usize, lags: u32) -> Self {
         let entry = Entry::fitting(comm.max(rows as u64), lags);
         let mut exchange = Exchange {
@@ -198,12 +199,13 @@ impl Exchange {
                 ..Default::default()
             },
         };
-        exchange.resize(LEAST);
+        exchange.resize(MIN_CAPACITY);
         exchange
     }
 
-    fn resize(&mut self, need: usize) {
-        self.capacity = need.max(LEAST).next_multiple_of(2);
+    /// Sets the capacity to `capacity` words.
+    fn resize(&mut self, capacity: usize) {
+        self.capacity = capacity;
         let words = self.ranks * (HEADER + self.capacity);
         for buffer in [&mut self.send, &mut self.receive] {
             buffer.clear();
@@ -213,8 +215,8 @@ impl Exchange {
         self.statistics.capacity_words = self.capacity;
     }
 
-    /// One entry per spike and rank that listens to it, written to that rank's chunk; what
-    /// does not fit is only counted. `emissions` are each virtual process's own.
+    /// Writes one entry per spike and target row to the chunk of the target's rank. Entries that do not
+    /// fit are only counted. `emissions` has one item per virtual process.
     pub fn collocate<'a>(
         &mut self,
         emissions: impl Iterator<Item = (&'a [Emission], &'a TargetTable)>,
@@ -236,15 +238,15 @@ impl Exchange {
         }
     }
 
-    /// Sends the collocated chunks and receives the others'. Collective.
+    /// Sends the collocated chunks and receives those of all ranks. Returns the flags of all ranks
+    /// combined, or `None` if a chunk of some rank was too small: all ranks have then grown and must
+    /// collocate and exchange again. Collective.
     ///
-    /// `None` where some chunk of some rank did not suffice: all ranks have grown and must
-    /// collocate and exchange again. Else the flags of all ranks together.
-    ///
-    /// Errors: a chunk would need more words than its header can tell, or all chunks of a rank
-    /// more than MPI counts; the same on all ranks.
+    /// # Errors
+    /// Fails, on all ranks, if a chunk needs more words than its header can hold, or the chunks of a
+    /// rank more than MPI can count.
     pub fn exchange(&mut self, comm: &Comm, flags: Flags) -> Result<Option<Flags>> {
-        // Needs that the header cannot tell are told as the largest it can, which is refused.
+        // A need that the header cannot hold is sent as the largest that it can, which is refused.
         let told = |need: usize| need.min(NEED as usize);
         let need = told(self.needs.iter().copied().max().unwrap_or(0));
         let bits = [
@@ -265,7 +267,7 @@ impl Exchange {
         if need > self.capacity {
             self.check_size(need)?;
             self.statistics.grown += 1;
-            self.resize(need + need / 2);
+            self.resize(Self::grown(self.capacity as u64, need as u64) as usize);
             return Ok(None);
         }
         let any = |bit| heads.clone().any(|head| head & bit != 0);
@@ -280,9 +282,10 @@ impl Exchange {
         Ok(Some(flags))
     }
 
-    /// Refuses chunks of `need` words, and half as much again, that cannot be exchanged.
+    /// Refuses a need of `need` words if chunks grown for it cannot be exchanged.
     fn check_size(&self, need: usize) -> Result<()> {
-        let words = self.ranks.saturating_mul(HEADER + need + need / 2 + 2);
+        let grown = Self::grown(self.capacity as u64, need as u64) as usize;
+        let words = self.ranks.saturating_mul(HEADER + grown);
         let (what, most) = if need >= NEED as usize {
             ("words for one rank", NEED as usize - 1)
         } else if words > MPI_MOST {
@@ -296,7 +299,7 @@ impl Exchange {
         )))
     }
 
-    /// The entries received, as (lag, row) in ascending order, into `arrivals`.
+    /// Writes the received entries to `arrivals`, as (lag, row) in ascending order.
     pub fn received(&mut self, arrivals: &mut Vec<u64>) {
         arrivals.clear();
         for chunk in self.receive.chunks_exact(HEADER + self.capacity) {
@@ -311,29 +314,29 @@ impl Exchange {
         self.statistics.received_entries += arrivals.len() as u64;
         self.age += 1;
         if self.age == WINDOW {
-            if 4 * self.peak.max(LEAST) < self.capacity {
+            if 4 * self.peak.max(MIN_CAPACITY) < self.capacity {
                 self.statistics.shrunk += 1;
-                self.resize(self.peak + self.peak / 2);
+                self.resize(Self::grown(0, self.peak as u64) as usize);
             }
             (self.peak, self.age) = (0, 0);
         }
     }
 
-    /// How the exchange fared so far.
+    /// Returns the statistics so far.
     pub fn statistics(&self) -> ExchangeStatistics {
         self.statistics
     }
 }
 
-/// Memory, in bytes, and the sizes it depends on.
+/// Memory, in bytes, and the sizes that it depends on.
 impl Exchange {
-    /// Both buffers for `ranks` ranks and chunks that hold `capacity` words.
+    /// Returns the bytes of both buffers, for `ranks` ranks and chunks of `capacity` words.
     pub fn bytes(ranks: u64, capacity: u64) -> u64 {
         let needs = product([size_of::<usize>() as u64, ranks]);
         total([product([2, ranks, Self::chunk_bytes(capacity)]), needs])
     }
 
-    /// A chunk of `capacity` words as it travels.
+    /// Returns the bytes of a chunk of `capacity` words, with its header.
     pub fn chunk_bytes(capacity: u64) -> u64 {
         product([4, capacity.saturating_add(HEADER as u64)])
     }
@@ -343,33 +346,35 @@ impl Exchange {
         allocated_bytes(&self.send) + allocated_bytes(&self.receive) + allocated_bytes(&self.needs)
     }
 
-    /// Capacity (words) after a chunk of `need` words, where `capacity` did not suffice.
+    /// Returns the capacity (words) after a need of `need` words: the present one if it suffices, else
+    /// 1.5 times the need, which is even.
     pub fn grown(capacity: u64, need: u64) -> u64 {
-        if need > capacity.max(LEAST as u64) {
+        if need > capacity.max(MIN_CAPACITY as u64) {
             whole(need.saturating_add(need / 2), 2)
         } else {
-            capacity.max(LEAST as u64)
+            capacity.max(MIN_CAPACITY as u64)
         }
     }
 
-    /// Bits of an entry for `rows` rows on a rank and `lags` lags; with more than 32 it takes
-    /// two words, else one.
+    /// Returns bits and words of an entry for `rows` rows on a rank and `lags` lags: more than 32 bits
+    /// take two words.
     pub fn entry_bits(rows: u64, lags: u32) -> (u32, u64) {
         let bits = bits(rows) + bits(u64::from(lags));
         (bits, Entry::fitting(rows, lags).words() as u64)
     }
 }
 
-/// Bits that tell `values` values apart.
+/// Returns the number of bits that distinguish `values` values.
 fn bits(values: u64) -> u32 {
     u64::BITS - values.saturating_sub(1).leading_zeros()
 }
 
-/// Splits what [`Exchange::received`] yields: the row, and the stamp of an entry of the
-/// interval that started at `start`.
+/// Returns row and stamp of an entry that [`Exchange::received`] wrote, of the interval that started at
+/// `start`.
 #[inline(always)]
 pub fn row_and_stamp(entry: u64, start: Steps) -> (u32, Steps) {
-    (entry as u32, Steps(start.0 + 1 + (entry >> 32) as i32))
+    let (lag, row) = unpack(entry);
+    (row, Steps(start.0 + 1 + lag as i32))
 }
 
 #[cfg(test)]
@@ -392,7 +397,7 @@ mod tests {
             let (row, lag) = ((rows - 1) as u32, lags - 1);
             let mut buffer = vec![0; words];
             entry.write(row, lag, &mut buffer);
-            assert_eq!(entry.read(&buffer), u64::from(lag) << 32 | u64::from(row));
+            assert_eq!(entry.read(&buffer), pack(lag, row));
         }
     }
 
@@ -425,9 +430,9 @@ mod tests {
             let table = table(300);
             let spike = |lag| Emission { lag, lid: Lid(0) };
             let received = send(&mut exchange, &table, &[spike(7), spike(3)]);
-            let expected: Vec<u64> = [3u64, 7]
+            let expected: Vec<u64> = [3, 7]
                 .iter()
-                .flat_map(|lag| (0..300).map(move |row| lag << 32 | row))
+                .flat_map(|&lag| (0..300).map(move |row| pack(lag, row)))
                 .collect();
             assert_eq!(received, expected);
             let grown = exchange.statistics();
@@ -436,7 +441,7 @@ mod tests {
                 assert!(send(&mut exchange, &table, &[]).is_empty());
             }
             assert_eq!(exchange.statistics().shrunk, 1);
-            assert_eq!(exchange.statistics().capacity_words, LEAST);
+            assert_eq!(exchange.statistics().capacity_words, MIN_CAPACITY);
             assert_eq!(send(&mut exchange, &table, &[spike(1)]).len(), 300);
         }
     }

@@ -1,46 +1,59 @@
-//! Who listens to the neurons of a virtual process.
+//! Target table: the ranks and rows that the neurons of a virtual process send spikes to.
 
 use crate::base::error::{Error, Result};
 use crate::base::memory::allocated_bytes;
 use crate::base::sizes::{product, total};
-use crate::base::units::{Gid, Lid};
+use crate::base::units::{Gid, Lid, pack, unpack};
 use crate::comm::Comm;
 use crate::model::network::Placement;
 
-/// Where the spikes of the neurons of one virtual process go.
+/// Target ranks and rows of the neurons of one virtual process.
 ///
-/// Listening ranks ascend, so a byte tells how far each lies beyond the one before.
+/// The ranks of a neuron ascend, so each is stored as its distance from the previous one, in a byte.
 pub struct TargetTable {
-    /// Neuron lid sends to the entries `starts[lid]..starts[lid + 1]`.
+    /// Start of each neuron's entries: neuron lid has `starts[lid]..starts[lid + 1]`.
     starts: Vec<u32>,
-    /// Ranks between an entry's rank and the one before (for the first: rank 0), or [`FAR`].
+    /// Distance of an entry's rank from the previous one (the first: from rank 0), or [`FAR`].
     gaps: Vec<u8>,
-    /// The receiver's row; where the gap is [`FAR`] no receiver, but the ranks to be skipped.
+    /// Row on the receiver; where the gap is [`FAR`], the number of ranks to skip instead.
     rows: Vec<u32>,
     listeners: u64,
 }
 
-/// A gap that does not fit a byte.
+/// Mark of a distance that does not fit a byte.
 const FAR: u8 = u8::MAX;
 
-/// One row on one rank.
+/// A row on a rank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TargetRow {
     pub rank: u32,
     pub row: u32,
 }
 
-/// Neurons of a rank whose listeners are asked for at once: what is on its way then is small
-/// beside the tables.
-const ASKED: u64 = 1024;
+/// Neurons per rank whose requests are exchanged at once: the messages are then small compared with
+/// the tables.
+const NEURONS_PER_EXCHANGE: u64 = 1024;
+
+/// Packs a request for the spikes of `source`, to be sent to `row` of the rank that asks.
+pub fn request(source: Gid, row: u32) -> u64 {
+    pack(source.0, row)
+}
+
+/// Returns source and row of a request.
+pub fn asked(request: u64) -> (Gid, u32) {
+    let (source, row) = unpack(request);
+    (Gid(source), row)
+}
 
 impl TargetTable {
-    /// Tells the owner of every source in `sources` (its gid, by row; ascending in each
-    /// population) that this rank listens, and learns who listens to the neurons here: one
-    /// table a thread. Collective.
+    /// Sends a request to the rank of every source in `sources` (gids by row, ascending within each
+    /// population), and returns the tables of this rank's threads from the requests of all ranks.
+    /// Collective.
     ///
-    /// O(rows here + entries of the tables), and R for every 1024 neurons of a rank. Errors:
-    /// 2³² entries or more on one thread.
+    /// Cost: O(rows + entries of the tables), and O(R) per 1024 neurons of a rank.
+    ///
+    /// # Errors
+    /// Fails if a thread has 2³² entries or more.
     pub fn set_up(
         comm: &Comm,
         place: &Placement,
@@ -48,15 +61,14 @@ impl TargetTable {
     ) -> Result<Vec<TargetTable>> {
         let mut sources = (0u32..).zip(sources).peekable();
         let mut tables: Vec<_> = (0..place.threads).map(|_| TargetTable::empty()).collect();
-        let step = ASKED * u64::from(place.ranks);
+        let step = NEURONS_PER_EXCHANGE * u64::from(place.ranks);
         let parts = [(0, place.n_e), (place.n_e, place.n)];
         for (first, end) in parts.map(|(first, end)| (u64::from(first), u64::from(end))) {
             for from in (first..end).step_by(step as usize) {
                 let about = from as u32..(from + step).min(end) as u32;
                 let mut requests = vec![Vec::new(); comm.size()];
                 while let Some((row, gid)) = sources.next_if(|(_, gid)| about.contains(&gid.0)) {
-                    let request = u64::from(gid.0) << 32 | u64::from(row);
-                    requests[place.rank_of(gid) as usize].push(request);
+                    requests[place.rank_of(gid) as usize].push(request(gid, row));
                 }
                 let requests = comm.all_to_all_lists(&about, requests);
                 let mut told = tables.iter_mut().zip(0..);
@@ -79,20 +91,19 @@ impl TargetTable {
         }
     }
 
-    /// Adds what ranks ask of thread `thread`, about neurons after all those before.
+    /// Adds the requests of all ranks for neurons of thread `thread`; these follow all earlier ones.
     fn extend(&mut self, place: &Placement, thread: u32, requests: &[Vec<u64>]) -> Result<()> {
-        let mut asked = Vec::new();
+        let mut here = Vec::new();
         for (rank, list) in (0u32..).zip(requests) {
-            asked.extend(list.iter().filter_map(|&request| {
-                let gid = Gid((request >> 32) as u32);
-                let row = request as u32;
-                let here = place.thread_of(gid) == thread;
-                here.then(|| (place.lid_of(gid), TargetRow { rank, row }))
+            here.extend(list.iter().filter_map(|&request| {
+                let (gid, row) = asked(request);
+                let is_here = place.thread_of(gid) == thread;
+                is_here.then(|| (place.lid_of(gid), TargetRow { rank, row }))
             }));
         }
         // Stable: ranks stay in order.
-        asked.sort_by_key(|(lid, _)| lid.0);
-        for of_one in asked.chunk_by(|(one, _), (other, _)| one == other) {
+        here.sort_by_key(|(lid, _)| lid.0);
+        for of_one in here.chunk_by(|(one, _), (other, _)| one == other) {
             self.close(of_one[0].0.0 as usize);
             self.push(of_one.iter().map(|(_, target)| *target));
         }
@@ -104,7 +115,7 @@ impl TargetTable {
         Ok(())
     }
 
-    /// Nobody more listens to the neurons before `lid`.
+    /// Completes the entries of the neurons before `lid`.
     fn close(&mut self, lid: usize) {
         let end = self.rows.len() as u32;
         self.starts.resize(lid + 1, end);
@@ -117,7 +128,7 @@ impl TargetTable {
         self.rows.shrink_to_fit();
     }
 
-    /// The targets of the next neuron, ranks ascending.
+    /// Appends the targets of the next neuron, ranks ascending.
     pub(super) fn push(&mut self, targets: impl Iterator<Item = TargetRow>) {
         let mut before = 0;
         for TargetRow { rank, row } in targets {
@@ -137,12 +148,12 @@ impl TargetTable {
         }
     }
 
-    /// Ranks that listen to the neurons here, summed over the neurons.
+    /// Returns the number of target rows, summed over the neurons.
     pub fn listeners(&self) -> u64 {
         self.listeners
     }
 
-    /// The targets of neuron `lid`, ranks ascending.
+    /// Returns the targets of neuron `lid`, ranks ascending.
     pub(super) fn of(&self, lid: Lid) -> impl Iterator<Item = TargetRow> + '_ {
         let lid = lid.0 as usize;
         let entries = self.starts[lid] as usize..self.starts[lid + 1] as usize;
@@ -159,7 +170,8 @@ impl TargetTable {
 
 /// Memory, in bytes.
 impl TargetTable {
-    /// Of `neurons` neurons, each listened to by each of `ranks` ranks with chance `listened`.
+    /// Returns the expected bytes for `neurons` neurons, if each of `ranks` ranks has a given neuron as
+    /// source with probability `listened`.
     pub fn bytes(neurons: u64, ranks: u64, listened: f64) -> u64 {
         let entries = neurons as f64 * ranks as f64 * listened;
         let far = libm::pow(1.0 - listened, FAR.into());

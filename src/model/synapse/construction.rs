@@ -12,7 +12,7 @@ use std::ops::Range;
 use crate::base::error::{Error, Result};
 use crate::base::memory::allocated_bytes;
 use crate::base::sizes::{product, total};
-use crate::base::units::Lid;
+use crate::base::units::{Lid, pack, unpack};
 use crate::model::network::{Placement, Pool};
 use crate::model::recipe::{Incoming, Recipe};
 
@@ -72,7 +72,7 @@ impl<'a> RowBuilder<'a> {
 
     /// Returns the sources with synapses on this virtual process, ascending, without duplicates.
     pub fn sources(&self) -> Vec<u32> {
-        let source = |key: u64| (key >> 32) as u32;
+        let source = |key: u64| unpack(key).0;
         let mut sources = Vec::new();
         for synapses in &self.onto {
             match synapses {
@@ -176,7 +176,6 @@ impl Lister<'_> {
 
     fn list(&self, side: usize) -> Synapses {
         let targets = self.targets(side).len();
-        let key = |source: u32, target: u32| u64::from(source) << 32 | u64::from(target);
         let (mut keys, mut weighted) = (Vec::new(), Vec::new());
         self.for_each_target(side, |target, incoming| {
             self.check_sources(incoming);
@@ -185,10 +184,10 @@ impl Lister<'_> {
                 if keys.is_empty() {
                     keys.reserve_exact(targets * sources.len());
                 }
-                keys.extend(sources.iter().map(|&source| key(source, target)));
+                keys.extend(sources.iter().map(|&source| pack(source, target)));
             } else {
                 let pairs = sources.iter().zip(weights);
-                weighted.extend(pairs.map(|(&source, &weight)| (key(source, target), weight)));
+                weighted.extend(pairs.map(|(&source, &weight)| (pack(source, target), weight)));
             }
         });
         if weighted.is_empty() {
@@ -325,7 +324,7 @@ fn lengths(keys: impl Iterator<Item = u64>, sources: &[u32]) -> impl Iterator<It
     let mut rest = keys.peekable();
     sources.iter().map(move |&source| {
         let mut length = 0;
-        while rest.next_if(|key| (key >> 32) as u32 == source).is_some() {
+        while rest.next_if(|key| unpack(*key).0 == source).is_some() {
             length += 1;
         }
         length

@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::base::error::Result;
 use crate::base::rng::{Purpose, stream, unit};
 use crate::base::units::{Gid, Projection};
+use crate::engine::spikes::request;
 use crate::io::sonata::read;
 use crate::model::network::Placement;
 use crate::model::params::{Delays, Params};
@@ -83,7 +84,7 @@ impl Listeners {
                     .iter()
                     .take_while(|(gid, _)| *gid < about.end)
                 {
-                    lists[rank as usize].push(u64::from(gid) << 32);
+                    lists[rank as usize].push(request(Gid(gid), 0));
                 }
                 lists
             }
@@ -166,7 +167,7 @@ impl Chances {
                 // … then accept this rank with its own probability relative to the largest.
                 let here = self.of(pool, rank as u32, place);
                 if here >= most || unit(&mut rng) * most < here {
-                    lists[rank as usize].push(u64::from(gid) << 32);
+                    lists[rank as usize].push(request(Gid(gid), 0));
                 }
                 rank += 1;
             }

@@ -10,7 +10,7 @@ use crate::base::error::Result;
 use crate::base::rng::{Purpose, uniform};
 use crate::base::units::{Gid, Steps};
 use crate::comm::OtherRanks;
-use crate::engine::spikes::{ChunkWriter, need_and_room};
+use crate::engine::spikes::{ChunkWriter, asked, need_and_room};
 use crate::io::file_network::read_rates;
 use crate::model::network::Placement;
 use crate::model::neuron::Tics;
@@ -99,8 +99,7 @@ impl Others {
             .unwrap_or_else(|| Heard::new(self.min_delay));
         for (rank, list) in (0u32..).zip(requests) {
             for &request in list {
-                let row = request as u32;
-                let gid = Gid((request >> 32) as u32);
+                let (gid, row) = asked(request);
                 let played = rank != self.place.rank;
                 heard.add(row, rank, played.then(|| self.schedule(gid)));
             }

@@ -15,6 +15,7 @@ use super::super::column_bytes;
 use super::super::output::{Object, Output, Storage};
 use super::Synapse;
 use crate::base::error::Result;
+use crate::base::units::{pack, unpack};
 
 /// Rows per chunk of an index by source, which has one row per source: 16 KiB.
 const CHUNK: usize = 1 << 10;
@@ -201,7 +202,7 @@ impl TargetIndex {
         block: &[Synapse],
     ) -> Result<()> {
         // The low half holds the place of the edge: the edges of a target stay in order.
-        let entry = |(edge, synapse): (u64, &Synapse)| u64::from(synapse.target) << 32 | edge;
+        let entry = |(edge, synapse): (u32, &Synapse)| pack(synapse.target, edge);
         let mut run: Vec<u64> = (0..).zip(block).map(entry).collect();
         run.sort_unstable();
         let written = self.file.write_all_at(cast_slice(&run), 8 * self.entries);
@@ -214,7 +215,7 @@ impl TargetIndex {
             buffer: Vec::new(),
             at: 0,
         });
-        let last = run.last().map_or(0, |entry| (entry >> 32) as u32 + 1);
+        let last = run.last().map_or(0, |entry| unpack(*entry).0 + 1);
         self.targets = self.targets.max(last);
         Ok(())
     }
@@ -271,11 +272,12 @@ impl Run {
                 self.at = 0;
             }
             let entry = self.buffer[self.at];
-            if (entry >> 32) as u32 != target {
+            let (of, place) = unpack(entry);
+            if of != target {
                 return Ok(());
             }
             self.at += 1;
-            let edge = self.first + u64::from(entry as u32);
+            let edge = self.first + u64::from(place);
             match edges.last_mut() {
                 Some([_, end]) if *end == edge => *end += 1,
                 _ => edges.push([edge, edge + 1]),
