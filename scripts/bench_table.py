@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Arithmetic of bench_vs_nest.sh: machine description, raw data lines, table, plot and checks.
 
-Raw data are JSON lines, one a run: work, program ("stdp-hpc" or "nest"), precision of the
-weights, network ("full" or "empty"), pair, date, and in `result` all that the program said:
-our run.json, or what nest_network.py prints, which uses the same names. Standard library only.
+Raw data are JSON lines, one per run: work, program ("stdp-hpc" or "nest"), precision of the
+weights, network ("full" or "empty"), pair, date, and `result`, the output of the program: our
+run.json, or the output of nest_network.py, which uses the same names. Standard library only.
 """
 
 import argparse
@@ -19,8 +19,8 @@ import sys
 sys.dont_write_bytecode = True  # no __pycache__ in the repository
 import run_record  # noqa: E402 pylint: disable=wrong-import-position
 
-# From issue 3: work → quantity → bar. Times are ratios NEST / stdp-hpc, at least so much;
-# memory is bytes per synapse, at most so much, for weights of 64 and of 32 bits.
+# Bars by work and quantity, from issue 3. Times: minimum ratio NEST / stdp-hpc. Memory: maximum
+# bytes per synapse, for weights of 64 and of 32 bits.
 BARS = {
     "default": {"simulate": 20.0, "construction": 12.0, "f64": 10.0, "f32": 6.5},
     "brunel": {"simulate": 15.0, "construction": 12.0, "f64": 10.0, "f32": 6.5},
@@ -34,18 +34,18 @@ TITLES = {
     "hpc": "hpc_benchmark.toml, `ignore_and_fire` at 5–10/s",
 }
 CONSTRUCTION = ["construction_create", "construction_connect", "communicate_prepare"]
-LIMIT = 5.0  # standard errors that the two programs may lie apart
+LIMIT = 5.0  # maximum difference of the two programs, in standard errors
 
 
 class Incomplete(Exception):
-    """The raw data lack something."""
+    """Raised if the raw data are incomplete."""
 
 
 # --- machine --------------------------------------------------------------------------------
 
 
 def machine():
-    """Where this runs, as far as the system tells."""
+    """Returns a description of this machine, as far as the system provides one."""
     cpu = first("/proc/cpuinfo", r"model name\s*:\s*(.*)") or platform.processor()
     kib = first("/proc/meminfo", r"MemTotal:\s*(\d+)")
     return {
@@ -69,7 +69,7 @@ def first(path, pattern):
 
 
 def name(of):
-    """A name of the machine for a folder: date, processor, cores."""
+    """Returns a folder name for the machine: date, processor, cores."""
     cpu = re.sub(r"\(r\)|\(tm\)|@.*|\bcpu\b|\bprocessor\b|\d+-core", " ", of["cpu"].lower())
     words = re.findall(r"[a-z0-9.]+", cpu)
     return "-".join([of["date"][:10], *words, f"{of['cores']}cores"])
@@ -83,7 +83,7 @@ def now():
 
 
 def figure(value):
-    """A number of a result; stdp-hpc gives minimum, mean and maximum over the ranks."""
+    """Returns a number of a result, for stdp-hpc the maximum over the ranks."""
     return value["max"] if isinstance(value, dict) else value
 
 
@@ -93,13 +93,13 @@ def synapses(run):
 
 
 def simulate(run):
-    """Wall time over model time."""
+    """Returns wall time divided by model time."""
     result = run["result"]
     return 1000.0 * figure(result["wall_time"]["simulate"]) / result["model_time_ms"]
 
 
 def construction(run):
-    """Seconds."""
+    """Returns the construction time (s)."""
     return sum(figure(run["result"]["wall_time"][phase]) for phase in CONSTRUCTION)
 
 
@@ -108,7 +108,7 @@ def peak(run):
 
 
 class Work:
-    """All runs of a work."""
+    """All runs of one work."""
 
     def __init__(self, key, runs):
         self.key, self.runs = key, runs
@@ -127,14 +127,14 @@ class Work:
         return statistics.median(of(run) for run in self.of(program, precision))
 
     def bytes_per_synapse(self, program, precision):
-        """Peak memory of the whole run, less that of the same program on an empty network."""
+        """Returns the peak memory of a run minus that of an empty network, per synapse."""
         empty = statistics.median(peak(run) for run in self.of(program, precision, "empty"))
         runs = self.of(program, precision)
         return statistics.median((peak(run) - empty) / synapses(run) for run in runs)
 
 
 def works(runs):
-    """The works in the order in which they were begun."""
+    """Returns the works in the order of their first runs."""
     keys = list(dict.fromkeys(run["work"] for run in runs))
     return [Work(key, [run for run in runs if run["work"] == key]) for key in keys]
 
@@ -147,7 +147,7 @@ def verdict(met):
 
 
 def rows(work, bars):
-    """(quantity, NEST, ours f64, ours f32, ratio, bar) of a work; all text."""
+    """Yields (quantity, NEST, ours f64, ours f32, ratio, bar) of a work, as text."""
     for quantity, of in [("simulate", simulate), ("construction", construction)]:
         nest = work.median(of, "nest", "f64")
         ours, small = (work.median(of, "stdp-hpc", precision) for precision in ["f64", "f32"])
@@ -168,7 +168,7 @@ def rows(work, bars):
         if precision in bars
     )
     cells = [f"{value:.1f}" for value in [nest, ours["f64"], ours["f32"]]]
-    # A tiny network may need no more than none does.
+    # A tiny network may need no more memory than an empty one.
     cells.append(f"{nest / ours['f64']:.1f}" if ours["f64"] > 0.0 else "–")
     yield "memory (bytes per synapse)", *cells, bar
 
@@ -190,7 +190,7 @@ def table(all_works, with_bars):
 
 
 def plot(all_works):
-    """SVG: bars of the real-time factor of every work, on a logarithmic scale."""
+    """Returns an SVG with bars of the real-time factor of every work, on a logarithmic scale."""
     series = [
         ("NEST", "nest", "f64", "#b0b0b0"),
         ("stdp-hpc", "stdp-hpc", "f64", "#1f77b4"),
@@ -242,7 +242,7 @@ def plot(all_works):
 
 
 def pairs(work, precision):
-    """(NEST's result, ours) of each pair."""
+    """Yields the results of NEST and of stdp-hpc for each pair."""
     ours = {run["pair"]: run["result"] for run in work.of("stdp-hpc", precision)}
     for run in work.of("nest", "f64"):
         if run["pair"] not in ours:
@@ -259,11 +259,11 @@ def our_values(result):
 
 
 def checks(work, precision="f64"):
-    """(quantity, NEST, ours, distance in standard errors) over the pairs of a work.
+    """Yields (quantity, NEST, ours, distance in standard errors) over the pairs of a work.
 
-    NEST's run tells the standard errors: `se_subset` by the choice of the neurons looked at, a
-    part of the whole that stdp-hpc looks at; `se_network` of any network of the kind, theirs
-    and ours.
+    NEST's run gives the standard errors: `se_subset` from the choice of the observed neurons, a
+    `part` of those that stdp-hpc observes; `se_network` from the choice of the network, which
+    applies to both programs.
     """
     found = {}
     for nest, result in pairs(work, precision):
@@ -280,14 +280,14 @@ def checks(work, precision="f64"):
         theirs, mine, variances = zip(*values)
         error = math.sqrt(sum(variances)) / len(values)
         apart = statistics.mean(theirs) - statistics.mean(mine)
-        # Where nothing scatters (no spike, say), only equality agrees.
+        # Without scatter (for example no spikes), only equal values agree.
         distance = apart / error if error > 0.0 else math.copysign(math.inf, apart)
         distance = distance if apart else 0.0
         yield f"{kind} {key}", statistics.mean(theirs), statistics.mean(mine), distance
 
 
 def agreement(all_works):
-    """Lines about all checks, and the number of those that failed."""
+    """Returns the lines of a table of all checks, and the number of failed checks."""
     lines = [
         "| work | mean | NEST | stdp-hpc | standard errors apart |",
         "|---|---|---:|---:|---:|",
@@ -313,7 +313,7 @@ def read_lines(path):
 
 
 def load(path):
-    """A run.json, or what nest_network.py or `machine` printed, which have no format."""
+    """Reads a run.json, or the output of nest_network.py or `machine`, which has no format key."""
     try:
         return run_record.read(path)
     except run_record.UnknownFormat as error:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures stdp-hpc against NEST on the same networks; `bench_vs_nest.sh --help` says how.
+# Compares stdp-hpc with NEST on the same networks; see `bench_vs_nest.sh --help`.
 set -euo pipefail
 
 nest_version=3.10.0
@@ -39,7 +39,7 @@ TEXT
 die() { echo "bench_vs_nest.sh: $*" >&2; exit 2; }
 say() { echo "bench_vs_nest.sh: $*" >&2; }
 
-# A value of an option that must be a whole number, 1 or more.
+# count OPTION VALUE: exits unless VALUE is a whole number, 1 or more.
 count() { [[ ${2-} =~ ^[1-9][0-9]{0,5}$ ]] || die "$1 ${2-}: must be a whole number, 1 or more"; }
 
 pairs=3 threads=2 out='' quick='' works=()
@@ -59,7 +59,7 @@ done
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
-# Sets `config` and `sets` for a work.
+# work WORK: sets `config` and `sets`.
 work() {
   sets=(simulation.T=1000 simulation.presim=0)
   case "$1" in
@@ -82,7 +82,7 @@ work() {
   sets+=(record.weights=false)
 }
 
-# ours PRECISION SET…: runs stdp-hpc, result in $scratch/run/run.json.
+# ours PRECISION SET…: runs stdp-hpc; the result is $scratch/run/run.json.
 ours() {
   local precision=$1 set arguments=()
   shift
@@ -93,7 +93,7 @@ ours() {
     --threads "$threads" "${arguments[@]}"
 }
 
-# nest: runs NEST on the network of the run.json there is, result in $scratch/nest.json.
+# nest: runs NEST on the network of $scratch/run/run.json; the result is $scratch/nest.json.
 nest() {
   "$python" "$root/scripts/nest_network.py" "$scratch/run/run.json" --threads "$threads" \
     >"$scratch/nest.json"
@@ -102,7 +102,7 @@ nest() {
 # line RESULT KEY VALUE…: adds a line to the raw data.
 line() { "$python" "$root/scripts/bench_table.py" line "$@" >>"$out/runs.jsonl"; }
 
-# Both programs on no network: what they need all the same.
+# empty WORK: runs both programs on an empty network, to measure their base memory.
 empty() {
   local of=(--work "$1" --network empty) precision
   for precision in f32 f64; do
@@ -124,7 +124,7 @@ pair() {
   line "$scratch/run/run.json" --program stdp-hpc --precision f32 "${of[@]}"
 }
 
-# Sets `python` to one that has NEST.
+# Sets `python` to a Python that has NEST; installs NEST if necessary.
 find_nest() {
   local probe="import os; os.environ['PYNEST_QUIET'] = '1'; import nest
 assert nest.__version__ == '$nest_version', nest.__version__"
@@ -142,7 +142,7 @@ assert nest.__version__ == '$nest_version', nest.__version__"
   "$python" -c "$probe" >/dev/null
 }
 
-# Sets `program`.
+# Sets `program`; builds it unless STDP_HPC_PROGRAM is set.
 find_program() {
   program=${STDP_HPC_PROGRAM-}
   if [[ -n $program ]]; then
@@ -167,7 +167,7 @@ commit=$(git -C "$root" describe --always --dirty --abbrev=12 2>/dev/null || ech
   >"$scratch/machine.json"
 if [[ -z $out ]]; then
   out=$root/benches/runs/$("$python" "$root/scripts/bench_table.py" name "$scratch/machine.json")
-  # Another run of the day gets a number.
+  # Further runs of the same day get a number.
   for ((number = 2; ; number++)); do
     [[ -e $out ]] || break
     out=${out%+*}+$number

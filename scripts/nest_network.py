@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Builds in NEST the network that a run.json of stdp-hpc describes, runs it, and prints what
-it cost and what came of it: one JSON object, with run.json's names.
+"""Builds the network of a run.json of stdp-hpc in NEST, runs it, and prints costs and results as
+one JSON object with the names of run.json.
 
-The same parameters and model time, NEST's own random numbers: connections, input and initial
-state agree with stdp-hpc's in distribution, not one by one. NEST gets what its users would
-give it for speed and memory: the _hpc synapse models, one per weight and delay with both as
-defaults, and no recording beyond some hundred neurons.
+Parameters and model time are the same, random numbers are NEST's: connections, input and initial
+state agree with those of stdp-hpc only in distribution. NEST is set up for speed and memory, as
+its users would do: _hpc synapse models, one per weight and delay with both as defaults, and
+recording of at most 1000 neurons per population.
 """
 
 import argparse
@@ -17,14 +17,14 @@ import time
 sys.dont_write_bytecode = True  # no __pycache__ in the repository
 import run_record  # noqa: E402 pylint: disable=wrong-import-position
 
-SYNAPSES_READ = 200_000  # about so many plastic weights are read, on at most TARGETS neurons
+SYNAPSES_READ = 200_000  # approximate number of plastic weights read, on at most TARGETS neurons
 TARGETS = 200
-RECORDED = 1000  # neurons of either population whose spikes are recorded
-BATCHES = 10  # of time, for the error of the mean rates
+RECORDED = 1000  # maximum number of recorded neurons per population
+BATCHES = 10  # number of time batches for the error of the mean rates
 
 
 def memory(field):
-    """A memory figure of this process (bytes): VmHWM is the peak, VmRSS the present."""
+    """Returns memory of this process (bytes): VmHWM is the peak, VmRSS the current value."""
     with open("/proc/self/status", encoding="ascii") as status:
         for line in status:
             if line.startswith(field + ":"):
@@ -44,7 +44,7 @@ def arguments():
 
 
 def parameters(path):
-    """The parameters of a run, times in ms."""
+    """Returns the parameters of a run, with times in ms."""
     try:
         run = run_record.read(path)
     except run_record.UnknownFormat as error:
@@ -62,7 +62,7 @@ def parameters(path):
 
 
 class Network:
-    """The network in NEST; `wall` collects the seconds of every phase, measured from outside."""
+    """Network in NEST; `wall` holds the wall time of every phase (s), measured from outside."""
 
     def __init__(self, nest, p, suffix):
         self.nest, self.p, self.suffix = nest, p, suffix
@@ -76,7 +76,7 @@ class Network:
         return result
 
     def recorded(self, population):
-        """How many neurons of a population are recorded: its first."""
+        """Returns the number of recorded neurons of a population; they are its first."""
         return min(RECORDED, self.p["network"][f"N_{population}"])
 
     def uniform(self, bounds):
@@ -84,7 +84,7 @@ class Network:
         return low if low == high else self.nest.random.uniform(low, high)
 
     def create(self):
-        """Neurons, the Poisson generator and the spike recorders."""
+        """Creates neurons, the Poisson generator and the spike recorders."""
         nest, neuron, network = self.nest, self.p["neuron"], self.p["network"]
         params = {"tau_minus": self.p["stdp"]["tau_minus"]}
         if neuron["model"] == "iaf_psc_alpha":
@@ -112,7 +112,7 @@ class Network:
         return name
 
     def static_model(self, weight, delay):
-        """The synapse model with this weight (pA) and delay (ms), one for all that share it."""
+        """Returns the shared synapse model with this weight (pA) and delay (ms)."""
         key = (weight, delay)
         if key not in self.static_models:
             name = f"static_{len(self.static_models)}"
@@ -154,9 +154,9 @@ class Network:
             nest.Connect(neurons[: self.recorded(name)], self.recorders[name])
 
     def run(self):
-        """All phases; afterwards `spikes` counts those after the warm-up.
+        """Runs all phases and sets `spikes` to the number of spikes after the warm-up.
 
-        Returns the seconds that the warm-up took.
+        Returns the wall time of the warm-up (s).
         """
         simulation = self.p["simulation"]
         self.timed("construction_create", self.create)
@@ -166,11 +166,11 @@ class Network:
             self.nest.Run(simulation["presim"])
         warm_up = self.nest.GetKernelStatus("time_simulate")
         self.timed("simulate", self.nest.Run, simulation["T"])
-        self.spikes = self.nest.local_spike_counter  # which begins anew with every Run
+        self.spikes = self.nest.local_spike_counter  # restarts with every Run
         return warm_up
 
     def kernel_timers(self, warm_up):
-        """NEST's own timers of the phases (s); that of `simulate` ran in the warm-up, too."""
+        """Returns NEST's timers of the phases (s); `simulate` excludes the warm-up."""
         status = self.nest.GetKernelStatus()
         names = ["construction_create", "construction_connect", "communicate_prepare", "simulate"]
         timers = {name: float(max_of(status["time_" + name])) for name in names}
@@ -178,18 +178,18 @@ class Network:
         return timers
 
     def synapses(self):
-        """Number of plastic and static synapses, external input and recorders not counted."""
+        """Returns the numbers of plastic and static synapses, without input and recorders."""
         network = self.p["network"]
         in_e, in_i = network["N_E"] * network["K_E"], network["N_I"] * network["K_E"]
         return in_e, in_i + network["N"] * network["K_I"]
 
     def rates(self, np):
-        """Mean rates (spikes/s) of E, I (of the recorded neurons) and all.
+        """Returns the mean rates (spikes/s) of E, I (recorded neurons only) and all.
 
-        `se_subset` is the standard error by the choice of neurons, from the scatter between
-        them; `se_network` that of any network of the kind, from the scatter between stretches
-        of time. (The chance of single spikes is in both, which errs on the safe side: the
-        latter alone, from few stretches, is now and then much too small.)
+        `se_subset` is the standard error from the choice of neurons, by the scatter between
+        neurons; `se_network` that from the choice of the network, by the scatter between time
+        batches. (Both include the randomness of single spikes, which is conservative: `se_network`
+        alone, from few batches, is sometimes much too small.)
         """
         simulation, network = self.p["simulation"], self.p["network"]
         span, rates = simulation["T"], {}
@@ -208,7 +208,7 @@ class Network:
                 "se_subset": standard_error(of_neuron * per_second),
                 "se_network": 0.0,
             }
-            if self.p["neuron"]["model"] != "ignore_and_fire":  # which fire independently
+            if self.p["neuron"]["model"] != "ignore_and_fire":  # its neurons fire independently
                 of_batch = of_batch / count * BATCHES * per_second
                 rate["se_network"] = standard_error(of_batch)
             rates[name] = rate
@@ -224,11 +224,11 @@ class Network:
         return rates
 
     def weights(self, np, rate):
-        """Mean, SD (pA) and fraction at zero of the plastic weights onto the first neurons of E.
+        """Returns mean, SD (pA) and zero fraction of the plastic weights onto the first E neurons.
 
-        Errors by delete-one-group jackknife: over the targets for `se_subset`, over groups of
-        sources for `se_network`. To the latter comes what the fluctuation of the mean `rate` of
-        E does to all weights at once: they change with the product of two rates.
+        Errors are from a delete-one-group jackknife, over targets for `se_subset`, over groups of
+        sources for `se_network`. `se_network` also includes the effect of fluctuations of the mean
+        `rate` of E on all weights: weights change with the product of two rates.
         """
         network = self.p["network"]
         if network["K_E"] == 0 or "E" not in self.neurons:
@@ -266,19 +266,19 @@ class Network:
 
 
 def max_of(value):
-    """A timer's value: some are one per thread."""
+    """Returns a timer's value, the maximum if it has one per thread."""
     return max(value) if hasattr(value, "__len__") else value
 
 
 def standard_error(sample):
-    """Of the mean of an array of independent values."""
+    """Returns the standard error of the mean of independent values."""
     return float(sample.std(ddof=1) / len(sample) ** 0.5) if len(sample) > 1 else 0.0
 
 
 def main():
     options = arguments()
     p = parameters(options.run)
-    # Whatever NEST prints goes to stderr; stdout is for the result.
+    # Output of NEST goes to stderr; stdout is for the result.
     result = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     os.environ.setdefault("PYNEST_QUIET", "1")
@@ -292,7 +292,7 @@ def main():
         "local_num_threads": threads,
         "rng_seed": options.seed or max(1, p["simulation"]["seed"] % 2**32),
     }
-    # Periods of ignore_and_fire are rounded to tics, here to as many a step as in the run.
+    # Periods of ignore_and_fire are rounded to tics; use as many per step as in the run.
     tics = p["simulation"].get("tics_per_step", 128) / p["simulation"]["dt"]
     if tics.is_integer():
         kernel["tics_per_ms"] = int(tics)

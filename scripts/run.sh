@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the simulator where needed and runs it; `run.sh --help` says how.
+# Builds the simulator if needed and runs it; see `run.sh --help`.
 set -euo pipefail
 
 usage() {
@@ -47,21 +47,21 @@ PATH="$PATH:${CARGO_HOME:-${HOME-/root}/.cargo}/bin"
 target=$(realpath -m "${CARGO_TARGET_DIR:-$root/target}")
 program=$target/release/stdp-hpc
 [[ -x $program ]] || echo "run.sh: building; the first time takes a minute or two" >&2
-# In the repository, for cargo and rustup take their settings from the directory they are called in.
+# In the repository: cargo and rustup read their settings from the working directory.
 (cd "$root" && CARGO_TARGET_DIR=$target cargo build --release --locked --quiet)
 
 # shellcheck source=scripts/mpi-env.sh
 source "$root/scripts/mpi-env.sh"
-# A batch system has counted out the cores: more ranks than those is a mistake to be told of.
+# A batch system has allocated the cores: more ranks than cores is then an error.
 [[ -n ${SLURM_JOB_ID-}${PBS_JOBID-}${LSB_JOBID-} ]] || mpi_env_allow_crowding
 
-# A study starts mpirun itself.
+# Without -n, mpirun is not used; a study starts it itself.
 if [[ -z $ranks ]]; then
   exec "$program" "$@"
 fi
 
-# Threads of a rank: the last --threads, else the configuration's, else 1. Only to see
-# whether there are more than cores: the program reads its arguments itself.
+# Prints the threads per rank: the last --threads, else the configuration's, else 1. Serves only to
+# detect more threads than cores: the program reads its arguments itself.
 threads() {
   local count='' previous='' argument
   for argument in "$@"; do

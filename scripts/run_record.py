@@ -1,8 +1,8 @@
-"""Reads run.json for the scripts beside it: the one of them that knows its formats. Standard
-library only.
+"""Reads run.json for the other scripts in this folder; only this module knows its formats. Uses the
+standard library only.
 
-Format 2 has parameters in the units of the config. Format 1, of older builds, which no file
-names, had times on the grid in steps; it is read as if it were format 2.
+Format 2 has parameters in the units of the config. Format 1, written by older builds without a
+`format` key, has times on the grid in steps; they are converted to format 2.
 """
 
 import json
@@ -21,11 +21,11 @@ ON_GRID = [
 
 
 class UnknownFormat(Exception):
-    """The file is of a newer build; the message says so, in one line."""
+    """Raised for a file of a newer build; the message is one line."""
 
 
 def read(path):
-    """The run.json at `path`, as the present format has it; raises UnknownFormat."""
+    """Returns the run.json at `path` in the current format; raises UnknownFormat."""
     with open(path, encoding="utf-8") as file:
         run = json.load(file)
     if not isinstance(run, dict):
@@ -42,7 +42,7 @@ def read(path):
 
 
 def upgrade(run):
-    """Turns the times in steps of a run.json of format 1 into ms."""
+    """Converts the times of a run.json of format 1 from steps to ms."""
     dt = at(run, ["parameters", "simulation", "dt"])
     for *tables, key in ON_GRID:
         table = at(run, tables)
@@ -51,14 +51,14 @@ def upgrade(run):
 
 
 def at(value, keys):
-    """What stands in nested objects, or None."""
+    """Returns the value at the path `keys` of nested objects, or None."""
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return value
 
 
 def to_ms(steps, dt):
-    """Steps, or a list or object of some, in ms: the double nearest to the decimal number."""
+    """Converts steps, or a list or object of them, to ms (doubles nearest to the decimals)."""
     if isinstance(steps, list):
         return [to_ms(one, dt) for one in steps]
     if isinstance(steps, dict):

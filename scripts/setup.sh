@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Makes sure that everything the build needs is there: silent and quick when it is.
-# As root on Debian it installs what is missing and asks nothing; otherwise it names
-# the packages (or modules) to get and exits 2.
-#   --tests   also what scripts/test.sh needs beyond that: Python with venv, and Chromium with
-#             its driver, in which the report page is opened
-#   --slurm   also what scripts/test_slurm.sh needs: Slurm's daemons and munge
-# An MPI that is already there is used, whichever it is: mpicc on PATH, MPICC=…,
-# MPI_PKG_CONFIG=… or CRAY_MPICH_DIR=…; likewise HDF5_DIR=… and LIBCLANG_PATH=….
+# Checks that everything that the build needs is installed; quick and silent if it is.
+# As root on Debian it installs missing packages without asking. Otherwise it lists the packages (or
+# modules) to install and exits with code 2.
+#   --tests   also checks what scripts/test.sh needs: Python with venv, and Chromium with its driver,
+#             which opens the report page
+#   --slurm   also checks what scripts/test_slurm.sh needs: Slurm's daemons and munge
+# Uses any MPI that is already installed: mpicc on PATH, MPICC=…, MPI_PKG_CONFIG=… or
+# CRAY_MPICH_DIR=…; likewise HDF5_DIR=… and LIBCLANG_PATH=….
 set -euo pipefail
 shopt -s nullglob
 
@@ -19,12 +19,12 @@ for argument in "$@"; do
   esac
 done
 
-# The Rust installer's place, for shells that read no profile (CI, cron, sbatch).
+# Path of the Rust installer, for shells that read no profile (CI, cron, sbatch).
 PATH="$PATH:${CARGO_HOME:-${HOME-/root}/.cargo}/bin"
 
 found() { command -v "$1" >/dev/null; }
 
-# Any of these files? (Unmatched patterns have vanished: nullglob.)
+# any FILE…: succeeds if a file exists. (nullglob removes patterns without a match.)
 any() { [[ $# -gt 0 && -e $1 ]]; }
 
 have_mpi_headers() {
@@ -35,7 +35,7 @@ have_launcher() {
   found "${MPIRUN:-mpirun}" || found mpiexec || found srun
 }
 
-# The places where bindgen looks for the library; libclang-cpp, which comes with LLVM, is another.
+# Searches libclang where bindgen does. libclang-cpp, which LLVM provides, is a different library.
 have_libclang() {
   local llvm=
   ! found llvm-config || llvm=$(llvm-config --libdir)
@@ -44,7 +44,7 @@ have_libclang() {
       /usr/lib*/{,*/}libclang{,-[0-9]*}.so* /usr/local/lib*/{,*/}libclang{,-[0-9]*}.so*
 }
 
-# … and the headers of clang's own (stddef.h and the like), a package apart on Debian.
+# Searches clang's headers (stddef.h and others), which are a separate package on Debian.
 have_clang_headers() {
   [[ -n ${BINDGEN_EXTRA_CLANG_ARGS-} ]] || found clang ||
     any "${LIBCLANG_PATH-}"/clang/*/include/stddef.h /usr/lib/llvm-*/lib/clang/*/include/stddef.h /usr/lib*/clang/*/include/stddef.h
@@ -59,7 +59,7 @@ have_venv() {
     python3 -c 'import ensurepip, venv' 2>/dev/null
 }
 
-# By the names of Debian and of Chrome for Testing; tests/report_page knows them too.
+# Names of Debian and of Chrome for Testing, as in tests/report_page.
 have_browser() {
   { found chromium || found google-chrome || found chrome; } && found chromedriver
 }
@@ -68,7 +68,7 @@ have_slurm() {
   found sbatch && found slurmctld && found slurmd && found munged
 }
 
-# Sets `packages` (Debian) and `modules` (clusters) to what is missing.
+# Sets `packages` (Debian), `modules` (clusters), `rust` and `browser` to what is missing.
 look() {
   packages=() modules=() rust='' browser=''
   found cargo || rust=missing
@@ -85,7 +85,7 @@ look() {
   [[ -z $with_slurm ]] || have_slurm || packages+=(slurm-wlm munge)
 }
 
-# Debian 12 has both parts of clang small; elsewhere the version differs and libclang-dev holds both.
+# Debian 12 has small packages for both parts of clang; elsewhere versions differ and libclang-dev has both.
 libclang=libclang-dev clang_headers=libclang-dev ubuntu=''
 if [[ -r /etc/os-release ]]; then
   case $(</etc/os-release) in
@@ -117,7 +117,7 @@ give_up() {
 look
 [[ ${#packages[@]} -gt 0 || -n $rust$browser ]] || exit 0
 
-# Rust and such a browser come from elsewhere, and a misspelt MPICC is the user's to mend, not ours to install over.
+# Rust and, on Ubuntu, a browser do not come from apt, and a misspelt MPICC is an error of the user.
 if [[ $(id -u) != 0 || -n $rust$browser ]] || ! found apt-get || { [[ -n ${MPICC-} ]] && ! found "$MPICC"; }; then
   give_up
 fi
@@ -126,7 +126,7 @@ echo "setup: installing ${packages[*]}" >&2
 log=$(mktemp)
 policy=/usr/sbin/policy-rc.d
 trap 'rm -f "$log"; [[ -z ${our_policy-} ]] || rm -f "$policy"' EXIT
-# The packages of Slurm would start its daemons on this machine; Debian asks this file first.
+# Slurm's packages would start its daemons on this machine; this Debian policy file prevents it.
 if [[ -n $with_slurm && ! -e $policy ]]; then
   our_policy=yes
   printf '#!/bin/sh\nexit 101\n' >"$policy"

@@ -1,15 +1,14 @@
 #!/usr/bin/env bash
-# slurm/*.sbatch and a study on a real Slurm: starts a cluster of four small nodes on this machine,
-# hands it the three scripts and the jobs of a study, from submission to the collected table, and
-# takes it down again.
-# As root on Debian it installs Slurm where it is missing; elsewhere it is skipped, with a line
-# that says so. Ports, sockets and files are the test's own: any number may run at once, and a
-# Slurm that is there already is not touched. Nothing is left running; were this script killed
-# outright, the daemons would end when their time is up. Ends with "test result: … N passed;
-# M failed", as cargo's tests do.
+# Tests slurm/*.sbatch and a study on a real Slurm: starts a cluster of four small nodes on this
+# machine, submits the three scripts and the jobs of a study, collects their tables, and stops the
+# cluster.
+# As root on Debian it installs Slurm if it is missing. Elsewhere it prints a line and skips the
+# test. Ports, sockets and files are private: several tests may run at once, and an existing Slurm
+# is not affected. All processes end with the test; if this script is killed, the daemons end at
+# their time limit. The last line is "test result: … N passed; M failed", as in cargo's tests.
 set -euo pipefail
 
-time_limit=170 # s, for the daemons
+time_limit=170 # time limit of the daemons (s)
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
@@ -26,14 +25,14 @@ scripts/setup.sh --slurm </dev/null
 
 # --- the cluster --------------------------------------------------------------------------------
 
-# Short, for the paths of sockets have 108 bytes at most.
+# A short path: paths of sockets have at most 108 bytes.
 scratch=$(mktemp -d /tmp/stdp-slurm.XXXXXX)
 nodes=(n1 n2 n3 n4)
-# Every process that comes of this script has it in its environment.
+# All descendants of this script have this variable in their environment.
 export STDP_HPC_SLURM_TEST=$scratch
 export SLURM_CONF=$scratch/slurm.conf
 
-# Processes that this script has started, directly or not, itself left out.
+# Prints the ids of all descendants of this script.
 offspring() {
   local environ pid
   for environ in /proc/[0-9]*/environ; do
@@ -48,7 +47,7 @@ take_down() {
   for try in 1 2 3 4 5 6 7 8 9 10; do
     mapfile -t pids < <(offspring)
     [[ ${#pids[@]} -gt 0 ]] || break
-    # First politely; what is left then has had its time.
+    # SIGTERM in the first three tries, then SIGKILL.
     if [[ $try -le 3 ]]; then kill "${pids[@]}" 2>/dev/null || true; else kill -9 "${pids[@]}" 2>/dev/null || true; fi
     sleep 0.3
   done
@@ -69,7 +68,7 @@ PYTHON
 
 configure() {
   local host ports node i=1
-  # Binding takes the CPUs that the nodes believe to have.
+  # task/affinity binds to the CPU numbers that the nodes assume: this job must have all CPUs.
   task_plugin=task/none
   [[ $(nproc) -lt 2 || $(nproc) != $(nproc --all) ]] || task_plugin=task/affinity
   read -r host </proc/sys/kernel/hostname
@@ -117,15 +116,15 @@ CONF
   echo "CgroupPlugin=cgroup/v1" >"$scratch/cgroup.conf"
 }
 
-# daemon NAME COMMAND…: in the background, its output in NAME.out.
+# daemon NAME COMMAND…: runs the command in the background, with its output in NAME.out.
 daemon() {
   local name=$1
   shift
   timeout -k 5 "$time_limit" "$@" </dev/null >"$scratch/$name.out" 2>&1 &
-  disown # its end is no news
+  disown # the shell does not report its end
 }
 
-# wait_for SECONDS WHAT COMMAND…: until the command succeeds.
+# wait_for SECONDS WHAT COMMAND…: waits until the command succeeds; exits after SECONDS.
 wait_for() {
   local end=$((SECONDS + $1)) what=$2
   shift 2
@@ -159,7 +158,7 @@ logs() {
 
 passed=0 failed=0
 
-# check NAME COMMAND…: counts whether it succeeds.
+# check NAME COMMAND…: runs the command and counts it as passed or failed.
 check() {
   local name=$1
   shift
@@ -172,7 +171,7 @@ check() {
   fi
 }
 
-# A repository as a user of the cluster has it: with site.sh edited.
+# Makes a repository with an edited site.sh, as a user of the cluster has it.
 clone() {
   mkdir "$scratch/repo"
   cd "$scratch/repo"
@@ -201,7 +200,7 @@ ended() {
   [[ $state != PENDING && $state != RUNNING && $state != COMPLETING && $state != CONFIGURING ]]
 }
 
-# submit LOG ARGUMENT…: a job, from submission to its end; sets `job` and `state`.
+# submit LOG ARGUMENT…: submits a job and waits for its end; sets `job` and `state`.
 submit() {
   local log=$1
   shift
@@ -209,7 +208,7 @@ submit() {
   wait_for 60 "end of job $job ($*)" ended
 }
 
-# told LOG TEXT…: the log has all these lines or parts of lines.
+# told LOG TEXT…: succeeds if the log contains every TEXT.
 told() {
   local log=$1 text
   shift
@@ -218,14 +217,14 @@ told() {
   done
 }
 
-# ends_as STATE LOG: so did the job.
+# ends_as STATE LOG: succeeds if the job ended in STATE; otherwise prints LOG.
 ends_as() {
   [[ $state == "$1" ]] || { echo "job $job is $state:"; cat "$2"; return 1; }
 }
 
 digests() { sed -n '/^  "digest"/,/}/p' "$1/run.json"; }
 
-# The same digests as the run without Slurm, in all these directories.
+# same_digests DIR…: succeeds if all results have the digests of the run without Slurm.
 same_digests() {
   local directory
   for directory in "$@"; do
@@ -234,7 +233,7 @@ same_digests() {
   done
 }
 
-# collected DIR KIND ROW…: one command makes a table with just these first cells, and the files.
+# collected DIR KIND ROW…: succeeds if `report` makes a table whose rows begin with ROW…, and its files.
 collected() {
   local directory=$1 kind=$2
   shift 2
@@ -290,7 +289,7 @@ strong() {
     "| 1 | 1 | 800 |" "| 2 | 1 | 800 |" "| 4 | 1 | 800 |" "| 8 | 1 | 800 |"
 }
 
-# Whether jobs of the study are in the queue no more.
+# Succeeds if the queue has no more jobs of the study.
 study_ended() { [[ -z $(squeue --noheader --me --format=%A) ]]; }
 
 study() {
@@ -336,7 +335,7 @@ mpirun_as_launcher() {
   check "mpirun as launcher: the digests of a run without Slurm" same_digests results/mpirun
 }
 
-# The program's stand-in notes on which CPUs it may run.
+# Replaces the program by a script that records the CPUs it may run on.
 binding() {
   [[ $task_plugin == task/affinity ]] || { say "binding: not checked, not all CPUs are ours"; return; }
   cat >noting <<NOTING
@@ -350,7 +349,7 @@ NOTING
   check "every rank is bound to a CPU of its own" test "$(cat bound.0 bound.1)" == $'0\n1'
 }
 
-# --- all of it ----------------------------------------------------------------------------------
+# --- main ---------------------------------------------------------------------------------------
 
 program=$(realpath -m "${CARGO_TARGET_DIR:-target}")/release/stdp-hpc
 CARGO_TARGET_DIR=${program%/release/*} cargo build --release --locked --quiet
@@ -358,9 +357,9 @@ export STDP_HPC=$program
 # shellcheck source=scripts/mpi-env.sh
 source scripts/mpi-env.sh
 mpi_env_yield
-# The nodes are one machine: ranks must not take another node's shared memory for theirs. So Open
-# MPI gets a network only; its own TCP now and then crashes in MPI_Init where ranks of one
-# address connect to each other at the same time (4.1.4), libfabric's does not.
+# All nodes are one machine: ranks must not use shared memory across nodes, so Open MPI gets only a
+# network. Its own TCP sometimes crashes in MPI_Init if ranks of one address connect to each other at
+# the same time (4.1.4); that of libfabric does not.
 if ompi_info 2>/dev/null | grep -q "mtl: ofi"; then
   export OMPI_MCA_pml=cm OMPI_MCA_mtl=ofi
 else

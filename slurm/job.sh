@@ -1,16 +1,16 @@
-# Sourced by the scripts that sbatch runs, after site.sh: how a node is split into ranks and
-# threads, how ranks are started, and a series of runs of growing size.
+# Functions for the scripts that sbatch runs; source it after site.sh. They split a node into ranks
+# and threads, start the ranks, and run a series of increasing size.
 # shellcheck shell=bash
 set -euo pipefail
 
-me=${me:-job.sh} # the script that sources this, for messages
+me=${me:-job.sh} # name of the sourcing script, for messages
 say() { echo "$me: $*"; }
 die() { echo "$me: $*" >&2; exit 2; }
 
-# --- the split ----------------------------------------------------------------------------------
+# --- ranks and threads --------------------------------------------------------------------------
 
-# Prints "DOMAINS CORES": NUMA domains of this node and cores in them, as far as this job may
-# use them. Hardware threads of a core count as one.
+# Prints "DOMAINS CORES": the number of NUMA domains of this node and of their cores, as far as this
+# job may use them. Hardware threads of a core count as one.
 node_shape() {
   local allowed
   allowed=$(sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' /proc/self/status)
@@ -26,8 +26,8 @@ node_shape() {
     END { print domains + 0, cores + 0 }'
 }
 
-# Sets `nodes`, `ranks_per_node`, `ranks` (of the whole allocation) and `threads`: what sbatch
-# was told, else as site.sh splits a node.
+# Sets `nodes`, `ranks_per_node`, `ranks` (of the whole allocation) and `threads` from the options of
+# sbatch, by default from site.sh.
 read_split() {
   nodes=${SLURM_JOB_NUM_NODES:-1}
   if [[ -n ${SLURM_NTASKS-} ]]; then
@@ -39,7 +39,7 @@ read_split() {
   local domains cores
   read -r domains cores < <(node_shape)
   [[ $cores -gt 0 ]] || die "lscpu tells of no cores: give sbatch --ntasks-per-node and --cpus-per-task"
-  # A shared node without control groups shows more cores than the job has.
+  # Without control groups, a shared node shows more cores than the job has.
   [[ ${SLURM_CPUS_ON_NODE:-$cores} -ge $cores ]] || cores=$SLURM_CPUS_ON_NODE
   ranks_per_node=$((domains * site_ranks_per_numa_domain))
   [[ $ranks_per_node -le $cores ]] || ranks_per_node=$cores
@@ -57,11 +57,11 @@ find_program() {
     die "no program at $program: build it first (scripts/run.sh -- --help), call sbatch from the repository, or set STDP_HPC"
 }
 
-# Sets `launcher` to a protocol of srun, or to mpirun ($MPIRUN, if set).
+# Sets `launcher` to a protocol of srun or to mpirun (which stands for $MPIRUN, if set).
 find_launcher() {
   launcher=$site_launcher
   [[ $launcher == auto ]] || return 0
-  # Open MPI speaks PMIx; MPICH and its kin (Intel, Cray, MVAPICH) speak PMI2.
+  # Open MPI uses PMIx; MPICH and its derivatives (Intel, Cray, MVAPICH) use PMI2.
   case $(ldd "$program" 2>/dev/null) in
     *libmpich* | *libmpi.so.12* | *libmpi_cray*) launcher=pmi2 ;;
     *) launcher=pmix ;;
@@ -69,28 +69,28 @@ find_launcher() {
   srun --mpi=list 2>&1 | grep -qw "$launcher" || launcher=mpirun
 }
 
-# launch RANKS ARGUMENT…: the program on so many ranks, filling node after node. Each rank gets
-# cores of its own, side by side, and its threads stay on them.
+# launch RANKS ARGUMENT…: runs the program on RANKS ranks and fills node after node. Each rank gets
+# separate, adjacent cores, and its threads stay on them.
 launch() {
   local count=$1 here=$ranks_per_node on
   shift
   [[ $count -ge $here ]] || here=$count
   on=$(((count + here - 1) / here))
-  # More than fit, where tasks are spread unevenly: to Slurm's liking, then.
+  # Ranks may not fit if Slurm has spread tasks unevenly: then Slurm places them.
   if [[ $on -gt $nodes ]]; then on=$nodes here=; fi
   local arguments=("$program" "$@" --threads "$threads")
   if [[ $launcher == mpirun ]]; then
     launch_mpirun
     return
   fi
-  # A rank that dies must not leave the others waiting for it until the job's time is up. Since
-  # 22.05 srun does not take --cpus-per-task over from sbatch.
+  # --kill-on-bad-exit: if a rank dies, the others must not wait until the time limit. Since 22.05
+  # srun does not inherit --cpus-per-task from sbatch.
   srun --mpi="$launcher" --nodes="$on" --ntasks="$count" ${here:+--ntasks-per-node="$here"} \
     --cpus-per-task="$threads" --cpu-bind=cores --distribution=block:block --kill-on-bad-exit=1 \
     "${arguments[@]}"
 }
 
-# The options of mpirun are its MPI's own.
+# The options of mpirun depend on the MPI library.
 launch_mpirun() {
   local place=()
   case $("${MPIRUN:-mpirun}" --version 2>&1) in
@@ -101,12 +101,12 @@ launch_mpirun() {
       ;;
     *HYDRA* | *MPICH*) place=(${here:+-ppn "$here"} -bind-to "core:$threads") ;;
   esac
-  # mpirun brings its daemons to the nodes with an srun of its own. What that tells them of an
-  # MPI, by the site's default, would reach the ranks and contradict mpirun.
+  # mpirun starts its daemons with srun. The site's default MPI type would set variables for them
+  # that reach the ranks and contradict mpirun.
   SLURM_MPI_TYPE=none "${MPIRUN:-mpirun}" -n "$count" "${place[@]}" "${arguments[@]}"
 }
 
-# --- a series of sizes --------------------------------------------------------------------------
+# --- series of sizes ----------------------------------------------------------------------------
 
 # Splits CONFIG [--ranks LIST] [--out DIR] [ARGUMENT…] into `config`, `sizes`, `results` and
 # `rest`, the arguments for the program.
@@ -131,8 +131,8 @@ read_series() {
   results=${results:-results/${me%.sbatch}/${name%.toml}}
 }
 
-# The size of the network is given by KEY (N or N_per_rank): the last --set of either, else the
-# config. Exit code 0 if so.
+# sized_by KEY: succeeds if KEY (N or N_per_rank) sets the network size, by the last --set of either,
+# by default by the config.
 sized_by() {
   local key=$1 argument given=
   for argument in "${rest[@]}"; do
@@ -148,7 +148,7 @@ sized_by() {
   [[ $given == "$key" ]]
 }
 
-# Sets `sizes`, unless --ranks named them: 1, 2, 4, 8 … ranks and the whole allocation.
+# Sets `sizes` to 1, 2, 4, 8 … ranks and the whole allocation, unless --ranks gives them.
 choose_sizes() {
   local size
   if [[ ${#sizes[@]} -eq 0 ]]; then
@@ -161,8 +161,8 @@ choose_sizes() {
   done
 }
 
-# Runs every size that is not done already, each into a directory of its own. One that fails is
-# told of and does not keep the others from running. Exit code 1 if one failed.
+# Runs every size that is not done yet, each in a separate directory. Reports a failed size and
+# continues with the others. Exit code 1 if one failed.
 run_series() {
   local size out code failed=()
   say "ranks ${sizes[*]} of $threads threads, up to $ranks_per_node a node, on ${SLURM_JOB_NODELIST-this node}, by $launcher"
@@ -174,7 +174,7 @@ run_series() {
     fi
     code=0
     say "ranks $size: begins"
-    # What an unfinished run has left makes room.
+    # --force overwrites the files of an unfinished run.
     launch "$size" "$config" "${rest[@]}" --out "$out" --force || code=$?
     if [[ $code -ne 0 ]]; then
       failed+=("$size")

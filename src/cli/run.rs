@@ -33,7 +33,7 @@ pub(super) struct Run {
     threads: Option<usize>,
     /// Result directory [default: results/<name of CONFIG>]
     ///
-    /// Its files are spikes.h5, weights.h5 and run.json.
+    /// The files are spikes.h5, weights.h5 and run.json.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Overwrite existing results; run even if memory seems insufficient.

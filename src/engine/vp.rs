@@ -54,8 +54,8 @@ pub struct VirtualProcess {
 }
 
 impl VirtualProcess {
-    /// Advances by one interval: delivers `arrivals`, then updates. Neither depends on other threads,
-    /// so threads synchronize once per interval; that costs microseconds.
+    /// Advances by one interval: delivers `arrivals`, then updates. Neither depends on other
+    /// threads, so threads synchronize once per interval; that costs microseconds.
     pub fn advance(&mut self, arrivals: &[Arrival], interval: Interval) {
         let begun = Instant::now();
         self.deliver(arrivals);
@@ -186,8 +186,8 @@ fn prefetch(vp: &VirtualProcess, arrival: &Arrival, [to_e, to_i]: &[Range<usize>
     }
 }
 
-/// Adds the weights of a static row to the ring buffer, one delay after `stamp`, for the neurons from
-/// `first` on.
+/// Adds the weights of a static row to the ring buffer, one delay after `stamp`, for the neurons
+/// from `first` on.
 #[inline(always)]
 fn fixed(
     projection: &StaticProjection,

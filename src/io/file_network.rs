@@ -1,4 +1,4 @@
-//! The network of SONATA files, and what of it is drawn.
+//! A network read from SONATA files; what no file gives is drawn.
 
 use std::path::Path;
 
@@ -13,12 +13,13 @@ use crate::model::params::{
 };
 use crate::model::recipe::{DrawnNetwork, ExternalSpikes, GivenSpikes, Incoming, Initial, Recipe};
 
-/// A network of which synapses (`network.edges`), initial states (`neuron.initial`) and external
-/// spikes (`stimulus.spikes`) come from the files that its parameters name; without a file, each of
-/// them is drawn.
+/// A network whose synapses (`network.edges`), initial states (`neuron.initial`) and external
+/// spikes (`stimulus.spikes`) are read from the files that the parameters name. Each is drawn if no
+/// file is named.
 pub struct FileNetwork {
     drawn: DrawnNetwork,
-    /// From E and from I onto neurons of this rank, in order of target and of the file.
+    /// Synapses from E and from I onto neurons of this rank, by target, then in the order of the
+    /// file.
     edges: Option<[Vec<Link>; 2]>,
     in_degree: [u32; 2],
 }
@@ -28,12 +29,12 @@ struct Link {
     target: Gid,
     /// Index of the source within its population.
     source: u32,
-    /// In pA.
+    /// Weight (pA).
     weight: f64,
 }
 
 impl FileNetwork {
-    /// Describes the network of `params`. Reads nothing yet.
+    /// Returns the network of `params`. Reads no file yet.
     pub fn new(params: Params) -> Self {
         FileNetwork {
             drawn: DrawnNetwork { params },
@@ -42,7 +43,7 @@ impl FileNetwork {
         }
     }
 
-    /// Returns the bytes of `edges` edges onto neurons of a rank.
+    /// Returns the bytes for `edges` edges onto neurons of a rank.
     pub fn bytes(edges: u64) -> u64 {
         product([size_of::<Link>() as u64, edges])
     }
@@ -87,7 +88,7 @@ impl Recipe for FileNetwork {
         ExternalSpikes::new(&origin, spikes, params).map(Some)
     }
 
-    /// Reads the four projections, keeping the synapses onto neurons of `place`.
+    /// Reads the four projections and keeps the synapses onto neurons of `place`.
     fn prepare(&mut self, place: &Placement) -> Result<Delays> {
         let params = self.params();
         let mut delays = params.synapse.delay;
@@ -106,7 +107,7 @@ impl Recipe for FileNetwork {
         let neurons = place.neurons().max(1) as usize;
         for (edges, in_degree) in edges.iter_mut().zip(&mut self.in_degree) {
             edges.shrink_to_fit();
-            // Stable: synapses onto one neuron keep the order of the file.
+            // Stable: the synapses onto a neuron keep the order of the file.
             edges.sort_by_key(|link| link.target);
             *in_degree = (edges.len() / neurons) as u32;
         }
@@ -142,8 +143,7 @@ impl Recipe for FileNetwork {
     }
 }
 
-/// Reads the edges of `projection` onto neurons of `place` to the end of `links`; returns their
-/// delay.
+/// Appends the edges of `projection` onto neurons of `place` to `links`; returns their delay.
 fn read_links(
     params: &Params,
     place: &Placement,
@@ -168,7 +168,7 @@ fn read_links(
     Ok(read.delay)
 }
 
-/// Refuses a plastic weight that the precision asked for cannot hold.
+/// Refuses a plastic weight that the configured precision cannot hold.
 fn check_precision(
     path: &Path,
     projection: Projection,
@@ -195,8 +195,7 @@ fn check_precision(
 /// Reads rates (spikes/s) and phases of the neurons `gids` of `n` from the file at `path`.
 ///
 /// # Errors
-/// Fails as [`read::read_initial`] does, and at rates and phases that the config could not ask for
-/// either.
+/// Fails as [`read::read_initial`] does, and for rates and phases that a config must not have.
 pub fn read_rates(
     path: &Path,
     n: u32,
@@ -209,7 +208,7 @@ pub fn read_rates(
     Ok((rates, phases))
 }
 
-/// Refuses rates and phases that the config could not ask for either.
+/// Refuses rates and phases that a config must not have.
 fn check_rates(
     path: &Path,
     gids: impl Iterator<Item = Gid>,
@@ -238,8 +237,8 @@ fn check_rates(
     Ok(())
 }
 
-/// Returns the likely fault of the spikes of the file at `path`; `None` where the run uses all but
-/// those that the last delay leaves on their way.
+/// Returns the likely fault of the spikes of the file at `path`: those that the run does not use.
+/// `None` if it uses all, except those still in transit at the end.
 pub fn doubt(spikes: GivenSpikes, path: &Path, simulation: &SimulationParams) -> Option<String> {
     let dt = simulation.dt;
     let end = simulation.end().to_ms(dt).0;

@@ -29,8 +29,8 @@ impl Simulation {
     /// Builds this rank's part of the network of `recipe`. Collective.
     ///
     /// # Errors
-    /// Fails, on all ranks, if `recipe` does, a limit of a rank is exceeded, the system refuses threads,
-    /// or a signal arrives.
+    /// Fails, on all ranks, if `recipe` does, a limit of a rank is exceeded, the system refuses
+    /// threads, or a signal arrives.
     pub fn build(comm: Comm, mut recipe: impl Recipe) -> Result<Self> {
         let params = recipe.params().clone();
         let place = Placement {
@@ -202,7 +202,8 @@ struct Nodes {
 }
 
 impl Nodes {
-    /// Gets the nodes of every thread of this rank from `recipe`, and the counts of external spikes.
+    /// Gets the nodes of every thread of this rank from `recipe`, and the counts of external
+    /// spikes.
     fn of(recipe: &dyn Recipe, place: &Placement) -> Result<(Vec<Nodes>, Option<GivenSpikes>)> {
         let given = recipe.external_spikes(place)?;
         let counts = given.as_ref().map(|given| given.counts);

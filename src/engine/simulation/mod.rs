@@ -138,16 +138,15 @@ const PREFETCH_DISTANCE: usize = 16;
 impl Simulation {
     /// Advances the network to the end of the run. Collective.
     ///
-    /// One interval: deliver (received entries → STDP → ring buffers) and update (ring buffers
-    /// → neurons → emitted spikes), collocate (one entry per spike and target rank), record
-    /// (spikes → `observers`), exchange (MPI_Alltoall, with the flags of every rank), receive
-    /// (entries sorted for delivery). The spikes of the last interval are recorded and exchanged, not
-    /// delivered.
+    /// One interval: deliver (received entries → STDP → ring buffers) and update (ring buffers →
+    /// neurons → emitted spikes), collocate (one entry per spike and target rank), record (spikes →
+    /// `observers`), exchange (MPI_Alltoall, with the flags of every rank), receive (entries sorted
+    /// for delivery). The spikes of the last interval are recorded and exchanged, not delivered.
     ///
     /// # Errors
-    /// Fails, on all ranks, if an observer fails, a weight or potential is no longer finite, or a rank
-    /// receives a signal ([`signals::watch`]). After a signal observers may hold data that is not
-    /// flushed.
+    /// Fails, on all ranks, if an observer fails, a weight or potential is no longer finite, or a
+    /// rank receives a signal ([`signals::watch`]). After a signal observers may hold data that is
+    /// not flushed.
     pub fn run(&mut self, observers: &mut [&mut dyn Observer]) -> Result<Timers> {
         let mut observers = Observers::new(observers);
         let mut timers = Timers::start();
@@ -220,8 +219,8 @@ impl Simulation {
         }
     }
 
-    /// Drops postsynaptic spikes that no synapse will need. Depression by a spike of this interval or a
-    /// later one needs the history from one delay before that spike on.
+    /// Drops postsynaptic spikes that no synapse will need. Depression by a spike of this interval
+    /// or a later one needs the history from one delay before that spike on.
     fn prune(&mut self, interval: Interval) {
         let delay = self.delays.plastic();
         let windows = self
@@ -258,8 +257,8 @@ impl Simulation {
         self.spikes = spikes;
     }
 
-    /// Exchanges spikes and flags; repeats with larger chunks until all spikes fit. A barrier precedes
-    /// one exchange in [`SAMPLE_EVERY`] and separates waiting from transfer.
+    /// Exchanges spikes and flags; repeats with larger chunks until all spikes fit. A barrier
+    /// precedes one exchange in [`SAMPLE_EVERY`] and separates waiting from transfer.
     fn exchange(
         &mut self,
         observers: &Observers,
@@ -356,8 +355,8 @@ impl Simulation {
         })
     }
 
-    /// Calls `each` with source, target and weight (pA) of every plastic synapse of this rank that has
-    /// its source in `sources`: by thread, then by source, then by target.
+    /// Calls `each` with source, target and weight (pA) of every plastic synapse of this rank that
+    /// has its source in `sources`: by thread, then by source, then by target.
     pub fn for_each_weight(&self, sources: Range<u32>, mut each: impl FnMut(Gid, Gid, f64)) {
         for (vp, thread) in self.vps.iter().zip(0..) {
             let part = Part {
@@ -375,13 +374,14 @@ impl Simulation {
         &self.params
     }
 
-    /// Returns the virtual processes of this rank and the sources of their rows, for benchmarks of the
-    /// kernels.
+    /// Returns the virtual processes of this rank and the sources of their rows, for benchmarks of
+    /// the kernels.
     pub fn into_parts(self) -> (Vec<VirtualProcess>, Sources) {
         (self.vps.into_items().collect(), self.sources)
     }
 
-    /// Returns the delays of the network: those of the parameters, or of the edges if they were read.
+    /// Returns the delays of the network: those of the parameters, or of the edges if they were
+    /// read.
     pub fn delays(&self) -> Delays {
         self.delays
     }

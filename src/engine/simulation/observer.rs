@@ -19,8 +19,8 @@ pub struct Spike {
 ///
 /// Every method does nothing by default. All ranks call the same methods in the same order, so
 /// [`begin`](Observer::begin), [`interval`](Observer::interval), [`flush`](Observer::flush) and
-/// [`end`](Observer::end) may use collectives. They must then call them even if they fail on a rank.
-/// An error on any rank ends the run on all ranks after the next exchange.
+/// [`end`](Observer::end) may use collectives. They must then call them even if they fail on a
+/// rank. An error on any rank ends the run on all ranks after the next exchange.
 pub trait Observer {
     /// Receives the network at time 0, before the first interval.
     ///
@@ -30,8 +30,8 @@ pub trait Observer {
         Ok(())
     }
 
-    /// Receives the spikes of this rank's neurons in one interval after the warm-up: thread by thread,
-    /// not sorted by time.
+    /// Receives the spikes of this rank's neurons in one interval after the warm-up: thread by
+    /// thread, not sorted by time.
     fn spikes(&mut self, _spikes: &[Spike]) {}
 
     /// Receives the network at the end of `interval`, after [`spikes`](Observer::spikes).
@@ -42,8 +42,8 @@ pub trait Observer {
         Ok(())
     }
 
-    /// Returns whether all ranks should [`flush`](Observer::flush) after the next exchange; `true` on one
-    /// rank suffices.
+    /// Returns whether all ranks should [`flush`](Observer::flush) after the next exchange; `true`
+    /// on one rank suffices.
     fn wants_flush(&self) -> bool {
         false
     }
@@ -94,8 +94,8 @@ impl<'a, 'b> Observers<'a, 'b> {
         self.check(simulation.comm())
     }
 
-    /// Passes on the `spikes` and the end of an interval. Collective; [`Observers::check`] returns a
-    /// failure.
+    /// Passes on the `spikes` and the end of an interval. Collective; [`Observers::check`] returns
+    /// a failure.
     pub(super) fn interval(
         &mut self,
         simulation: &Simulation,

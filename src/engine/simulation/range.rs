@@ -1,9 +1,9 @@
 //! Check for weights and potentials that have left the range of floating-point numbers.
 //!
-//! The kernels do not check: an infinite weight stays infinite or becomes NaN, so an occasional check
-//! finds it. Weight samples check the synapses that they count. All neurons are checked every
-//! [`PRUNE_EVERY`](super::PRUNE_EVERY) intervals, all weights and neurons before a snapshot and at the
-//! end of the run.
+//! The kernels do not check: an infinite weight stays infinite or becomes NaN, so an occasional
+//! check finds it. Weight samples check the synapses that they count. All neurons are checked every
+//! [`PRUNE_EVERY`](super::PRUNE_EVERY) intervals, all weights and neurons before a snapshot and at
+//! the end of the run.
 
 use crate::base::error::{Error, Result};
 use crate::base::units::{Steps, pack};

@@ -12,16 +12,16 @@
 //! | 1 | 31…0 | words needed by this chunk; if more than `capacity`, the chunk is truncated |
 //! | 2… | | entries: one per spike and row of the receiver |
 //!
-//! An entry is `lag << row_bits | row` in one word. The row is the receiver's, so the receiver needs
-//! no lookup. If lag and row do not fit 32 bits, all ranks use the wide form of two words: row, then
-//! lag.
+//! An entry is `lag << row_bits | row` in one word. The row is the receiver's, so the receiver
+//! needs no lookup. If lag and row do not fit 32 bits, all ranks use the wide form of two words:
+//! row, then lag.
 //!
 //! Every rank receives word 0 of all ranks, so all ranks know the largest need. If it exceeds
 //! `capacity`, all grow alike and repeat the exchange. If the need stayed below a quarter of the
 //! capacity for [`WINDOW`] intervals, all shrink alike.
 //!
-//! A receiver delivers in ascending (lag, row), and rows ascend by gid. So the order in which weights
-//! are added does not depend on the split.
+//! A receiver delivers in ascending (lag, row), and rows ascend by gid. So the order in which
+//! weights are added does not depend on the split.
 
 mod targets;
 
@@ -110,7 +110,8 @@ pub struct ChunkWriter {
 }
 
 impl ChunkWriter {
-    /// Returns a writer for at most `rows` rows on any of `ranks` ranks, and intervals of `lags` steps.
+    /// Returns a writer for at most `rows` rows on any of `ranks` ranks, and intervals of `lags`
+    /// steps.
     pub fn new(ranks: usize, rows: u64, lags: u32) -> Self {
         ChunkWriter {
             entry: Entry::fitting(rows, lags),
@@ -118,8 +119,8 @@ impl ChunkWriter {
         }
     }
 
-    /// Writes chunks with `spikes` (sender, row, lag) to `receive`. Each header claims that no other
-    /// chunk of its sender needs more words. Returns the words needed by the fullest chunk.
+    /// Writes chunks with `spikes` (sender, row, lag) to `receive`. Each header claims that no
+    /// other chunk of its sender needs more words. Returns the words needed by the fullest chunk.
     pub fn write(&mut self, spikes: &[(u32, u32, u32)], receive: &mut [u32]) -> usize {
         let chunk = receive.len() / self.needs.len();
         let words = self.entry.words();
@@ -140,7 +141,8 @@ impl ChunkWriter {
     }
 }
 
-/// Returns the words needed by the fullest chunk of the sender of `chunk`, and the capacity of a chunk.
+/// Returns the words needed by the fullest chunk of the sender of `chunk`, and the capacity of a
+/// chunk.
 pub fn need_and_room(chunk: &[u32]) -> (usize, usize) {
     ((chunk[0] & NEED) as usize, chunk.len() - HEADER)
 }
@@ -215,8 +217,8 @@ impl Exchange {
         self.statistics.capacity_words = self.capacity;
     }
 
-    /// Writes one entry per spike and target row to the chunk of the target's rank. Entries that do not
-    /// fit are only counted. `emissions` has one item per virtual process.
+    /// Writes one entry per spike and target row to the chunk of the target's rank. Entries that do
+    /// not fit are only counted. `emissions` has one item per virtual process.
     pub fn collocate<'a>(
         &mut self,
         emissions: impl Iterator<Item = (&'a [Emission], &'a TargetTable)>,
@@ -239,12 +241,12 @@ impl Exchange {
     }
 
     /// Sends the collocated chunks and receives those of all ranks. Returns the flags of all ranks
-    /// combined, or `None` if a chunk of some rank was too small: all ranks have then grown and must
-    /// collocate and exchange again. Collective.
+    /// combined, or `None` if a chunk of some rank was too small: all ranks have then grown and
+    /// must collocate and exchange again. Collective.
     ///
     /// # Errors
-    /// Fails, on all ranks, if a chunk needs more words than its header can hold, or the chunks of a
-    /// rank more than MPI can count.
+    /// Fails, on all ranks, if a chunk needs more words than its header can hold, or the chunks of
+    /// a rank more than MPI can count.
     pub fn exchange(&mut self, comm: &Comm, flags: Flags) -> Result<Option<Flags>> {
         // A need that the header cannot hold is sent as the largest that it can, which is refused.
         let told = |need: usize| need.min(NEED as usize);
@@ -346,8 +348,8 @@ impl Exchange {
         allocated_bytes(&self.send) + allocated_bytes(&self.receive) + allocated_bytes(&self.needs)
     }
 
-    /// Returns the capacity (words) after a need of `need` words: the present one if it suffices, else
-    /// 1.5 times the need, which is even.
+    /// Returns the capacity (words) after a need of `need` words: the present one if it suffices,
+    /// else 1.5 times the need, which is even.
     pub fn grown(capacity: u64, need: u64) -> u64 {
         if need > capacity.max(MIN_CAPACITY as u64) {
             whole(need.saturating_add(need / 2), 2)
@@ -356,8 +358,8 @@ impl Exchange {
         }
     }
 
-    /// Returns bits and words of an entry for `rows` rows on a rank and `lags` lags: more than 32 bits
-    /// take two words.
+    /// Returns bits and words of an entry for `rows` rows on a rank and `lags` lags: more than 32
+    /// bits take two words.
     pub fn entry_bits(rows: u64, lags: u32) -> (u32, u64) {
         let bits = bits(rows) + bits(u64::from(lags));
         (bits, Entry::fitting(rows, lags).words() as u64)
@@ -369,8 +371,8 @@ fn bits(values: u64) -> u32 {
     u64::BITS - values.saturating_sub(1).leading_zeros()
 }
 
-/// Returns row and stamp of an entry that [`Exchange::received`] wrote, of the interval that started at
-/// `start`.
+/// Returns row and stamp of an entry that [`Exchange::received`] wrote, of the interval that
+/// started at `start`.
 #[inline(always)]
 pub fn row_and_stamp(entry: u64, start: Steps) -> (u32, Steps) {
     let (lag, row) = unpack(entry);

@@ -9,7 +9,8 @@ use crate::model::network::Placement;
 
 /// Target ranks and rows of the neurons of one virtual process.
 ///
-/// The ranks of a neuron ascend, so each is stored as its distance from the previous one, in a byte.
+/// The ranks of a neuron ascend, so each is stored as its distance from the previous one, in a
+/// byte.
 pub struct TargetTable {
     /// Start of each neuron's entries: neuron lid has `starts[lid]..starts[lid + 1]`.
     starts: Vec<u32>,
@@ -91,7 +92,8 @@ impl TargetTable {
         }
     }
 
-    /// Adds the requests of all ranks for neurons of thread `thread`; these follow all earlier ones.
+    /// Adds the requests of all ranks for neurons of thread `thread`; these follow all earlier
+    /// ones.
     fn extend(&mut self, place: &Placement, thread: u32, requests: &[Vec<u64>]) -> Result<()> {
         let mut here = Vec::new();
         for (rank, list) in (0u32..).zip(requests) {
@@ -170,8 +172,8 @@ impl TargetTable {
 
 /// Memory, in bytes.
 impl TargetTable {
-    /// Returns the expected bytes for `neurons` neurons, if each of `ranks` ranks has a given neuron as
-    /// source with probability `listened`.
+    /// Returns the expected bytes for `neurons` neurons, if each of `ranks` ranks has a given
+    /// neuron as source with probability `listened`.
     pub fn bytes(neurons: u64, ranks: u64, listened: f64) -> u64 {
         let entries = neurons as f64 * ranks as f64 * listened;
         let far = libm::pow(1.0 - listened, FAR.into());

@@ -1,10 +1,10 @@
-//! Rates and the irregularity of spike trains.
+//! Rates and irregularity of spike trains.
 
 use super::run::{Population, Results, Window};
 use crate::base::error::{Error, Result};
 use crate::base::units::{Ms, Steps};
 
-/// What one neuron did: enough for its rate and the moments of its intervals, exactly.
+/// Sums over the spikes of one neuron that give its rate and the moments of its intervals exactly.
 #[derive(Clone, Copy, Debug, Default)]
 struct Train {
     spikes: u64,
@@ -32,13 +32,13 @@ impl Train {
         if intervals < 2 || sum == 0 {
             return None;
         }
-        // In whole numbers up to here, so that a regular train has 0.
+        // Whole numbers up to here, so that a regular train has exactly 0.
         let variance = intervals * self.squares - sum * sum;
         Some((variance as f64).sqrt() / sum as f64)
     }
 }
 
-/// What the recorded neurons of a population did in a stretch of time.
+/// Activity of the recorded neurons of a population in a window of time.
 #[derive(Clone, Debug)]
 pub struct Activity {
     length: Ms,
@@ -65,10 +65,10 @@ impl Results {
     /// # Ok::<(), stdp_hpc::base::error::Error>(())
     /// ```
     ///
-    /// Cost: O(spikes in the window); memory 32 bytes a neuron and a block.
+    /// Cost: O(spikes in the window); memory: 32 bytes per neuron and a block.
     ///
     /// # Errors
-    /// If `spikes.h5` cannot be read, is not of stdp-hpc, or holds what it must not.
+    /// Fails if `spikes.h5` cannot be read, was not written by stdp-hpc, or holds invalid values.
     pub fn activity(&self, population: Population, window: Window) -> Result<Activity> {
         let mut trains = vec![Train::default(); self.recorded(population) as usize];
         for spike in self.spikes(population, window)? {
@@ -90,8 +90,8 @@ impl Results {
         })
     }
 
-    /// The mean rate of the recorded neurons of `population` in bins of `bin`, from the start of
-    /// `window` on; the last bin may be shorter.
+    /// Returns the mean rate of the recorded neurons of `population` in bins of `bin`, from the
+    /// start of `window` on; the last bin may be shorter.
     ///
     /// ```
     /// # use stdp_hpc::{analysis::{Population, Results}, Ms};
@@ -106,11 +106,11 @@ impl Results {
     /// # Ok::<(), stdp_hpc::base::error::Error>(())
     /// ```
     ///
-    /// Cost: O(spikes in the window + bins); memory a bin and a block.
+    /// Cost: O(spikes in the window + bins); memory: the bins and a block.
     ///
     /// # Errors
-    /// If `bin` is no whole number of steps, at least one, and those of
-    /// [`activity`](Self::activity).
+    /// Fails if `bin` is not a whole number of steps, at least one, and as
+    /// [`activity`](Self::activity) does.
     pub fn population_rate(
         &self,
         population: Population,
@@ -148,12 +148,12 @@ impl Results {
     }
 }
 
-/// The activity of a population in one bin of time.
+/// Activity of a population in one bin of time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rate {
-    /// The bin.
+    /// Window of the bin.
     pub window: Window,
-    /// Spikes in it.
+    /// Number of spikes in the bin.
     pub spikes: u64,
     /// Mean rate of the recorded neurons (spikes/s); `None` without neurons.
     pub rate: Option<f64>,
@@ -164,48 +164,49 @@ fn mean_rate(spikes: u64, neurons: usize, length: Ms) -> Option<f64> {
 }
 
 impl Activity {
-    /// How many neurons were recorded.
+    /// Returns the number of recorded neurons.
     pub fn neurons(&self) -> usize {
         self.trains.len()
     }
 
-    /// Spikes of all of them.
+    /// Returns the number of spikes of all recorded neurons.
     pub fn spikes(&self) -> u64 {
         self.trains.iter().map(|train| train.spikes).sum()
     }
 
-    /// Their mean rate (spikes/s), over neurons and time; `None` without neurons.
+    /// Returns the mean rate (spikes/s) over neurons and time; `None` without neurons.
     pub fn rate(&self) -> Option<f64> {
         mean_rate(self.spikes(), self.neurons(), self.length)
     }
 
-    /// Mean CV of the intervals, over the neurons that have one, and how many those are.
+    /// Returns the mean CV of the inter-spike intervals over the neurons that have one, and their
+    /// number.
     pub fn mean_cv(&self) -> Option<(f64, usize)> {
         let all: Vec<f64> = self.trains.iter().filter_map(Train::cv).collect();
         (!all.is_empty()).then(|| (all.iter().sum::<f64>() / all.len() as f64, all.len()))
     }
 
-    /// Spikes of neuron `neuron`, 0 … [`neurons`](Self::neurons) − 1.
+    /// Returns the number of spikes of neuron `neuron`, 0 … [`neurons`](Self::neurons) − 1.
     ///
     /// # Panics
-    /// If there is no such neuron.
+    /// Panics if there is no such neuron.
     pub fn spikes_of(&self, neuron: usize) -> u64 {
         self.trains[neuron].spikes
     }
 
-    /// Rate of neuron `neuron` (spikes/s).
+    /// Returns the rate of neuron `neuron` (spikes/s).
     ///
     /// # Panics
-    /// If there is no such neuron.
+    /// Panics if there is no such neuron.
     pub fn rate_of(&self, neuron: usize) -> f64 {
         self.spikes_of(neuron) as f64 / self.length.0 * 1000.0
     }
 
-    /// Coefficient of variation of the intervals between the spikes of neuron `neuron`: their
-    /// SD (over their number, not one less) by their mean; `None` below 3 spikes.
+    /// Returns the coefficient of variation of the inter-spike intervals of neuron `neuron`: their
+    /// standard deviation (divided by n, not n − 1) over their mean; `None` below 3 spikes.
     ///
     /// # Panics
-    /// If there is no such neuron.
+    /// Panics if there is no such neuron.
     pub fn cv_of(&self, neuron: usize) -> Option<f64> {
         self.trains[neuron].cv()
     }

@@ -1,5 +1,4 @@
-//! The plastic connections: as a list, a matrix, a histogram of their weights; their weights over
-//! time.
+//! Plastic connections: list, matrix, histogram of weights, weights over time.
 
 use std::iter::StepBy;
 use std::ops::Range;
@@ -12,13 +11,13 @@ use crate::base::units::Ms;
 use crate::io::sonata::read::results::{Connection, WeightTable, snapshots};
 use crate::io::sonata::read::{WeightsOverTime, read_weights_over_time};
 
-/// Entries that a matrix may have: 1.5 GiB.
+/// Maximum number of entries of a matrix: 1.5 GiB.
 pub const LARGEST_MATRIX: u64 = 1 << 27;
 
-/// Rows that [`Weights::values`] takes or leaves together, at most: 512 KiB.
+/// Maximum number of rows that [`Weights::values`] reads or skips together: 512 KiB.
 const STRETCH: usize = 1 << 16;
 
-/// The recorded weights of all plastic synapses at the time of one snapshot.
+/// Recorded weights of the plastic synapses in one snapshot.
 pub struct Weights {
     table: WeightTable,
     at: Ms,
@@ -27,20 +26,20 @@ pub struct Weights {
 }
 
 impl Results {
-    /// The times of the snapshots of the weights, ascending; none of a run that has not come to
-    /// the first.
+    /// Returns the times of the snapshots of the weights, ascending; empty before the first
+    /// snapshot.
     ///
     /// # Errors
-    /// If `weights.h5` cannot be read or is not of stdp-hpc.
+    /// Fails if `weights.h5` cannot be read or was not written by stdp-hpc.
     pub fn snapshots(&self) -> Result<Vec<Ms>> {
         let times = snapshots(&self.own_file("weights.h5")?)?;
-        // Older builds named them by the product of steps and dt.
+        // Older builds named snapshots by the product of steps and dt.
         let on_grid = |time: Ms| time.to_steps(self.dt()).map(|steps| steps.to_ms(self.dt()));
         let times = times.into_iter();
         Ok(times.map(|time| on_grid(time).unwrap_or(time)).collect())
     }
 
-    /// The weights at time `at`, which must be that of a snapshot; at the latest one if `None`.
+    /// Returns the weights of the snapshot at time `at`; of the latest snapshot if `None`.
     ///
     /// ```
     /// # use stdp_hpc::{analysis::Results, Ms};
@@ -55,7 +54,7 @@ impl Results {
     /// ```
     ///
     /// # Errors
-    /// Those of [`snapshots`](Self::snapshots), and if there is none, or none of this time.
+    /// Fails as [`snapshots`](Self::snapshots) does, and if there is no snapshot at this time.
     pub fn weights(&self, at: Option<Ms>) -> Result<Weights> {
         let (sources, targets) = self.recorded_weights();
         let n_e = self.neurons(super::Population::E);
@@ -68,8 +67,8 @@ impl Results {
         })
     }
 
-    /// The samples of the weights that the run took on its way, at most `most` of them, evenly
-    /// spaced from the first on; `None` where it took none.
+    /// Returns at most `most` of the samples of the weights over time, evenly spaced from the first
+    /// on; `None` if the run took none.
     ///
     /// ```
     /// # use stdp_hpc::{analysis::Results, Ms};
@@ -89,38 +88,38 @@ impl Results {
     /// Cost: O(samples read), in time and memory.
     ///
     /// # Errors
-    /// If `weights.h5` cannot be read, is not of stdp-hpc, or lacks a dataset.
+    /// Fails if `weights.h5` cannot be read, was not written by stdp-hpc, or lacks a dataset.
     ///
     /// # Panics
-    /// If `most` is 0.
+    /// Panics if `most` is 0.
     pub fn weights_over_time(&self, most: usize) -> Result<Option<WeightsOverTime>> {
         read_weights_over_time(&self.own_file("weights.h5")?, most)
     }
 }
 
 impl Weights {
-    /// The time of the snapshot.
+    /// Returns the time of the snapshot.
     pub fn at(&self) -> Ms {
         self.at
     }
 
-    /// The sources that were recorded, indices in E.
+    /// Returns the recorded sources, as indices in E.
     pub fn sources(&self) -> Range<u32> {
         0..self.sources
     }
 
-    /// The targets that were recorded, indices in E.
+    /// Returns the recorded targets, as indices in E.
     pub fn targets(&self) -> Range<u32> {
         0..self.targets
     }
 
-    /// How many synapses were recorded.
+    /// Returns the number of recorded synapses.
     pub fn synapses(&self) -> usize {
         self.table.synapses()
     }
 
-    /// The weights of all recorded synapses (pA), by source, then target, or of a sample: where
-    /// there are more than `most`, one of so many stretches of at most 65,536, evenly spaced.
+    /// Returns the weights of all recorded synapses (pA), by source, then target. If there are more
+    /// than `most`, it returns evenly spaced stretches of at most 65,536 of them.
     ///
     /// ```
     /// # use stdp_hpc::io::analysis::Results;
@@ -136,13 +135,13 @@ impl Weights {
     /// # Ok::<(), stdp_hpc::base::error::Error>(())
     /// ```
     ///
-    /// Cost: reads 8 bytes a synapse taken; memory a stretch.
+    /// Cost: reads 8 bytes per returned synapse; memory: a stretch.
     ///
     /// # Errors
-    /// The stream ends with an error where the file cannot be read or a weight is not finite.
+    /// The stream ends with an error if the file cannot be read or a weight is not finite.
     ///
     /// # Panics
-    /// If `most` is 0.
+    /// Panics if `most` is 0.
     pub fn values(&self, most: usize) -> Values<'_> {
         let (rows, stretch) = (self.table.synapses(), STRETCH.min(most));
         let one_in = rows.div_ceil(most).max(1);
@@ -155,7 +154,8 @@ impl Weights {
         }
     }
 
-    /// The synapses from `sources` to `targets`, by source, then target; each multapse by itself.
+    /// Returns the synapses from `sources` to `targets`, by source, then target; each multapse is
+    /// separate.
     ///
     /// ```
     /// # use stdp_hpc::io::analysis::Results;
@@ -171,12 +171,11 @@ impl Weights {
     /// # Ok::<(), stdp_hpc::base::error::Error>(())
     /// ```
     ///
-    /// Cost: O(log synapses) to find the first source; reads the synapses of `sources`, block
-    /// by block.
+    /// Cost: O(log synapses) to find the first source; reads the synapses of `sources` in blocks.
     ///
     /// # Errors
-    /// If a range reaches beyond what was recorded, or the file cannot be read; the stream ends
-    /// with an error where a value is not as it must be.
+    /// Fails if a range exceeds the recorded neurons, or the file cannot be read. The stream ends
+    /// with an error at an invalid value.
     pub fn connections(&self, sources: Range<u32>, targets: Range<u32>) -> Result<Connections<'_>> {
         check("sources", &sources, self.sources)?;
         check("targets", &targets, self.targets)?;
@@ -188,7 +187,7 @@ impl Weights {
         })
     }
 
-    /// The summed weights from every one of `sources` to every one of `targets`.
+    /// Returns the summed weights from each of `sources` to each of `targets`.
     ///
     /// ```
     /// # use stdp_hpc::io::analysis::Results;
@@ -204,11 +203,11 @@ impl Weights {
     /// # Ok::<(), stdp_hpc::base::error::Error>(())
     /// ```
     ///
-    /// Cost: that of [`connections`](Self::connections), and 12 bytes a pair.
+    /// Cost: that of [`connections`](Self::connections), and 12 bytes per pair.
     ///
     /// # Errors
-    /// Those of [`connections`](Self::connections), and if there were more than
-    /// [`LARGEST_MATRIX`] entries.
+    /// Fails as [`connections`](Self::connections) does, and for more than [`LARGEST_MATRIX`]
+    /// entries.
     pub fn matrix(&self, sources: Range<u32>, targets: Range<u32>) -> Result<Matrix> {
         let (n, m) = (sources.len() as u64, targets.len() as u64);
         if n * m > LARGEST_MATRIX {
@@ -232,8 +231,8 @@ impl Weights {
         Ok(matrix)
     }
 
-    /// How the weights from `sources` to `targets` are distributed: `bins` equal bins of
-    /// `range` (pA), those of exactly 0 apart.
+    /// Returns the histogram of the weights from `sources` to `targets`: `bins` equal bins of
+    /// `range` (pA); weights of exactly 0 are counted separately.
     ///
     /// ```
     /// # use stdp_hpc::io::analysis::Results;
@@ -249,12 +248,12 @@ impl Weights {
     /// # Ok::<(), stdp_hpc::base::error::Error>(())
     /// ```
     ///
-    /// Cost: that of [`connections`](Self::connections), of all recorded sources and targets that
-    /// of [`values`](Self::values); memory a bin and a block.
+    /// Cost: that of [`connections`](Self::connections); for all recorded sources and targets that
+    /// of [`values`](Self::values). Memory: the bins and a block.
     ///
     /// # Errors
-    /// Those of [`connections`](Self::connections), and if there is no bin or `range` is empty
-    /// or not finite.
+    /// Fails as [`connections`](Self::connections) does, and without bins or if `range` is empty or
+    /// not finite.
     pub fn histogram(
         &self,
         sources: Range<u32>,
@@ -276,7 +275,7 @@ impl Weights {
     }
 }
 
-/// A range of indices within those recorded.
+/// Checks that a range lies within the recorded indices.
 fn check(what: &str, range: &Range<u32>, recorded: u32) -> Result<()> {
     if range.start <= range.end && range.end <= recorded {
         return Ok(());
@@ -287,7 +286,7 @@ fn check(what: &str, range: &Range<u32>, recorded: u32) -> Result<()> {
     )))
 }
 
-/// Synapses as a stream; see [`Weights::connections`].
+/// Stream of synapses; see [`Weights::connections`].
 pub struct Connections<'a> {
     table: &'a WeightTable,
     targets: Range<u32>,
@@ -315,7 +314,7 @@ impl Iterator for Connections<'_> {
     }
 }
 
-/// Weights as a stream; see [`Weights::values`].
+/// Stream of weights; see [`Weights::values`].
 pub struct Values<'a> {
     table: &'a WeightTable,
     one_in: usize,
@@ -325,7 +324,7 @@ pub struct Values<'a> {
 }
 
 impl Values<'_> {
-    /// One in so many stretches is read.
+    /// Returns k if one stretch in k is read.
     pub fn one_in(&self) -> usize {
         self.one_in
     }
@@ -352,7 +351,7 @@ impl Iterator for Values<'_> {
     }
 }
 
-/// Summed weights of pairs of neurons, dense; see [`Weights::matrix`].
+/// Dense matrix of summed weights; see [`Weights::matrix`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Matrix {
     sources: Range<u32>,
@@ -362,43 +361,43 @@ pub struct Matrix {
 }
 
 impl Matrix {
-    /// The sources, one a row.
+    /// Returns the sources, one per row.
     pub fn sources(&self) -> Range<u32> {
         self.sources.clone()
     }
 
-    /// The targets, one a column.
+    /// Returns the targets, one per column.
     pub fn targets(&self) -> Range<u32> {
         self.targets.clone()
     }
 
-    /// All entries (pA), row by row; 0 also where there is no synapse.
+    /// Returns all entries (pA), row by row; 0 also for pairs without a synapse.
     pub fn values(&self) -> &[f64] {
         &self.values
     }
 
-    /// The row of `source`.
+    /// Returns the row of `source` (pA).
     ///
     /// # Panics
-    /// If it is not one of the sources.
+    /// Panics if it is not one of the sources.
     pub fn row(&self, source: u32) -> &[f64] {
         let start = self.place(source, self.targets.start);
         &self.values[start..start + self.targets.len()]
     }
 
-    /// The entry of a pair (pA).
+    /// Returns the entry of a pair (pA).
     ///
     /// # Panics
-    /// If it is not in the matrix.
+    /// Panics if the pair is not in the matrix.
     pub fn get(&self, source: u32, target: u32) -> f64 {
         assert!(self.targets.contains(&target), "target {target}");
         self.values[self.place(source, target)]
     }
 
-    /// How many synapses a pair has.
+    /// Returns the number of synapses of a pair.
     ///
     /// # Panics
-    /// If it is not in the matrix.
+    /// Panics if the pair is not in the matrix.
     pub fn synapses(&self, source: u32, target: u32) -> u32 {
         assert!(self.targets.contains(&target), "target {target}");
         self.synapses[self.place(source, target)]

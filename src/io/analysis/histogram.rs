@@ -1,25 +1,25 @@
-//! How weights are distributed.
+//! Histogram of weights.
 
 use std::ops::Range;
 
 use crate::base::error::{Error, Result};
 
-/// How weights are distributed; see [`Weights::histogram`](super::Weights::histogram).
+/// Histogram of weights; see [`Weights::histogram`](super::Weights::histogram).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Histogram {
     range: Range<f64>,
-    /// Weights in each bin, its lower end included, but for those of exactly 0.
+    /// Number of weights per bin, which includes its lower end; without weights of exactly 0.
     pub counts: Vec<u64>,
-    /// Weights of exactly 0: synapses that will never change again.
+    /// Number of weights of exactly 0; these synapses never change again.
     pub zeros: u64,
-    /// Weights below the range, not 0.
+    /// Number of weights below the range, except 0.
     pub below: u64,
-    /// Weights above it, or at its upper end.
+    /// Number of weights at or above the upper end of the range.
     pub above: u64,
 }
 
 impl Histogram {
-    /// An empty one of `bins` equal bins of `range` (pA).
+    /// Returns an empty histogram with `bins` equal bins of `range` (pA).
     ///
     /// ```
     /// # use stdp_hpc::io::analysis::Histogram;
@@ -33,7 +33,7 @@ impl Histogram {
     /// ```
     ///
     /// # Errors
-    /// If there is no bin, or more than 2^24, or `range` is empty or not finite.
+    /// Fails without bins, for more than 2²⁴, or if `range` is empty or not finite.
     pub fn new(bins: usize, range: Range<f64>) -> Result<Self> {
         let Range { start, end } = range;
         if !(start.is_finite() && end.is_finite() && start < end) {
@@ -53,7 +53,7 @@ impl Histogram {
         })
     }
 
-    /// Counts a weight (pA). O(1).
+    /// Counts a weight (pA). Cost: O(1).
     pub fn add(&mut self, weight: f64) {
         if weight == 0.0 {
             self.zeros += 1;
@@ -65,7 +65,7 @@ impl Histogram {
             let share = (weight - self.range.start) / (self.range.end - self.range.start);
             let last = self.counts.len() - 1;
             let mut bin = ((share * self.counts.len() as f64) as usize).min(last);
-            // The bounds decide where rounding went beyond one.
+            // If rounding crossed a bound, the bounds decide.
             if weight < self.bin(bin).start {
                 bin -= 1;
             } else if weight >= self.bin(bin).end {
@@ -75,7 +75,7 @@ impl Histogram {
         }
     }
 
-    /// The bounds of bin `bin` (pA), the upper one exclusive.
+    /// Returns the bounds of bin `bin` (pA); the upper bound is exclusive.
     pub fn bin(&self, bin: usize) -> Range<f64> {
         let Range { start, end } = self.range;
         let bins = self.counts.len();
@@ -86,24 +86,25 @@ impl Histogram {
         bound(bin)..bound(bin + 1)
     }
 
-    /// All weights, wherever they lie.
+    /// Returns the number of all weights, including those in no bin.
     pub fn total(&self) -> u64 {
         self.counts.iter().sum::<u64>() + self.zeros + self.below + self.above
     }
 
-    /// Density in bin `bin` (1/pA): its share of *all* weights by its width; `None` without
-    /// weights. With the shares of zeros, below and above it comes to 1.
+    /// Returns the density in bin `bin` (1/pA): its fraction of *all* weights divided by its width;
+    /// `None` without weights. The densities times widths and the fractions of `zeros`, `below` and
+    /// `above` sum to 1.
     pub fn density(&self, bin: usize) -> Option<f64> {
         let Range { start, end } = self.bin(bin);
         Some(self.fraction(self.counts[bin])? / (end - start))
     }
 
-    /// The share of weights that are exactly 0; `None` without weights.
+    /// Returns the fraction of weights that are exactly 0; `None` without weights.
     pub fn zero_fraction(&self) -> Option<f64> {
         self.fraction(self.zeros)
     }
 
-    /// `count` as a share of all weights.
+    /// Returns `count` as a fraction of all weights.
     pub fn fraction(&self, count: u64) -> Option<f64> {
         let total = self.total();
         (total > 0).then(|| count as f64 / total as f64)

@@ -1,18 +1,18 @@
-//! A result, read again: spikes, rates, connections, weights.
+//! Reading of results: spikes, rates, connections, weights.
 //!
-//! [`Results::open`] takes the directory that a run left. What it offers is what NEST's example
-//! offers in its `model.py`, without Python: [spikes](Results::spikes) of a population and a
-//! stretch of time, [rates and irregularity](Results::activity), the
-//! [rate over time](Results::population_rate), and of the plastic [weights](Results::weights) at
-//! any snapshot the [connections](Weights::connections) of sub-populations, their
-//! [matrix](Weights::matrix) and [histogram](Weights::histogram). The samples that a run took on
-//! its way are its [weights over time](Results::weights_over_time).
+//! [`Results::open`] opens the directory of a result. [`Results`] offers what NEST's example has in
+//! its `model.py`, without Python: [spikes](Results::spikes) of a population in a window of time,
+//! [rates and irregularity](Results::activity), the [rate over time](Results::population_rate), and
+//! of the plastic [weights](Results::weights) at any snapshot the
+//! [connections](Weights::connections) of sub-populations, their [matrix](Weights::matrix) and
+//! [histogram](Weights::histogram). The samples of a run are its [weights over
+//! time](Results::weights_over_time).
 //!
-//! Files are read block by block, 8 MiB a column, so memory grows with what is asked for and
-//! never with the file: a count takes a few words a neuron, a list what it holds.
+//! Files are read in blocks of 8 MiB per column. Memory grows with the returned data, not with the
+//! file.
 //!
-//! A run that was killed, or still goes on, can be read up to its last flush; its recorded time
-//! ends with the last spike then. Every fault is one line that names the file.
+//! A run that was killed or is in progress can be read up to its last flush; its recorded time then
+//! ends with the last spike. Every error is one line that names the file.
 //!
 //! # Example
 //!

@@ -1,4 +1,4 @@
-//! The directory of a result, and what its `run.json` says of it.
+//! The directory of a result and the contents of its `run.json`.
 
 use std::path::{Path, PathBuf};
 
@@ -12,20 +12,20 @@ use crate::io::config::recorded;
 use crate::io::sonata::check::{self, Contents};
 use crate::io::sonata::read::results::{SpikeTable, check_id};
 
-/// One of the two populations.
+/// Population of neurons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Population {
-    /// The excitatory neurons.
+    /// Excitatory neurons.
     E,
-    /// The inhibitory neurons.
+    /// Inhibitory neurons.
     I,
 }
 
 impl Population {
-    /// Both, in the order of their gids.
+    /// Both populations, in the order of their gids.
     pub const ALL: [Population; 2] = [Self::E, Self::I];
 
-    /// Its name in files.
+    /// Returns the name in files.
     pub fn name(self) -> &'static str {
         match self {
             Self::E => "E",
@@ -34,30 +34,30 @@ impl Population {
     }
 }
 
-/// A stretch of model time: later than `after`, up to and including `until`, as stamps are.
+/// Window of model time: later than `after`, up to and including `until`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// Exclusive.
+    /// Start, exclusive.
     pub after: Steps,
-    /// Inclusive.
+    /// End, inclusive.
     pub until: Steps,
 }
 
 impl Window {
-    /// How long it is, in steps of `dt`.
+    /// Returns the length in steps.
     pub fn length(self, dt: Ms) -> Ms {
         (self.until - self.after).to_ms(dt)
     }
 }
 
-/// What a run left in its directory.
+/// Result of a run in its directory.
 #[derive(Clone, Debug)]
 pub struct Results {
     directory: PathBuf,
     run: Run,
 }
 
-/// The part of run.json that is needed to read the other files.
+/// Part of run.json that is needed to read the other files.
 #[derive(Clone, Debug, Deserialize)]
 struct Run {
     status: String,
@@ -67,7 +67,7 @@ struct Run {
     parameters_in_steps: InSteps,
 }
 
-/// Progress of a run that a signal ended.
+/// Progress of a run that was ended by a signal.
 #[derive(Clone, Debug, Deserialize)]
 struct Interrupted {
     model_time_ms: f64,
@@ -123,10 +123,10 @@ fn recorded() -> bool {
 }
 
 impl Results {
-    /// Takes the directory of a result, of which it reads `run.json`.
+    /// Opens the result in `directory`; reads its `run.json`.
     ///
     /// # Errors
-    /// If `run.json` cannot be read or is not that of a run.
+    /// Fails if `run.json` cannot be read or is not of a run of stdp-hpc.
     pub fn open(directory: &Path) -> Result<Self> {
         let path = directory.join("run.json");
         let fault = |what: String| Error::input(format!("{}: {what}", path.display()));
@@ -137,7 +137,7 @@ impl Results {
             return Err(fault(what.to_owned()));
         }
         if run.status == "running" {
-            // An older build, without ids, has locked nothing.
+            // Older builds, without ids, hold no lock.
             let life = run.id.as_ref().map_or(Life::Unknown, |_| life);
             run.status = life.status().to_owned();
         }
@@ -153,27 +153,27 @@ impl Results {
         })
     }
 
-    /// Where it is.
+    /// Returns the directory of the result.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// What its files are known by; none of an older build.
+    /// Returns the id of the result; none if an older build wrote it.
     pub fn id(&self) -> Option<&str> {
         self.run.id.as_deref()
     }
 
-    /// The length of a step.
+    /// Returns the length of a step.
     pub fn dt(&self) -> Ms {
         Ms(self.run.parameters.simulation.dt)
     }
 
-    /// Whether the run has come to its end.
+    /// Returns whether the run is done.
     pub fn done(&self) -> bool {
         self.run.status == "done"
     }
 
-    /// How many neurons `population` has.
+    /// Returns the number of neurons of `population`.
     pub fn neurons(&self, population: Population) -> u32 {
         match population {
             Population::E => self.run.parameters.network.N_E,
@@ -181,7 +181,8 @@ impl Results {
         }
     }
 
-    /// How many neurons of `population` were recorded (`record.n_rec`): its first ones.
+    /// Returns the number of recorded neurons of `population` (`record.n_rec`); they are its first
+    /// ones.
     pub fn recorded(&self, population: Population) -> u32 {
         let (n_rec, n_e) = (
             self.run.parameters.record.n_rec,
@@ -193,11 +194,11 @@ impl Results {
         }
     }
 
-    /// The recorded time from `from` (exclusive) to `to` (inclusive); all of it where they are
-    /// `None`.
+    /// Returns the recorded time from `from` (exclusive) to `to` (inclusive); `None` stands for the
+    /// beginning or end of the recorded time.
     ///
-    /// It begins with the end of the warm-up. Of a run that has not come to its end (`done`),
-    /// it ends with the time at which a signal ended the run, else with the last spike in the file.
+    /// The recorded time begins at the end of the warm-up. If the run is not done, it ends with the
+    /// time of the signal that ended the run, else with the last spike in the file.
     ///
     /// ```
     /// # use stdp_hpc::{analysis::Results, Ms, Steps};
@@ -212,8 +213,8 @@ impl Results {
     /// ```
     ///
     /// # Errors
-    /// If a time is no whole number of steps or not recorded, or `to` is not after `from`; of
-    /// a run without end, if `spikes.h5` cannot be read or holds no spike.
+    /// Fails if a time is not a whole number of steps or not recorded, or `to` is not after `from`;
+    /// if the run is not done, also if `spikes.h5` cannot be read or holds no spike.
     pub fn window(&self, from: Option<Ms>, to: Option<Ms>) -> Result<Window> {
         let all = self.recorded_time()?.ok_or_else(|| {
             let (path, status) = (self.file("spikes.h5"), &self.run.status);
@@ -252,11 +253,11 @@ impl Results {
         )))
     }
 
-    /// All of the recorded time, as [`window`](Self::window) has it; `None` of a run without end
-    /// and without a spike.
+    /// Returns the whole recorded time, see [`window`](Self::window); `None` if the run is not done
+    /// and has no spike.
     ///
     /// # Errors
-    /// Of a run without end, if `spikes.h5` cannot be read.
+    /// Fails if the run is not done and `spikes.h5` cannot be read.
     pub fn recorded_time(&self) -> Result<Option<Window>> {
         let simulation = self.run.parameters_in_steps.simulation;
         let after = Steps(simulation.presim);
@@ -271,7 +272,7 @@ impl Results {
         Ok(until.map(|until| Window { after, until }))
     }
 
-    /// The time of the last spike in the file, of those populations that can be read.
+    /// Returns the time of the last spike in the file, of the populations that can be read.
     fn last_spike(&self) -> Result<Option<Steps>> {
         let last = |population| self.spike_table(population)?.last();
         match Population::ALL.map(last) {
@@ -281,10 +282,10 @@ impl Results {
         }
     }
 
-    /// Checks that the HDF5 files that are there and can be read belong to this result.
+    /// Checks that the readable HDF5 files of the directory belong to this result.
     ///
     /// # Errors
-    /// If one is of another run.
+    /// Fails if a file comes from another run.
     pub fn check_files(&self) -> Result<()> {
         let files = [
             ("spikes.h5", Contents::Spikes),
@@ -292,7 +293,7 @@ impl Results {
         ];
         for (name, contents) in files {
             let path = self.file(name);
-            // One that cannot be read is missed by whoever reads it.
+            // Whoever reads the file reports that it cannot be read.
             if check::file(&path, contents, false).is_ok() && check_id(&path, None).is_ok() {
                 check_id(&path, self.run.id.as_deref())?;
             }
@@ -300,12 +301,13 @@ impl Results {
         Ok(())
     }
 
-    /// The path of the file `name` of the result.
+    /// Returns the path of the file `name` of the result.
     pub(super) fn file(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }
 
-    /// The same, after a check that reading the file does no harm and that it is of this result.
+    /// Returns the path of the file `name`, after checks that it is safe to read and belongs to
+    /// this result.
     pub(super) fn own_file(&self, name: &str) -> Result<PathBuf> {
         let path = self.file(name);
         let (recorded, what, contents) = match name {
@@ -324,10 +326,11 @@ impl Results {
         Ok(path)
     }
 
-    /// Checks that the spikes of `population` are there to be read, of this run. O(1).
+    /// Checks that the spikes of `population` can be read and belong to this run. Cost: O(1).
     ///
     /// # Errors
-    /// If `spikes.h5` cannot be read, is of another run, or lacks a dataset of the population.
+    /// Fails if `spikes.h5` cannot be read, comes from another run, or lacks a dataset of the
+    /// population.
     pub fn check_spikes(&self, population: Population) -> Result<()> {
         self.spike_table(population).map(drop)
     }

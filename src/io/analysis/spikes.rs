@@ -1,4 +1,4 @@
-//! Spikes as a stream.
+//! Stream of spikes.
 
 use std::ops::Range;
 
@@ -6,12 +6,12 @@ use super::run::{Population, Results, Window};
 use crate::base::error::Result;
 use crate::io::sonata::read::results::{Spike, SpikeTable};
 
-/// Rows read at a time: some 40 MiB while they are.
+/// Number of rows per read, about 40 MiB.
 pub(super) const BLOCK: usize = 1 << 20;
 
-/// Spikes of a population within a stretch of time, by time and within a time by neuron.
+/// Stream of the spikes of a population in a window, by time, then by neuron.
 ///
-/// Memory: a block of 2^20 spikes, whatever the size of the file.
+/// Memory: a block of 2²⁰ spikes, independent of the size of the file.
 pub struct Spikes {
     table: SpikeTable,
     left: Range<usize>,
@@ -19,7 +19,7 @@ pub struct Spikes {
 }
 
 impl Results {
-    /// The spikes of `population` in `window`.
+    /// Returns the spikes of `population` in `window`.
     ///
     /// ```
     /// # use stdp_hpc::{analysis::{Population, Results}, Ms};
@@ -35,11 +35,11 @@ impl Results {
     /// # Ok::<(), stdp_hpc::base::error::Error>(())
     /// ```
     ///
-    /// Cost: O(log spikes) to find the first, O(1) for each.
+    /// Cost: O(log spikes) to find the first spike, O(1) per spike.
     ///
     /// # Errors
-    /// If `spikes.h5` cannot be read or is not of stdp-hpc; the stream ends with an error where
-    /// a value is not as it must be.
+    /// Fails if `spikes.h5` cannot be read or was not written by stdp-hpc. The stream ends with an
+    /// error at an invalid value.
     pub fn spikes(&self, population: Population, window: Window) -> Result<Spikes> {
         let table = self.spike_table(population)?;
         Ok(Spikes {
@@ -74,10 +74,10 @@ impl Iterator for Spikes {
     }
 }
 
-/// As many as are left, unless one cannot be read.
+/// Number of spikes that are left, unless one cannot be read.
 impl ExactSizeIterator for Spikes {}
 
-/// Takes a block off the rows that are left; `None` where none are.
+/// Removes a block from the rows that are left; returns `None` if there are none.
 pub(super) fn next_block(left: &mut Range<usize>) -> Option<Range<usize>> {
     let end = left.end.min(left.start + BLOCK);
     let block = left.start..end;

@@ -1,4 +1,4 @@
-//! Who waits for whom: every rank's times side by side, and what they say together.
+//! Load balance: times of the ranks, and advice that follows from them.
 
 use std::borrow::Cow;
 
@@ -8,55 +8,55 @@ use crate::base::digest::Digest;
 use crate::comm::{Comm, Spread};
 use crate::engine::{Laps, Phase, Timers};
 
-/// One rank's times, memory, and the digests of what it computed.
+/// Times, memory and digests of one rank.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RankRecord {
-    /// Which rank.
+    /// Rank.
     pub rank: usize,
-    /// Of the spikes of its neurons, and of the plastic weights that it holds.
+    /// Digests of its neurons' spikes and of its plastic weights.
     pub digest: super::Digests,
     /// Peak resident memory (bytes).
     pub peak_memory: u64,
-    /// The loop after the warm-up (s).
+    /// Wall time of the loop after the warm-up (s).
     pub simulate: f64,
-    /// Its phases.
+    /// Times of the phases of the loop.
     pub phases: Phases<PhaseRecord>,
-    /// Part of `communicate` that went by waiting for other ranks (s), from samples.
+    /// Part of `communicate` spent waiting for other ranks (s), estimated from samples.
     pub communicate_wait: f64,
 }
 
-/// Times of one phase on one rank (s).
+/// Wall times of one phase on one rank (s).
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct PhaseRecord {
-    /// Over the whole run.
+    /// Sum over the run.
     pub total: f64,
     /// Standard deviation over the intervals.
     pub sd: f64,
-    /// The longest interval.
+    /// Maximum over the intervals.
     pub max: f64,
 }
 
-/// Something for each phase of the loop, by NEST's names where it has one.
+/// One value per phase of the loop; NEST's names where NEST has them.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Phases<T> {
-    /// Synapses.
+    /// Delivery of spikes to synapses and ring buffers.
     pub deliver: T,
-    /// Neurons.
+    /// Update of neurons.
     pub update: T,
-    /// Waiting for the other threads of the rank.
+    /// Wait for the other threads of the rank.
     pub synchronize: T,
-    /// Spikes into send buffers.
+    /// Writing of spikes to the send buffer.
     pub collocate: T,
-    /// The exchange.
+    /// Exchange, including waiting.
     pub communicate: T,
-    /// Received spikes into the order of delivery.
+    /// Sorting of received spikes for delivery.
     pub receive: T,
     /// Recording.
     pub record: T,
 }
 
 impl<T> Phases<T> {
-    /// The phases as a run goes through them.
+    /// The phases.
     const ALL: Phases<Phase> = Phases {
         deliver: Phase::Deliver,
         update: Phase::Update,
@@ -67,7 +67,7 @@ impl<T> Phases<T> {
         record: Phase::Record,
     };
 
-    /// Their names in the order in which they are shown: what computes comes first.
+    /// Names in the order of tables: computation first.
     pub const NAMES: [&'static str; 7] = [
         "update",
         "deliver",
@@ -78,7 +78,7 @@ impl<T> Phases<T> {
         "record",
     ];
 
-    /// All of them in the order of [`NAMES`](Self::NAMES).
+    /// Returns the values in the order of [`NAMES`](Self::NAMES).
     pub fn named(self) -> [T; 7] {
         [
             self.update,
@@ -91,7 +91,7 @@ impl<T> Phases<T> {
         ]
     }
 
-    /// `of` each of them.
+    /// Applies `of` to each value.
     pub fn map<U>(self, mut of: impl FnMut(T) -> U) -> Phases<U> {
         Phases {
             deliver: of(self.deliver),
@@ -106,7 +106,7 @@ impl<T> Phases<T> {
 }
 
 impl Phases<f64> {
-    /// Seconds of each phase on this rank.
+    /// Returns the time of each phase on this rank (s).
     pub fn of(timers: &Timers) -> Self {
         Self::ALL.map(|phase| timers.of(phase).total)
     }
@@ -117,7 +117,8 @@ impl Phases<f64> {
     }
 }
 
-/// Part of the exchanges that this rank waited for others, 0 … 1, from the sampled ones.
+/// Returns the fraction of exchange time that this rank waited for others, from the sampled
+/// exchanges.
 fn waiting(timers: &Timers) -> f64 {
     let [wait, transfer] =
         [Phase::SampledWait, Phase::SampledTransfer].map(|phase| timers.of(phase).total);
@@ -128,19 +129,19 @@ fn waiting(timers: &Timers) -> f64 {
     }
 }
 
-/// Ranks whose records a run.json holds, at most; of more ranks every so-manieth is kept.
+/// Maximum number of rank records in a run.json; with more ranks, every k-th is kept.
 const MOST_RECORDS: usize = 1024;
 
-/// How many ranks a run of `ranks` ranks records one by one.
+/// Returns the number of rank records of a run on `ranks` ranks.
 pub(super) fn records(ranks: usize) -> usize {
     ranks.div_ceil(ranks.div_ceil(MOST_RECORDS))
 }
 
 impl RankRecord {
-    /// Numbers of a record beside the digests and memory.
+    /// Number of times in a record.
     const TIMES: usize = 2 + 3 * 7;
 
-    /// Records of the ranks, on rank 0; empty elsewhere. Collective.
+    /// Returns the records of the ranks on rank 0; empty elsewhere. Collective.
     pub fn gather(
         comm: &Comm,
         timers: &Timers,
@@ -183,31 +184,31 @@ impl RankRecord {
     }
 }
 
-/// What the times of all ranks say together.
+/// Load balance over all ranks.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Balance {
-    /// The rank with most work: all phases but waiting and transfer.
+    /// Rank with the most work, that is all phases except waiting and transfer.
     pub slowest_rank: usize,
-    /// Work of the ranks (s).
+    /// Work of a rank (s).
     pub work: Spread,
-    /// Work of the slowest rank over the mean, less 1.
+    /// Work of the slowest rank divided by the mean, minus 1.
     pub imbalance: f64,
-    /// Waiting for other ranks in the exchange (s), from samples.
+    /// Wait for other ranks in the exchange (s), estimated from samples.
     pub communicate_wait: Spread,
-    /// The exchange less that (s).
+    /// Time of the exchange without waiting (s).
     pub communicate_transfer: Spread,
-    /// What to try.
+    /// Advice: what to try first.
     pub advice: Cow<'static, str>,
 }
 
 impl Balance {
-    /// Of all ranks. Collective.
+    /// Combines the times of all ranks. Collective.
     pub fn new(comm: &Comm, timers: &Timers, threads: usize) -> Self {
         let phases = Phases::of(timers);
         let wait = waiting(timers) * phases.communicate;
         let mine = timers.simulate - phases.communicate - phases.synchronize;
         let work = comm.spread(mine);
-        // The lowest of those that have most.
+        // The lowest rank of those with the most work.
         let slowest = if mine == work.max {
             comm.size() - comm.rank()
         } else {
@@ -239,7 +240,7 @@ impl Balance {
     }
 }
 
-/// Parts of the simulate phase, averaged over the ranks.
+/// Fractions of the simulate phase, averaged over the ranks.
 struct Shares {
     imbalance: f64,
     transfer: f64,
@@ -248,7 +249,7 @@ struct Shares {
     threads: usize,
 }
 
-/// What to try first, by what costs most.
+/// Returns what to try first, by the largest cost.
 fn advise(shares: &Shares) -> &'static str {
     const NOTABLE: f64 = 0.1;
     let &Shares {
@@ -262,7 +263,7 @@ fn advise(shares: &Shares) -> &'static str {
     if most < NOTABLE {
         "nothing stands out"
     } else if most == imbalance {
-        // Round-robin placement gives all ranks the same neurons and synapses, but for chance.
+        // Round-robin placement gives all ranks the same work, up to chance.
         "one rank is slow though all have alike work: see what else runs there, and bind ranks to cores"
     } else if most == synchronize {
         "threads wait for each other: bind them to cores, or use fewer threads and more ranks"

@@ -1,4 +1,4 @@
-//! What a run was and how it went: run.json, and the figures of the closing table.
+//! Provenance and outcome of a run: run.json, and the numbers of the closing table.
 
 mod balance;
 mod record;
@@ -30,10 +30,10 @@ pub use record::RunRecord;
 /// Name and version of the program.
 pub const PROGRAM: &str = concat!("stdp-hpc ", env!("CARGO_PKG_VERSION"));
 
-/// What the program was built from, as `git describe` has it.
+/// Commit of the build, from `git describe`.
 pub const COMMIT: &str = env!("STDP_HPC_COMMIT");
 
-/// The files of a result, also those that a killed run may leave.
+/// Names of the files of a result, including those that a killed run may leave.
 pub const FILES: [&str; 7] = [
     "run.json",
     "run.json.new",
@@ -44,34 +44,34 @@ pub const FILES: [&str; 7] = [
     "weights.h5.new",
 ];
 
-/// Where a result comes from.
+/// Provenance of a result.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Provenance {
     /// Name and version of the program.
     pub program: Cow<'static, str>,
-    /// Commit it was built from.
+    /// Commit of the build.
     pub commit: Cow<'static, str>,
-    /// Machine of rank 0.
+    /// Host name of rank 0.
     pub host: String,
-    /// When the run began, UTC.
+    /// Start of the run, UTC.
     pub date: String,
-    /// Machines that the ranks are on; none where a run.json does not tell.
+    /// Number of nodes; none if an older build wrote the file.
     #[serde(default)]
     pub nodes: Option<usize>,
-    /// R
+    /// Number of ranks, R.
     pub ranks: usize,
-    /// T
+    /// Threads per rank, T.
     pub threads: usize,
-    /// What the hot loops ran on, on rank 0; it does not change the result.
+    /// Instruction set of the hot loops on rank 0; it does not change the result.
     pub instruction_set: Cow<'static, str>,
-    /// The command line of rank 0.
+    /// Command line of rank 0.
     pub command: Vec<String>,
-    /// The MPI library, where one is in use.
+    /// Name and version of the MPI library, if MPI is used.
     pub mpi: Option<String>,
 }
 
 impl Provenance {
-    /// Of this run. Collective.
+    /// Returns the provenance of this run. Collective.
     pub fn new(comm: &Comm, params: &Params, instruction_set: &'static str) -> Self {
         let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         Provenance {
@@ -91,12 +91,12 @@ impl Provenance {
     }
 }
 
-/// How a finished run went, over all ranks.
+/// Outcome of a finished run, over all ranks.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Outcome {
-    /// Digests of what was computed: the same for every split.
+    /// Digests of spikes and weights, equal for every split.
     pub digest: Digests,
-    /// How many of what.
+    /// Counts of neurons, synapses and spikes.
     pub counts: Counts,
     /// Mean rates after the warm-up (spikes/s).
     pub rates: Rates,
@@ -104,29 +104,29 @@ pub struct Outcome {
     pub weights: Weights,
     /// Delays in force (ms); run.json has them in steps in `parameters_in_steps.delay`.
     pub delay: Delays<Ms>,
-    /// Wall time by phase (s), over the ranks.
+    /// Wall times by phase (s), over the ranks.
     pub wall_time: WallTime,
-    /// What the ranks' times say together.
+    /// Load balance.
     pub balance: Balance,
-    /// The ranks one by one: all of up to 1024, of more every so-manieth. On rank 0 only.
+    /// Records of the ranks, on rank 0 only; with more than 1024 ranks, every k-th.
     pub ranks: Vec<RankRecord>,
-    /// T (ms): the model time that `wall_time.simulate` covers. An interval in which the warm-up
-    /// ends is timed whole.
+    /// Model time T (ms) that `wall_time.simulate` covers. The interval in which the warm-up ends
+    /// is timed as a whole.
     pub model_time_ms: f64,
-    /// Wall time over model time of the simulate phase.
+    /// Wall time of the simulate phase divided by its model time.
     pub real_time_factor: f64,
     /// Memory (bytes).
     pub memory: Memory,
-    /// How the exchange fared on rank 0.
+    /// Statistics of the exchange on rank 0.
     pub exchange: ExchangeStatistics,
 }
 
 /// See [`Outcome::digest`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Digests {
-    /// Of (gid, stamp) of all spikes after the warm-up.
+    /// Digest of (gid, stamp) of all spikes after the warm-up.
     pub spikes: Digest,
-    /// Of (source, target, weight) of all plastic synapses at the end.
+    /// Digest of (source, target, weight) of all plastic synapses at the end.
     pub weights: Digest,
 }
 
@@ -134,36 +134,36 @@ pub struct Digests {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(non_snake_case)]
 pub struct Counts {
-    /// Neurons.
+    /// Number of neurons.
     pub neurons: u64,
-    /// Plastic synapses.
+    /// Number of plastic synapses.
     pub synapses_plastic: u64,
-    /// Static synapses.
+    /// Number of static synapses.
     pub synapses_static: u64,
-    /// Spikes of E after the warm-up.
+    /// Number of spikes of E after the warm-up.
     pub spikes_E: u64,
-    /// Spikes of I after the warm-up.
+    /// Number of spikes of I after the warm-up.
     pub spikes_I: u64,
-    /// Synaptic events delivered, warm-up included.
+    /// Number of delivered synaptic events, including the warm-up.
     pub synaptic_events: u64,
-    /// External spikes read from a file; `None` where they are drawn.
+    /// Number of external spikes read from a file; `None` if they are drawn.
     #[serde(default)]
     pub external_spikes: Option<u64>,
-    /// Of them, later than the end of the run.
+    /// Number of these that are later than the end of the run.
     #[serde(default)]
     pub external_spikes_outside: Option<u64>,
-    /// Those, and those still on their way at the end.
+    /// Number of these that are not delivered: later than the end, or in transit at the end.
     #[serde(default)]
     pub external_spikes_undelivered: Option<u64>,
 }
 
 impl Counts {
-    /// All synapses; of a file that claims more than 2⁶⁴ − 1, so many.
+    /// Returns the number of all synapses, at most 2⁶⁴ − 1.
     pub fn synapses(&self) -> u64 {
         total([self.synapses_plastic, self.synapses_static])
     }
 
-    /// Spikes of both populations, bounded likewise.
+    /// Returns the number of spikes of both populations, at most 2⁶⁴ − 1.
     pub fn spikes(&self) -> u64 {
         total([self.spikes_E, self.spikes_I])
     }
@@ -173,35 +173,35 @@ impl Counts {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(non_snake_case)]
 pub struct Rates {
-    /// Excitatory neurons; null if there are none.
+    /// Rate of excitatory neurons; null if there are none.
     pub E: Option<f64>,
-    /// Inhibitory neurons; null if there are none.
+    /// Rate of inhibitory neurons; null if there are none.
     pub I: Option<f64>,
 }
 
-/// See [`Outcome::weights`]; null where there are no plastic synapses.
+/// See [`Outcome::weights`]; null without plastic synapses.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Weights {
     /// Mean (pA).
     pub mean: Option<f64>,
     /// Standard deviation (pA).
     pub sd: Option<f64>,
-    /// Fraction that is exactly 0.
+    /// Fraction of weights that are exactly 0.
     pub zero_fraction: Option<f64>,
 }
 
-/// Seconds by NEST's names, minimum, mean and maximum over the ranks.
+/// Wall times (s) under NEST's names: minimum, mean and maximum over the ranks.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct WallTime {
-    /// Neurons and buffers.
+    /// Creation of neurons and buffers.
     pub construction_create: Spread,
-    /// Synapses.
+    /// Construction of synapses.
     pub construction_connect: Spread,
-    /// Target table.
+    /// Set-up of the target table.
     pub communicate_prepare: Spread,
-    /// The whole loop after the warm-up.
+    /// Loop after the warm-up.
     pub simulate: Spread,
-    /// Of it, by phase.
+    /// Phases of the loop.
     #[serde(flatten)]
     pub phases: Phases<Spread>,
 }
@@ -209,21 +209,22 @@ pub struct WallTime {
 /// See [`Outcome::memory`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Memory {
-    /// Resident memory of a rank before construction: the program and its libraries.
+    /// Resident memory per rank before construction: program and libraries.
     pub before_per_rank: Spread,
-    /// Peak resident memory of a rank.
+    /// Peak resident memory per rank.
     pub peak_per_rank: Spread,
-    /// Peak less what the program held before construction.
+    /// Peak minus the memory before construction, per rank.
     pub grown_per_rank: Spread,
-    /// The same of all ranks, per synapse.
+    /// `grown_per_rank` of all ranks, per synapse.
     pub per_synapse: Option<f64>,
-    /// What the structures of a rank hold at the end; those that pass, at their largest.
+    /// Memory of the structures per rank at the end; of temporary structures the maximum.
     pub by_structure: ByStructure<Spread>,
 }
 
 impl Outcome {
-    /// Sums up the run that `timers` timed; `before` is this rank's resident memory before
-    /// construction, `recording` the most that recording took (bytes). Collective.
+    /// Returns the outcome of the run with the times `timers`. `before` is this rank's resident
+    /// memory before construction, `recording` the maximum of the recording's memory (bytes).
+    /// Collective.
     pub fn new(simulation: &Simulation, timers: &Timers, before: u64, recording: u64) -> Self {
         let peak = resident().peak;
         let mut held = simulation.held();
@@ -304,16 +305,16 @@ impl WallTime {
     }
 }
 
-/// How far a run has come.
+/// Status of a run.
 #[derive(Clone, Copy, Debug)]
 pub enum Status<'a> {
-    /// It has begun, or was killed since.
+    /// In progress, or killed.
     Running,
-    /// It ended with this error.
+    /// Failed with this error.
     Failed(&'a Error),
-    /// A signal ended it in good order.
+    /// Ended in good order by a signal.
     Interrupted(&'a Error, Interruption),
-    /// It has done all.
+    /// Done.
     Done(&'a Outcome),
 }
 
@@ -322,11 +323,11 @@ pub enum Status<'a> {
 pub struct Interruption {
     /// Name of the signal.
     pub signal: &'static str,
-    /// Model time reached (ms), warm-up included. Spikes up to it are in the file.
+    /// Model time reached (ms), including the warm-up. The file has the spikes up to it.
     pub model_time_ms: f64,
 }
 
-/// Spikes lie later than `after`, up to and including `until`.
+/// Time of recorded spikes: later than `after`, up to and including `until`.
 #[derive(Serialize)]
 struct RecordedTime {
     after: Ms,
@@ -350,12 +351,12 @@ struct Report<'a> {
     outcome: Option<&'a Outcome>,
 }
 
-/// Bytes of run.json beside the parameters: names, figures and the command line, …
+/// Approximate bytes of run.json without parameters and rank records.
 const REPORT_BYTES: usize = 5500;
-/// … and the record of a rank.
+/// Approximate bytes of a rank record.
 const RECORD_BYTES: usize = 1270;
 
-/// Bytes, nearly, of the run.json of a finished run of `parameters` on `ranks` ranks.
+/// Returns the approximate bytes of run.json of a finished run with `parameters` on `ranks` ranks.
 pub fn file_bytes(parameters: &Params, ranks: usize) -> u64 {
     let Recorded {
         parameters,
@@ -370,13 +371,12 @@ pub fn file_bytes(parameters: &Params, ranks: usize) -> u64 {
         as u64
 }
 
-/// Draws an id for a result: 128 random bits as hexadecimal digits, whatever the seed.
+/// Draws an id for a result: 128 random bits as hexadecimal digits, independent of the seed.
 ///
-/// It stands in run.json, spikes.h5 and weights.h5, so that a reader finds out if one of them
-/// is of another run.
+/// run.json, spikes.h5 and weights.h5 have the id, so a reader can detect files of different runs.
 ///
 /// # Errors
-/// If the system has no random numbers.
+/// Fails if the system provides no random numbers.
 pub fn new_id() -> Result<String> {
     let mut bits = [0; 16];
     getrandom::fill(&mut bits)
@@ -384,10 +384,10 @@ pub fn new_id() -> Result<String> {
     Ok(format!("{:032x}", u128::from_le_bytes(bits)))
 }
 
-/// Writes `run.json` of the result `id` to `directory`, whole or not at all.
+/// Writes `run.json` of the result `id` to `directory`; replaces an existing file as a whole.
 ///
 /// # Errors
-/// If it cannot be written, or [`RunRecord`] could not read it again.
+/// Fails if it cannot be written, or [`RunRecord`] could not read it.
 pub fn write(
     directory: &Path,
     id: &str,
@@ -399,10 +399,10 @@ pub fn write(
     files::replace_own(&directory.join("run.json"), text.as_bytes())
 }
 
-/// Returns what a `run.json` holds.
+/// Returns the text of a `run.json`.
 ///
 /// # Errors
-/// If [`RunRecord`] could not read it again, because JSON has no infinity.
+/// Fails if [`RunRecord`] could not read it, because JSON has no infinity.
 pub fn text(
     id: &str,
     provenance: &Provenance,
@@ -460,10 +460,10 @@ pub fn text(
     }
 }
 
-/// Removes the result in `directory`, if there is one; other files stay.
+/// Removes the result in `directory`, if there is one; keeps other files.
 ///
 /// # Errors
-/// If one of its files cannot be removed.
+/// Fails if a file cannot be removed.
 pub fn clear(directory: &Path) -> Result<()> {
     for name in FILES {
         let path = directory.join(name);

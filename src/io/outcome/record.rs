@@ -1,4 +1,4 @@
-//! A run.json, read again.
+//! Reading of run.json.
 
 use std::path::{Path, PathBuf};
 
@@ -11,28 +11,28 @@ use crate::base::files;
 use crate::base::lock::Life;
 use crate::io::config::recorded;
 
-/// What the run.json of a run says.
+/// Contents of the run.json of a run.
 #[derive(Clone, Debug)]
 pub struct RunRecord {
-    /// Where it was found.
+    /// Directory of the result.
     pub directory: PathBuf,
-    /// The format of its run.json; what is below is of the present one.
+    /// Format of its run.json; the fields below are converted to the present format.
     pub format: u64,
-    /// "running", "failed", "interrupted" or "done"; where the run no longer lives, "killed" in place of
-    /// "running", and "running, or killed" where the file system cannot tell. Of a record
+    /// "running", "failed", "interrupted" or "done"; where the run no longer lives, "killed" in
+    /// place of "running", and "running, or killed" where the file system cannot tell. Of a record
     /// [read in part](Self::read_in_part) also "unreadable".
     pub status: String,
-    /// Why it failed, was interrupted, or cannot be read.
+    /// Reason of a failure, an interruption, or unreadable contents.
     pub error: Option<String>,
-    /// Where the result comes from.
+    /// Provenance of the result.
     pub provenance: Provenance,
-    /// All parameters, in the units of the config, as [`recorded`] has them.
+    /// All parameters in the units of the config, see [`recorded`].
     pub parameters: Value,
-    /// How it went, of a run that is done.
+    /// Outcome, if the run is done.
     pub outcome: Option<Outcome>,
 }
 
-/// What stands in the file of every run.
+/// Fields that the file of every run has.
 #[derive(Deserialize)]
 struct Head {
     status: String,
@@ -42,7 +42,7 @@ struct Head {
     parameters: Value,
 }
 
-/// Whether `text` is a run.json that [`RunRecord::read`] takes.
+/// Checks that [`RunRecord::read`] accepts `text`.
 pub(super) fn check(text: &str) -> serde_json::Result<()> {
     let head: Head = serde_json::from_str(text)?;
     if head.status == "done" {
@@ -67,8 +67,8 @@ impl RunRecord {
     /// ```
     ///
     /// # Errors
-    /// If it cannot be read or is not what [`write`](super::write) leaves: one line that names
-    /// the file and, where something is wrong in it, the line and the key.
+    /// Fails if it cannot be read or was not written by [`write`](super::write). The error names
+    /// the file and, for a fault inside, line and key.
     pub fn read(directory: &Path) -> Result<Self> {
         let record = Self::read_in_part(directory)?;
         match (&record.status[..], &record.error) {
@@ -77,11 +77,11 @@ impl RunRecord {
         }
     }
 
-    /// Reads the same, but also takes a result whose numbers of how the run went cannot be
-    /// read: it has the status "unreadable".
+    /// Reads `run.json` and accepts one with an unreadable outcome; its status is then
+    /// "unreadable".
     ///
     /// # Errors
-    /// If not even status, provenance and parameters can be read.
+    /// Fails if status, provenance or parameters cannot be read.
     pub fn read_in_part(directory: &Path) -> Result<Self> {
         let path = directory.join("run.json");
         let fault = |what: String| Error::input(format!("{}: {what}", path.display()));
@@ -105,7 +105,7 @@ impl RunRecord {
                 }
             },
             "running" => {
-                // An older build, without ids, has locked nothing.
+                // Older builds, without ids, hold no lock.
                 let life = head.id.map_or(Life::Unknown, |_| life);
                 record.status = life.status().to_owned();
             }
@@ -114,7 +114,7 @@ impl RunRecord {
         Ok(record)
     }
 
-    /// What `parameters` hold at `path`, such as `["network", "N"]`; null if nothing.
+    /// Returns the parameter at `path`, such as `["network", "N"]`; null if there is none.
     pub fn parameter(&self, path: [&str; 2]) -> &Value {
         &self.parameters[path[0]][path[1]]
     }

@@ -1,8 +1,8 @@
-//! What a run leaves behind: spikes and weights, streamed to one directory by rank 0.
+//! Recorder of spikes and weights: rank 0 writes them to one directory during the run.
 //!
-//! Spikes wait on their rank until all ranks agree (by the exchange's flags) to gather; rank 0
-//! asks for it once a second, any rank as soon as it holds many. A failure of the writer
-//! travels by the same flags, so all ranks end together.
+//! Spikes stay on their rank until all ranks agree, by the flags of the exchange, to gather them.
+//! Rank 0 requests that once per second, any rank when it holds many spikes. A failure of the
+//! writer is sent with the same flags, so all ranks end together.
 
 mod over_time;
 mod watched_directory;
@@ -28,31 +28,31 @@ pub use watched_directory::WatchedDirectory;
 /// Maximum number of recorded spikes that a rank holds before it requests a flush: 512 KiB per
 /// rank, all of which rank 0 receives.
 const MAX_WAITING_SPIKES: usize = 1 << 16;
-/// Gathered spikes handed to the writer at once.
+/// Number of gathered spikes that the writer takes at once.
 const PORTION: usize = 1 << 14;
 /// Maximum age of a spike that is not flushed.
 const FLUSH_PERIOD: Duration = Duration::from_secs(1);
-/// Synapses gathered at once when weights are written: 16 MiB.
+/// Number of synapses that are gathered at once when weights are written: 16 MiB.
 const BLOCK: u64 = 1 << 20;
 
 /// Collects spikes and writes spikes and weights.
 pub struct Recorder {
-    /// Spikes of the first so many gids are written.
+    /// Number of recorded neurons: those with the first gids.
     n_rec: u32,
     dt: Ms,
-    /// stamp << 32 | gid
+    /// Packed words of stamp (high) and gid.
     waiting: Vec<u64>,
     flushed: Instant,
-    /// On rank 0, if spikes are recorded.
+    /// Writer of spikes; on rank 0, if spikes are recorded.
     spikes: Option<SpikeWriter>,
-    /// On rank 0, if weights are recorded.
+    /// Writer of weights; on rank 0, if weights are recorded.
     weights: Option<WeightWriter>,
     /// On rank 0.
     directory: Option<WatchedDirectory>,
     selection: Option<WeightRecord>,
-    /// On all ranks, from the beginning of a run on whose weights are sampled.
+    /// Sampler of weights; on all ranks once a run that samples weights has begun.
     sampler: Option<Sampler>,
-    /// The most bytes that spikes or a block of a snapshot took.
+    /// Maximum bytes that spikes or a block of a snapshot took.
     most_held: u64,
 }
 
@@ -60,13 +60,13 @@ impl Recorder {
     /// Opens the files of the result `id` in `directory`, on rank 0.
     ///
     /// # Errors
-    /// Fails on rank 0 where the directory is gone or a file cannot be created there.
+    /// Fails on rank 0 if the directory is gone or a file cannot be created.
     pub fn new(simulation: &Simulation, directory: &Path, id: &str) -> Result<Self> {
         let params = simulation.params();
         let dt = params.simulation.dt;
         let record = &params.record;
         let directory = (simulation.comm().rank() == 0).then_some(directory);
-        // Before its files, so that they are known to be in the directory that is watched.
+        // Before the files, which are then known to be in the watched directory.
         let watched = directory.map(WatchedDirectory::new).transpose()?;
         let spikes = match directory.filter(|_| record.spikes) {
             Some(dir) => Some(SpikeWriter::create(
@@ -117,7 +117,7 @@ impl Recorder {
         writer.flush()
     }
 
-    /// Readies the samples of the weights, if any are to be taken. Collective.
+    /// Prepares the sampling of weights, if it is configured. Collective.
     fn begin_samples(&mut self, simulation: &Simulation) -> Result<()> {
         let Some(sampling) = &simulation.params().record.weights_over_time else {
             return Ok(());
@@ -137,8 +137,7 @@ impl Recorder {
         simulation.comm().agree(begun)
     }
 
-    /// Takes the samples due in `interval`, all of which are the weights as they stand.
-    /// Collective.
+    /// Takes the samples due in `interval`; all have the present weights. Collective.
     fn sample_if_due(&mut self, simulation: &Simulation, interval: Interval) -> Result<()> {
         let Some(sampler) = &self.sampler else {
             return Ok(());
@@ -149,7 +148,7 @@ impl Recorder {
         }
         let mine = sampler.sample(simulation);
         let all = simulation.comm().sum_each(&mine);
-        // The engine names the weight: this rank may not hold it.
+        // The engine names the weight, which may be on another rank.
         let is_out_of_range = |sample: &Vec<u64>| sampler.is_out_of_range(sample);
         if is_out_of_range(&mine) || self.weights.is_some() && is_out_of_range(&all) {
             return Err(Error::run("a sampled weight is not finite"));
@@ -162,7 +161,7 @@ impl Recorder {
             .try_for_each(|at| writer.add_sample(sampler.complete(&all, at.to_ms(self.dt))))
     }
 
-    /// Returns the times in `interval` that a snapshot is due at.
+    /// Returns the times of snapshots that are due in `interval`.
     fn snapshots_within(&self, interval: Interval) -> Vec<Steps> {
         let due = |at: &Steps| interval.start < *at && *at <= interval.end();
         self.selection
@@ -171,10 +170,10 @@ impl Recorder {
             .collect()
     }
 
-    /// Writes the weights as they stand, as those of time `at`. Collective.
+    /// Writes the present weights as the snapshot at time `at`. Collective.
     ///
-    /// Block by block of sources, so that no rank ever holds more than its own synapses and a
-    /// block; rank 0 sorts by (source, target), the order of the file for every split.
+    /// Gathers blocks of sources, so a rank holds at most its own synapses and one block. Rank 0
+    /// sorts by (source, target), the order of the file for every split.
     fn snapshot(&mut self, simulation: &Simulation, at: Steps) -> Result<()> {
         let Some(selection) = self.selection.clone() else {
             return Ok(());
@@ -208,10 +207,10 @@ impl Recorder {
         comm.agree(result)
     }
 
-    /// Writes what is left and closes the files. Collective.
+    /// Flushes and closes the files. Collective.
     ///
     /// # Errors
-    /// Fails on all ranks where something could not be written.
+    /// Fails, on all ranks, if data cannot be written.
     pub fn close(mut self, comm: &Comm) -> Result<()> {
         let mut result = self.flush(comm);
         if let Some(writer) = self.spikes {
@@ -225,7 +224,7 @@ impl Recorder {
 }
 
 impl Observer for Recorder {
-    /// Takes the weights at time 0.
+    /// Writes the snapshot and the sample at time 0.
     fn begin(&mut self, simulation: &Simulation) -> Result<()> {
         self.begin_samples(simulation)?;
         let before = Interval {
@@ -241,7 +240,7 @@ impl Observer for Recorder {
         self.waiting.extend(written.map(key));
     }
 
-    /// Takes the weights that are due.
+    /// Writes the snapshots and samples that are due.
     fn interval(&mut self, simulation: &Simulation, interval: Interval) -> Result<()> {
         for at in self.snapshots_within(interval) {
             simulation.check_range(at)?;
@@ -255,7 +254,7 @@ impl Observer for Recorder {
         self.waiting.len() > MAX_WAITING_SPIKES || overdue
     }
 
-    /// Brings all waiting spikes to rank 0, and with the samples there to disk.
+    /// Gathers the waiting spikes on rank 0, which writes them and its samples to disk.
     fn flush(&mut self, comm: &Comm) -> Result<()> {
         let mut spikes = comm.gather(&self.waiting);
         let gathered = self.spikes.as_ref().map_or(0, |_| spikes.len() as u64);
@@ -266,11 +265,11 @@ impl Observer for Recorder {
         let samples = self.weights.as_mut().map_or(Ok(()), WeightWriter::flush);
         let directory = self.directory.as_mut();
         let directory = directory.map_or(Ok(()), WatchedDirectory::check);
-        // First the directory: without it, nothing can be written either.
+        // First the directory: if it is gone, nothing can be written.
         directory.and(spikes).and(samples)
     }
 
-    /// Takes the weights at the end, unless the last interval has done so.
+    /// Writes the last snapshot, unless the last interval has.
     fn end(&mut self, simulation: &Simulation) -> Result<()> {
         let end = simulation.params().simulation.end();
         let is_taken = self.selection.as_ref().is_none_or(|s| s.at.contains(&end));
@@ -281,16 +280,16 @@ impl Observer for Recorder {
     }
 }
 
-/// Synapses of a block of sources that live on this rank.
+/// This rank's synapses from a block of sources.
 struct Block {
-    /// source << 32 | target
+    /// Packed words of source (high) and target.
     keys: Vec<u64>,
-    /// In pA.
+    /// Weights (pA).
     weights: Vec<f64>,
 }
 
 impl Block {
-    /// Returns an empty block. One allocation each, of which only what is filled takes memory.
+    /// Returns an empty block. Each vector is allocated once; untouched pages take no memory.
     fn with_room_for(synapses: usize) -> Self {
         let mut block = Block {
             keys: Vec::new(),
@@ -301,7 +300,7 @@ impl Block {
         block
     }
 
-    /// Takes the synapses from `sources` onto the first `targets` targets in place of those before.
+    /// Replaces the contents by the synapses from `sources` onto the first `targets` targets.
     fn fill(&mut self, simulation: &Simulation, sources: Range<u32>, targets: u32) {
         self.keys.clear();
         self.weights.clear();
@@ -325,43 +324,44 @@ fn sorted(keys: Vec<u64>, weights: Vec<f64>) -> Vec<Synapse> {
             weight,
         })
         .collect();
-    // Stable: synapses of one pair live in one row and keep its order.
+    // Stable: the synapses of a pair are in one row and keep its order.
     synapses.sort_by_key(|synapse| (synapse.source, synapse.target));
     synapses
 }
 
 /// Memory, in bytes.
 impl Recorder {
-    /// Sources whose synapses are gathered at once, of `n_e` with `synapses` in all.
+    /// Returns the number of sources per block, if `n_e` sources have `synapses` synapses.
     pub fn sources_at_once(n_e: u32, synapses: u64) -> u64 {
         let share = product([BLOCK, n_e.into()]).checked_div(synapses);
         share.unwrap_or(BLOCK).clamp(1, u64::from(u32::MAX))
     }
 
-    /// Of a block of a snapshot with `local` synapses of this rank, `gathered` on rank 0:
-    /// keys and weights here; there those of all, then synapses, and with them what sorts them,
-    /// or two columns of ids for the file.
+    /// Returns the bytes for a block of a snapshot with `local` synapses of this rank and
+    /// `gathered` on rank 0: keys and weights on every rank; on rank 0 those of all, then synapses
+    /// with either the sort's buffer or two columns of ids for the file.
     pub fn snapshot_bytes(local: u64, gathered: u64) -> u64 {
         let each = size_of::<Synapse>() as u64 + 8 + 8;
         total([product([8 + 8, local]), product([each, gathered])])
     }
 
-    /// Of a flush of `local` spikes of this rank, `gathered` on rank 0: keys here; there keys,
-    /// and those spikes that wait for the file.
+    /// Returns the bytes for a flush of `local` spikes of this rank and `gathered` on rank 0: keys
+    /// on every rank; on rank 0 also the spikes that wait for the file.
     pub fn flush_bytes(local: u64, gathered: u64) -> u64 {
         let waiting = (8 + 16) * gathered.min(HELD_BACK as u64);
         total([product([8, local]), product([8, gathered]), waiting])
     }
 
-    /// Of the spikes that wait for the file on rank 0, of so many in the whole run: ids and times.
+    /// Returns the bytes of the spikes that wait for the file on rank 0, in a run of so many
+    /// spikes: ids and times.
     pub fn waiting_bytes(spikes: u64) -> u64 {
         product([8 + 8, spikes.min(HELD_BACK as u64)])
     }
 
-    /// Most spikes that wait on a rank.
+    /// Maximum number of spikes that wait on a rank.
     pub const MOST_WAITING: u64 = MAX_WAITING_SPIKES as u64;
 
-    /// The most held at once so far.
+    /// Returns the maximum number of bytes held so far.
     pub fn held(&self) -> u64 {
         let sampler = self.sampler.as_ref().map_or(0, Sampler::held);
         let waiting = self

@@ -1,6 +1,5 @@
-//! Weights as the run goes: a histogram of the plastic ones, and single synapses that are
-//! followed. What is counted and followed is decided by the parameters alone, so that no split
-//! of the network shows.
+//! Weights over time: histograms of the plastic weights, and trajectories of single synapses. The
+//! parameters alone select the synapses, so the result does not depend on the split.
 
 use std::ops::Range;
 
@@ -16,33 +15,33 @@ use crate::model::network::Placement;
 use crate::model::params::WeightSampling;
 use crate::model::synapse::{PlasticWeights, Rows, Sources, Weight};
 
-/// Takes one rank's part of the samples.
+/// Sampler of one rank's part of the network.
 pub struct Sampler {
     every: Steps,
     bins: Bins,
-    /// Of each thread the synapses that are counted, ascending.
+    /// Ranges of counted synapses of each thread, ascending.
     counted: Vec<Vec<Range<u32>>>,
-    /// How many synapses are followed, on all ranks.
+    /// Number of followed synapses of all ranks.
     columns: usize,
-    /// Those of them that live here.
+    /// Followed synapses of this rank.
     followed: Vec<Followed>,
 }
 
-/// A synapse that is followed.
+/// A synapse with a trajectory.
 struct Followed {
     thread: usize,
-    /// Its index on its virtual process.
+    /// Index on its virtual process.
     synapse: usize,
-    /// Its place among the synapses followed.
+    /// Place among the followed synapses.
     column: usize,
 }
 
 impl Sampler {
-    /// Returns the sampler of this rank's part of a network, and the synapses that are followed
-    /// as (source, target) in E. Collective.
+    /// Returns the sampler of this rank, and the followed synapses as (source, target) in E.
+    /// Collective.
     ///
-    /// Those are one synapse of each of so many evenly spaced excitatory neurons, as far as
-    /// they have any: that onto the first target from a random neuron on.
+    /// Follows one synapse of each of evenly spaced excitatory neurons that have any: the one onto
+    /// the first target at or after a random neuron.
     pub fn new(simulation: &Simulation, sampling: &WeightSampling) -> (Self, Vec<(u32, u32)>) {
         let n_e = simulation.place().n_e;
         let pick = Pick::new(sampling.one_in, n_e);
@@ -77,7 +76,7 @@ impl Sampler {
             if best == 0 {
                 continue;
             }
-            // All synapses onto a target live on one thread of one rank.
+            // All synapses onto a target are on one thread of one rank.
             if mine.nearness == best {
                 sampler.followed.push(Followed {
                     column: synapses.len(),
@@ -90,7 +89,7 @@ impl Sampler {
         (sampler, synapses)
     }
 
-    /// The times in `interval` that a sample is due at, ascending; those of its end count.
+    /// Returns the times of samples that are due in `interval`, ascending; its end belongs to it.
     pub fn due(&self, interval: Interval) -> Vec<Steps> {
         let every = i64::from(self.every.0);
         let start = i64::from(interval.start.0);
@@ -100,11 +99,11 @@ impl Sampler {
         times.map(|time| Steps(time as i32)).collect()
     }
 
-    /// Returns what this rank brings to a sample: how many weights fall into each place of the
-    /// histogram (exactly 0, the bins, above, not finite), then the bits of the weights
-    /// followed, 0 for those that do not live here. Samples of threads and ranks add up.
+    /// Returns this rank's part of a sample: the number of weights in each place of the histogram
+    /// (exactly 0, the bins, above, not finite), then the bits of the followed weights, 0 for those
+    /// of other ranks. A sample is the sum of the parts of all threads and ranks.
     ///
-    /// About 1 ns per synapse counted.
+    /// Cost: about 1 ns per counted synapse.
     pub fn sample(&self, simulation: &Simulation) -> Vec<u64> {
         let parts = simulation.map_threads(|part| self.sample_of(part.thread as usize, part.vp));
         let add = |mut sum: Vec<u64>, part: Vec<u64>| {
@@ -116,7 +115,7 @@ impl Sampler {
         parts.into_iter().reduce(add).expect("a thread")
     }
 
-    /// The part of one thread.
+    /// Returns the part of one thread.
     fn sample_of(&self, thread: usize, vp: &VirtualProcess) -> Vec<u64> {
         let (bins, counted) = (self.bins, &self.counted[thread]);
         let mut sample = match &vp.ee.weights {
@@ -141,12 +140,12 @@ impl Sampler {
         sample
     }
 
-    /// Whether some weight of `sample`, or of those it is the sum of, is not finite.
+    /// Returns whether any weight in `sample` is not finite.
     pub fn is_out_of_range(&self, sample: &[u64]) -> bool {
         sample[self.bins.places() - 1] > 0
     }
 
-    /// The sample of time `at` that the parts of all threads and ranks add up to.
+    /// Returns the sample at time `at`, from the sum of all parts.
     pub fn complete(&self, sum: &[u64], at: Ms) -> Sample {
         let (counts, weights) = sum.split_at(self.bins.places());
         let [zeros, counts @ .., above, _] = counts else {
@@ -164,8 +163,8 @@ impl Sampler {
 
 /// Memory, in bytes.
 impl Sampler {
-    /// On a rank of `threads` threads that listens to `rows` excitatory sources by `synapses`
-    /// plastic synapses, with what a sample takes in passing.
+    /// Returns the bytes for a rank of `threads` threads with `synapses` plastic synapses from
+    /// `rows` excitatory sources, including the temporary memory of a sample.
     pub fn bytes(sampling: &WeightSampling, rows: u64, synapses: u64, threads: u64) -> u64 {
         let places = Bins::new(sampling.bins, sampling.max).places() as u64;
         let parts = product([rows, threads, PARTS]) as f64;
@@ -182,27 +181,28 @@ impl Sampler {
         self.counted.iter().map(allocated_bytes).sum::<u64>() + passing
     }
 
-    /// Counts and sample of every thread, sample of the rank and of all.
+    /// Returns the bytes of the counts and sample of every thread, and of the samples of rank and
+    /// run.
     fn passing(places: u64, columns: u64, threads: u64) -> u64 {
         threads * 4 * LANES as u64 * places + (threads + 2) * 8 * (places + columns)
     }
 }
 
-/// Which synapses are counted: see [`COUNTED`].
+/// Selection of counted synapses: see [`COUNTED`].
 ///
-/// One in `one_in` of the sources stands for each part of the targets, and others for the next.
-/// What is counted of a source lies together in its row: single synapses would cost a cache
-/// line each. More parts, and so more sources, would cost more pages, and whole rows leave few
-/// sources, whose synapses are alike.
+/// For each part of the targets, one source in `one_in` is selected; each part has other sources.
+/// The counted synapses of a source are contiguous in its row: single synapses would cost a cache
+/// line each. More parts would need more sources and touch more pages. Whole rows would leave few
+/// sources, whose synapses have similar weights.
 struct Pick {
     one_in: u64,
     n_e: u64,
 }
 
-/// Parts that the targets are divided into.
+/// Number of parts that the targets are divided into.
 const PARTS: u64 = 4;
 
-/// [`Pick`] in words, for the file.
+/// Description of [`Pick`] for the file.
 pub(super) const COUNTED: &str = "synapses where one_in divides source_node_id + \
      floor(4 * target_node_id / N_E) * ceil(one_in / 4)";
 
@@ -214,12 +214,12 @@ impl Pick {
         }
     }
 
-    /// The first target of part `part`.
+    /// Returns the first target of part `part`.
     fn begin(&self, part: u64) -> u32 {
         (part * self.n_e).div_ceil(PARTS) as u32
     }
 
-    /// Those of the synapses of thread `thread`, ascending.
+    /// Returns the ranges of counted synapses of thread `thread`, ascending.
     fn synapses(
         &self,
         place: &Placement,
@@ -249,17 +249,17 @@ impl Pick {
     }
 }
 
-/// The search for the synapse of a source to follow.
+/// Search for the synapse of a source to follow.
 struct Search {
     source: u32,
-    /// Where among the targets it begins.
+    /// First target of the search.
     begin: u64,
     n_e: u64,
 }
 
-/// What one rank has found.
+/// Result of one rank's search.
 struct Found {
-    /// The larger the nearer to the beginning, 1 … N_E; 0 where there is no synapse.
+    /// Nearness to the first target, 1 … N_E, largest at that target; 0 without a synapse.
     nearness: u64,
     synapse: Followed,
 }
@@ -274,7 +274,7 @@ impl Search {
         }
     }
 
-    /// The target of this nearness.
+    /// Returns the target with this nearness.
     fn target(&self, nearness: u64) -> u32 {
         ((self.begin + self.n_e - nearness) % self.n_e) as u32
     }
@@ -284,7 +284,7 @@ impl Search {
         self.n_e - distance
     }
 
-    /// The nearest synapse of this rank, of several onto one target the first.
+    /// Returns the nearest synapse of this rank; of several onto one target the first.
     fn nearest(&self, simulation: &Simulation) -> Found {
         let mut found = Found {
             nearness: 0,
@@ -313,13 +313,12 @@ impl Search {
     }
 }
 
-/// Where a weight is counted: at place 0 if it is exactly 0, at 1 + ⌊weight · bins/max⌋ if that
-/// is one of the bins, else at the place after the last, for all above; the last place is for
-/// what is not finite.
+/// Place of a weight in the counts: 0 if it is exactly 0; 1 + ⌊weight · bins/max⌋ if that is a bin;
+/// the place after the bins for larger weights; the last place for weights that are not finite.
 #[derive(Clone, Copy)]
 struct Bins {
     count: f64,
-    /// Bins per pA.
+    /// Number of bins per pA.
     scale: f64,
 }
 
@@ -338,7 +337,7 @@ impl Bins {
 
     #[inline(always)]
     fn place(&self, weight: f64) -> u32 {
-        // Infinity and NaN come out as `count`, too.
+        // Infinity and NaN also give `count`.
         let bin = (weight * self.scale).min(self.count) as i32 as u32;
         let bin = bin.wrapping_add(u32::from(!weight.is_finite()));
         if weight == 0.0 {
@@ -349,27 +348,27 @@ impl Bins {
     }
 }
 
-/// Weights whose places are worked out at once, in vectors.
+/// Number of weights whose places are computed at once, in vectors.
 const BATCH: usize = 64;
-/// Counts of each place: many weights in a row have the same, and adding to one number again
-/// and again would have each addition wait for the one before.
+/// Number of counters per place. Many successive weights have the same place, and additions to one
+/// counter would wait for each other.
 const LANES: usize = 4;
 
 /// Counts weights by place.
 struct Count<'a, W> {
     bins: Bins,
-    /// Which.
+    /// Ranges of synapses to count.
     counted: &'a [Range<u32>],
     weights: &'a [W],
 }
 
-/// Prefetch distance, in ranges: each range lies on another page.
+/// Prefetch distance in ranges, each of which is on another page.
 const PREFETCH_DISTANCE: usize = 4;
-/// Bytes of a range that are asked for, at most: the processor itself asks for what follows.
+/// Maximum bytes prefetched per range; the hardware prefetches the rest.
 const ASKED: usize = 1 << 11;
 
 impl<W: Weight> Count<'_, W> {
-    /// Asks for the range that comes as number `at`.
+    /// Prefetches range number `at`.
     #[inline(always)]
     fn prefetch(&self, at: usize) {
         if let Some(range) = self.counted.get(at) {

@@ -1,4 +1,4 @@
-//! The directory of a result while its run goes on.
+//! The directory of a result during its run.
 
 use std::fs;
 use std::io;
@@ -7,24 +7,24 @@ use std::path::{Path, PathBuf};
 
 use crate::base::error::{Error, Result};
 
-/// Files that, once there, must stay. (The writers of the others may give them another name.)
+/// Files that must stay once they exist. (Writers may rename the other files.)
 const STAYING: [&str; 3] = ["run.json", "spikes.h5", "weights.h5"];
 
-/// The directory of a result, watched for being taken away: a file that is open can be written to
-/// when nobody can find it any more.
+/// The directory of a result. A run watches it, since an open file can be written after its
+/// directory was removed.
 pub struct WatchedDirectory {
     directory: PathBuf,
-    /// Numbers of its file system and of it there.
+    /// Device and inode numbers of the directory.
     identity: (u64, u64),
-    /// Which of [`STAYING`] have been seen.
+    /// True for the files of [`STAYING`] that have been seen.
     seen: [bool; STAYING.len()],
 }
 
 impl WatchedDirectory {
-    /// Takes it as it is now.
+    /// Begins to watch the directory.
     ///
     /// # Errors
-    /// Fails if it is not there.
+    /// Fails if it does not exist.
     pub fn new(directory: &Path) -> Result<Self> {
         Ok(WatchedDirectory {
             directory: directory.to_owned(),
@@ -33,15 +33,15 @@ impl WatchedDirectory {
         })
     }
 
-    /// Looks whether all is still there.
+    /// Checks that the directory and its files are still there.
     ///
     /// # Errors
-    /// Fails if the directory, or a file of the result that was in it, is gone or another.
+    /// Fails if the directory, or a file that was in it, is removed or replaced.
     pub fn check(&mut self) -> Result<()> {
         match identity(&self.directory) {
             Ok(found) if found == self.identity => {}
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                // It may be there for all we know: a network that is down for a while.
+                // It may still exist: a network file system may be unavailable for a while.
                 return Ok(());
             }
             _ => return gone(&self.directory),
