@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use crate::base::error::{Error, Result};
 
 /// Hot loop that is compiled once per instruction set. `run` and all functions that it calls in
-/// its inner loops must be `#[inline(always)]`.
+/// its inner loops must be `#[inline(always)]`, or they are compiled for the baseline; a test of the
+/// release build looks for a `run` that is not inlined.
 pub trait Kernel {
     /// Result of the loop.
     type Output;

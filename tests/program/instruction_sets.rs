@@ -135,3 +135,23 @@ fn what_cannot_be_forced_is_bad_input() {
         refuses(set.name(), &has);
     }
 }
+
+/// A kernel that is a function of its own was compiled for the baseline, whatever calls it.
+#[test]
+#[cfg(all(target_arch = "x86_64", not(debug_assertions)))]
+fn kernels_are_inlined_into_the_copies_for_each_instruction_set() {
+    let listed = std::process::Command::new("nm")
+        .args(["-C", text(program())])
+        .output()
+        .expect("nm, which comes with the linker");
+    let symbols = String::from_utf8_lossy(&listed.stdout);
+    for copy in ["run_avx2", "run_avx512"] {
+        let copy = format!("stdp_hpc::base::simd::{copy}");
+        assert!(symbols.contains(&copy), "{copy} is not among the symbols");
+    }
+    let apart: Vec<_> = symbols
+        .lines()
+        .filter(|line| line.contains("stdp_hpc::base::simd::Kernel>::run"))
+        .collect();
+    assert!(apart.is_empty(), "lack #[inline(always)]: {apart:#?}");
+}
