@@ -67,6 +67,9 @@
 //! [`Exchange::collocate`]: engine::spikes::Exchange::collocate
 //! [`Exchange::exchange`]: engine::spikes::Exchange::exchange
 
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!("stdp-hpc needs a 64-bit machine: u64 and usize must have the same size");
+
 pub mod base;
 pub mod cli;
 pub mod comm;

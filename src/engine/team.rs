@@ -1,4 +1,4 @@
-//! Threads of a rank. Each thread works on one virtual process, always the same.
+//! Threads of a rank. Each thread works on the same virtual process during the whole run.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,15 +12,17 @@ use crate::base::per_thread::PerThread;
 
 /// Stack size of a thread (bytes): Rust's default.
 const STACK: usize = 2 << 20;
-/// Address space of a thread (bytes): its stack and what surrounds it.
+/// Address space of a thread (bytes): its stack, and 64 KiB for what surrounds it.
 const THREAD: u64 = STACK as u64 + (64 << 10);
 
-/// Runs a phase on all virtual processes of a rank. The calling thread runs the first one: it alone
-/// may call MPI, and it does not sleep between phases.
+/// Threads that run a phase on all virtual processes of a rank.
+///
+/// The calling thread runs the first virtual process. It alone may call MPI, and it does not sleep
+/// between phases.
 pub struct Team {
     workers: Option<ThreadPool>,
     size: usize,
-    /// Number of phases begun; idle threads watch it for the next one.
+    /// Number of phases begun. Idle threads poll it for the next phase.
     phase: Arc<AtomicUsize>,
 }
 
@@ -28,8 +30,8 @@ impl Team {
     /// Starts the threads of rank `rank`; `threads` counts the calling one.
     ///
     /// # Errors
-    /// Fails if the system refuses the threads, or the limit on addresses is too low for their
-    /// stacks.
+    /// Fails if the system refuses the threads, or the limit on address space (`ulimit -v`) is too
+    /// low for their stacks.
     pub fn new(threads: usize, rank: u32) -> Result<Self> {
         let refuse = |why: String| {
             Error::run(format!(
@@ -63,8 +65,8 @@ impl Team {
         })
     }
 
-    /// Calls `work(thread, item)` on all threads at the same time, each with its item of `state`;
-    /// returns when all are done.
+    /// Calls `work(thread, item)` on all threads at the same time, each with its item of `state`.
+    /// Returns when all threads are done.
     pub fn each<T: Send>(&self, state: &PerThread<T>, work: impl Fn(usize, &mut T) + Sync) {
         assert_eq!(state.len(), self.size);
         let run = |thread: usize| work(thread, &mut state.lock(thread));
@@ -79,23 +81,25 @@ impl Team {
             });
             self.phase.fetch_add(1, Ordering::Release);
             run(0);
-            // Threads have nearly equal work: the others finish soon.
+            // Threads have nearly equal work, so the others finish soon.
             wait(Duration::MAX, || busy.load(Ordering::Acquire) == 0);
         });
-        // Waking a thread takes as long as a phase of a small network: threads stay awake for the
-        // next phase.
+        // Waking a thread takes as long as a phase of a small network, so threads stay awake for
+        // the next phase.
         let (phase, now) = (Arc::clone(&self.phase), self.phase.load(Ordering::Relaxed));
         workers.spawn_broadcast(move |_| {
             wait(AWAKE, || phase.load(Ordering::Acquire) != now);
         });
     }
 
-    /// Returns `work(thread)` of all threads, ordered by thread.
+    /// Calls `work(thread)` on all threads at the same time; returns the results, ordered by
+    /// thread.
     pub fn map<T: Send>(&self, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
         self.map_items(vec![(); self.size], |thread, ()| work(thread))
     }
 
-    /// Returns `work(thread, item)` of all threads; each thread takes its item of `items`.
+    /// Calls `work(thread, item)` on all threads at the same time, each with its item of `items`;
+    /// returns the results, ordered by thread.
     pub fn map_items<I: Send, T: Send>(
         &self,
         items: Vec<I>,
@@ -112,10 +116,11 @@ impl Team {
     }
 }
 
-/// Time that a thread without work stays awake.
+/// Time that an idle thread stays awake.
 const AWAKE: Duration = Duration::from_millis(2);
 
-/// Waits until `done`, at most `longest`: spins, and yields the core to other threads.
+/// Waits until `done` returns true, for at most about `longest`. Spins, and yields the core to
+/// other threads after every 64 checks.
 fn wait(longest: Duration, done: impl Fn() -> bool) {
     let begun = Instant::now();
     while !done() && begun.elapsed() < longest {

@@ -4,16 +4,16 @@ use std::time::{Duration, Instant};
 
 use crate::base::units::{Ms, Steps};
 
-/// Phases of an interval; NEST's names where NEST has them.
+/// Phases of an interval, with NEST's names where NEST has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Received entries → STDP → ring buffers.
+    /// Delivery of arrivals: STDP, then sums in the ring buffers.
     Deliver,
-    /// Ring buffers → neurons → emitted spikes.
+    /// Update of neurons: reads the ring buffers, emits spikes.
     Update,
-    /// Waiting for the other threads of the rank.
+    /// Wait for the other threads of the rank.
     Synchronize,
-    /// Spikes into the send buffer.
+    /// Writing of spikes to the send buffer.
     Collocate,
     /// Exchange, including the wait for other ranks.
     Communicate,
@@ -23,7 +23,7 @@ pub enum Phase {
     SampledTransfer,
     /// Sorting of received entries for delivery; K₊ of their sources.
     Receive,
-    /// Observers, including writes to disk.
+    /// Calls of the observers, including writes to disk.
     Record,
 }
 
@@ -32,7 +32,7 @@ impl Phase {
     pub const COUNT: usize = 9;
 }
 
-/// Times of one phase over the intervals (s).
+/// Statistics of the times of one phase over the intervals (s).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Laps {
     /// Number of measurements.
@@ -75,12 +75,13 @@ pub struct Timers {
 }
 
 impl Timers {
-    /// Starts at model time 0.
+    /// Starts the timers at model time 0.
     pub fn start() -> Self {
         Timers::start_at(Steps(0))
     }
 
-    /// Starts now; the current interval contains model time `from`.
+    /// Starts the timers now. `from` is the model time at which the measurement begins; the current
+    /// interval contains it.
     pub fn start_at(from: Steps) -> Self {
         Timers {
             laps: Default::default(),
@@ -106,7 +107,7 @@ impl Timers {
         self.laps[phase as usize].add(time.as_secs_f64());
     }
 
-    /// Stops at model time `now`.
+    /// Stops the timers at model time `now`: sets `simulate` and `model`.
     pub fn stop(&mut self, now: Steps, dt: Ms) {
         self.simulate = self.begun.elapsed().as_secs_f64();
         self.model = (now - self.from).to_ms(dt).0;

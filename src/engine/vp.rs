@@ -1,4 +1,4 @@
-//! Virtual process: the data of one thread, and the two phases that it runs alone.
+//! Virtual process: the data of one thread, and the phases deliver and update.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,9 +16,9 @@ use crate::model::synapse::{
     Targets, Visit, Weight,
 };
 
-/// Neurons of one thread, the synapses onto them, and the buffers between both.
+/// Neurons of one thread, the synapses onto them, and the buffers between them.
 ///
-/// The alignment keeps threads from writing to the same cache line.
+/// The alignment prevents threads from writing to the same cache line.
 #[repr(align(128))]
 pub struct VirtualProcess {
     /// Number of excitatory neurons; they come first.
@@ -29,7 +29,7 @@ pub struct VirtualProcess {
     pub input: Input,
     /// Weight of the external input (pA).
     pub weight_x: f64,
-    /// Sums of weights (pA) that arrive in later steps.
+    /// Sums of weights that arrive in later steps (pA).
     pub ring: RingBuffer,
     /// Spikes and traces of the excitatory neurons.
     pub history: SpikeHistory,
@@ -43,19 +43,21 @@ pub struct VirtualProcess {
     pub ii: StaticProjection,
     /// STDP rule of the E→E synapses.
     pub law: Arc<Law>,
-    /// Target ranks and rows of these neurons.
+    /// Target ranks and rows of the neurons.
     pub table: TargetTable,
-    /// Spikes of the current interval, in ascending time per neuron.
+    /// Spikes of the current interval, ascending in time for each neuron.
     pub emissions: Vec<Emission>,
     /// Number of synaptic events delivered.
     pub events: u64,
-    /// Wall times of the last deliver and the last update.
+    /// Wall times of the last deliver and update phases.
     pub laps: [Duration; 2],
 }
 
 impl VirtualProcess {
-    /// Advances by one interval: delivers `arrivals`, then updates. Neither depends on other
-    /// threads, so threads synchronize once per interval; that costs microseconds.
+    /// Advances by one interval: delivers `arrivals`, then updates the neurons.
+    ///
+    /// Neither phase depends on other threads, so threads synchronize once per interval. A
+    /// synchronization costs microseconds.
     pub fn advance(&mut self, arrivals: &[Arrival], interval: Interval) {
         let begun = Instant::now();
         self.deliver(arrivals);
@@ -64,8 +66,8 @@ impl VirtualProcess {
         self.laps = [delivered - begun, delivered.elapsed()];
     }
 
-    /// Delivers presynaptic spikes in the given order: applies STDP, then adds weights to the ring
-    /// buffers.
+    /// Delivers presynaptic spikes in the given order: applies STDP, then adds the weights to the
+    /// ring buffers.
     pub fn deliver(&mut self, arrivals: &[Arrival]) {
         simd::run(Deliver { vp: self, arrivals });
     }
@@ -92,7 +94,7 @@ impl VirtualProcess {
         }
     }
 
-    /// Adds the allocated bytes to `held`, by structure.
+    /// Adds the allocated bytes of each structure to `held`.
     pub fn add_held(&self, held: &mut ByStructure<u64>) {
         let fixed = [&self.ei, &self.ie, &self.ii];
         held[Structure::PlasticSynapses] += self.ee.held();
@@ -106,7 +108,7 @@ impl VirtualProcess {
         held[Structure::SpikeHistory] += self.history.held();
     }
 
-    /// Returns the numbers of plastic and of static synapses.
+    /// Returns the numbers of plastic and static synapses.
     pub fn synapses(&self) -> (usize, usize) {
         let fixed = [&self.ei, &self.ie, &self.ii].map(|projection| projection.rows.len());
         (self.ee.rows.len(), fixed.iter().sum())
@@ -121,8 +123,8 @@ struct Deliver<'a> {
 impl Kernel for Deliver<'_> {
     type Output = ();
 
-    /// Looks up and prefetches the rows of an arrival several arrivals ahead, since they are not in
-    /// the cache.
+    /// Delivers the arrivals in order. Looks up and prefetches rows several arrivals ahead, since
+    /// they are not in the cache.
     #[inline(always)]
     fn run(self) {
         let Deliver { vp, arrivals } = self;
@@ -161,11 +163,11 @@ impl Kernel for Deliver<'_> {
     }
 }
 
-/// Prefetch distance, in arrivals, for short rows (longer rows are prefetched one arrival ahead).
-/// Their row indices are prefetched as many arrivals earlier.
+/// Prefetch distance, in arrivals, for short rows; longer rows are prefetched one arrival ahead.
+/// The index of a row is prefetched this many arrivals before its lookup.
 const PREFETCH_DISTANCE: usize = 8;
 
-/// Returns the rows onto E and onto I of the population that `arrival` comes from.
+/// Returns the projections onto E and onto I from the population of the source of `arrival`.
 #[inline(always)]
 fn projections<'a>(vp: &'a VirtualProcess, arrival: &Arrival) -> [&'a Rows; 2] {
     if arrival.excitatory {
@@ -175,7 +177,7 @@ fn projections<'a>(vp: &'a VirtualProcess, arrival: &Arrival) -> [&'a Rows; 2] {
     }
 }
 
-/// Prefetches the synapses of an arrival: targets, and weights where each synapse has its own.
+/// Prefetches the targets of the synapses of an arrival, and the weights of the plastic ones.
 #[inline(always)]
 fn prefetch(vp: &VirtualProcess, arrival: &Arrival, [to_e, to_i]: &[Range<usize>; 2]) {
     let [onto_e, onto_i] = projections(vp, arrival);
@@ -186,8 +188,8 @@ fn prefetch(vp: &VirtualProcess, arrival: &Arrival, [to_e, to_i]: &[Range<usize>
     }
 }
 
-/// Adds the weights of a static row to the ring buffer, one delay after `stamp`, for the neurons
-/// from `first` on.
+/// Adds the weights of a static row to the ring buffer, one delay after `stamp`. `first` is the lid
+/// of the first neuron of the target population.
 #[inline(always)]
 fn fixed(
     projection: &StaticProjection,
@@ -231,7 +233,7 @@ fn plastic(vp: &mut VirtualProcess, arrival: &Arrival, range: Range<usize>, batc
     }
 }
 
-/// Arguments of the delivery to a row, independent of the storage of targets and weights.
+/// Arguments of the delivery to a plastic row, independent of the storage of targets and weights.
 struct PlasticRow<'a> {
     law: &'a Law,
     batch: &'a mut Batch,
@@ -242,7 +244,7 @@ struct PlasticRow<'a> {
 }
 
 impl PlasticRow<'_> {
-    /// Delivers to the row's range of `targets` and `weights`, which are those of the projection.
+    /// Delivers to the row's range within `targets` and `weights` of the projection.
     #[inline(always)]
     fn deliver<T: Target, W: Weight>(&mut self, targets: &[T], weights: &mut [W]) {
         self.law.deliver(

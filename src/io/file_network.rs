@@ -1,4 +1,4 @@
-//! A network read from SONATA files; what no file gives is drawn.
+//! Network read from SONATA files. Parts for which no file is named are drawn.
 
 use std::path::Path;
 
@@ -13,18 +13,18 @@ use crate::model::params::{
 };
 use crate::model::recipe::{DrawnNetwork, ExternalSpikes, GivenSpikes, Incoming, Initial, Recipe};
 
-/// A network whose synapses (`network.edges`), initial states (`neuron.initial`) and external
-/// spikes (`stimulus.spikes`) are read from the files that the parameters name. Each is drawn if no
-/// file is named.
+/// Network whose synapses (`network.edges`), initial states (`neuron.initial`) and external spikes
+/// (`stimulus.spikes`) are read from the files named in the parameters. Each of the three is drawn
+/// if no file is named.
 pub struct FileNetwork {
     drawn: DrawnNetwork,
-    /// Synapses from E and from I onto neurons of this rank, by target, then in the order of the
-    /// file.
+    /// Synapses from E and from I onto neurons of this rank, sorted by target, then in the order of
+    /// the file.
     edges: Option<[Vec<Link>; 2]>,
     in_degree: [u32; 2],
 }
 
-/// One synapse.
+/// Synapse onto a neuron of this rank.
 struct Link {
     target: Gid,
     /// Index of the source within its population.
@@ -34,7 +34,7 @@ struct Link {
 }
 
 impl FileNetwork {
-    /// Returns the network of `params`. Reads no file yet.
+    /// Returns the network of `params`. Reads no file.
     pub fn new(params: Params) -> Self {
         FileNetwork {
             drawn: DrawnNetwork { params },
@@ -43,7 +43,7 @@ impl FileNetwork {
         }
     }
 
-    /// Returns the bytes for `edges` edges onto neurons of a rank.
+    /// Returns the bytes that a rank holds for `edges` edges onto its neurons.
     pub fn bytes(edges: u64) -> u64 {
         product([size_of::<Link>() as u64, edges])
     }
@@ -143,7 +143,7 @@ impl Recipe for FileNetwork {
     }
 }
 
-/// Appends the edges of `projection` onto neurons of `place` to `links`; returns their delay.
+/// Appends the edges of `projection` onto neurons of this rank to `links`. Returns their delay.
 fn read_links(
     params: &Params,
     place: &Placement,
@@ -168,7 +168,7 @@ fn read_links(
     Ok(read.delay)
 }
 
-/// Refuses a plastic weight that the configured precision cannot hold.
+/// Fails if `edge` is plastic and `precision` cannot hold its weight.
 fn check_precision(
     path: &Path,
     projection: Projection,
@@ -192,10 +192,12 @@ fn check_precision(
     )))
 }
 
-/// Reads rates (spikes/s) and phases of the neurons `gids` of `n` from the file at `path`.
+/// Reads the rates (spikes/s) and phases (fractions of a period) of the neurons `gids`, out of `n`
+/// neurons, from the file at `path`.
 ///
 /// # Errors
-/// Fails as [`read::read_initial`] does, and for rates and phases that a config must not have.
+/// Fails if the file cannot be read (see [`read::read_initial`]), a rate is below one spike in 2³⁰
+/// steps or above one per step, or a phase is not > 0 and ≤ 1.
 pub fn read_rates(
     path: &Path,
     n: u32,
@@ -208,7 +210,7 @@ pub fn read_rates(
     Ok((rates, phases))
 }
 
-/// Refuses rates and phases that a config must not have.
+/// Fails if a rate or phase is out of range.
 fn check_rates(
     path: &Path,
     gids: impl Iterator<Item = Gid>,
@@ -237,8 +239,9 @@ fn check_rates(
     Ok(())
 }
 
-/// Returns the likely fault of the spikes of the file at `path`: those that the run does not use.
-/// `None` if it uses all, except those still in transit at the end.
+/// Returns a warning about the spikes of the file at `path` if some are later than the end of the
+/// run, or if none arrives by then. Returns `None` otherwise; some spikes may be in transit at the
+/// end.
 pub fn doubt(spikes: GivenSpikes, path: &Path, simulation: &SimulationParams) -> Option<String> {
     let dt = simulation.dt;
     let end = simulation.end().to_ms(dt).0;

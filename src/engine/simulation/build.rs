@@ -29,8 +29,8 @@ impl Simulation {
     /// Builds this rank's part of the network of `recipe`. Collective.
     ///
     /// # Errors
-    /// Fails, on all ranks, if `recipe` does, a limit of a rank is exceeded, the system refuses
-    /// threads, or a signal arrives.
+    /// Fails, on all ranks, if `recipe` fails, τ₋ is too short for the plastic delay, a limit of a
+    /// rank is exceeded, the system refuses threads, or a signal arrives.
     pub fn build(comm: Comm, mut recipe: impl Recipe) -> Result<Self> {
         let params = recipe.params().clone();
         let place = Placement {
@@ -41,7 +41,8 @@ impl Simulation {
             rank: comm.rank() as u32,
         };
         let team = comm.agree(Team::new(params.simulation.threads, place.rank))?;
-        // First, because faults in these files are found faster than synapses are built.
+        // Initial states and external spikes come first: reading them finds faults faster than
+        // building synapses does.
         let begun = Instant::now();
         working_on(Structure::ExternalInput.name());
         let (nodes, given) = comm.agree(Nodes::of(&recipe, &place))?;
@@ -80,7 +81,7 @@ impl Simulation {
         };
         let law = Arc::new(Law::new(&params.stdp, params.simulation.dt, clock.end));
         let parts = wired.projections.into_iter().zip(tables).zip(nodes);
-        // Each thread allocates its own data, so that the memory is local to it.
+        // Each thread allocates its own data, which keeps the memory local to the thread.
         let vps = team.map_items(parts.collect(), |thread, ((projections, table), node)| {
             let context = Context {
                 params: &params,
@@ -126,11 +127,11 @@ fn end_if_asked(comm: &Comm) -> Result<()> {
     signals::end_if_asked(comm, when)
 }
 
-/// Rows of this rank, by thread.
+/// Sources of this rank, and the rows of each thread.
 struct Wired {
     sources: Sources,
     projections: Vec<Projections>,
-    /// Bytes used while rows were built.
+    /// Bytes of temporary structures while rows were built.
     drafted: u64,
 }
 
@@ -141,7 +142,7 @@ struct Projections {
     ii: Built,
 }
 
-/// Gets the synapses from the recipe and builds the rows.
+/// Obtains the synapses from the recipe and builds the rows. Returns the delays and the rows.
 fn connect(recipe: &mut dyn Recipe, place: &Placement, team: &Team) -> Result<(Delays, Wired)> {
     working_on(Structure::Construction.name());
     let delays = recipe.prepare(place)?;
@@ -171,7 +172,7 @@ fn connect(recipe: &mut dyn Recipe, place: &Placement, team: &Team) -> Result<(D
     ))
 }
 
-/// Returns the union of ascending lists, ascending, without duplicates.
+/// Returns the union of `lists`, ascending and without duplicates.
 fn union(lists: impl Iterator<Item = Vec<u32>>) -> Vec<u32> {
     lists
         .reduce(|mut all, list| {
@@ -183,7 +184,7 @@ fn union(lists: impl Iterator<Item = Vec<u32>>) -> Vec<u32> {
         .unwrap_or_default()
 }
 
-/// Refuses a delay of plastic synapses, possibly read from a file, that is too long for τ₋.
+/// Fails if the delay of the plastic synapses, which may come from a file, is too long for τ₋.
 fn check_delay(params: &Params, delays: Delays) -> Result<()> {
     let delay = delays.ee.map(|delay| delay.to_ms(params.simulation.dt));
     match delay.and_then(|delay| params.stdp.too_short(delay)) {
@@ -195,15 +196,15 @@ fn check_delay(params: &Params, delays: Delays) -> Result<()> {
     }
 }
 
-/// Initial state of the neurons of one thread, and their external spikes if they are given.
+/// Initial state of one thread's neurons, and their external spikes if the recipe gives them.
 struct Nodes {
     initial: Initial,
     spikes: Option<Vec<(Steps, u32)>>,
 }
 
 impl Nodes {
-    /// Gets the nodes of every thread of this rank from `recipe`, and the counts of external
-    /// spikes.
+    /// Returns the nodes of each thread of this rank, and the counts of the external spikes, from
+    /// `recipe`.
     fn of(recipe: &dyn Recipe, place: &Placement) -> Result<(Vec<Nodes>, Option<GivenSpikes>)> {
         let given = recipe.external_spikes(place)?;
         let counts = given.as_ref().map(|given| given.counts);
@@ -222,7 +223,7 @@ impl Nodes {
     }
 }
 
-/// Returns stamps and lids of the external spikes of each thread, in ascending order.
+/// Returns the (stamp, lid) pairs of the external spikes of each thread, in the order of `given`.
 fn by_thread(given: ExternalSpikes, place: &Placement) -> Vec<Vec<(Steps, u32)>> {
     let mut spikes = vec![Vec::new(); place.threads as usize];
     for (stamp, gid) in given.spikes {
@@ -231,7 +232,7 @@ fn by_thread(given: ExternalSpikes, place: &Placement) -> Vec<Vec<(Steps, u32)>>
     spikes
 }
 
-/// Refuses initial states that do not fit `neurons` neurons of `model`.
+/// Fails if the initial states are not those of `neurons` neurons of `model`.
 fn check_initial(initial: &Initial, model: NeuronModel, neurons: usize) -> Result<()> {
     let (of, lengths) = match initial {
         Initial::Potentials(potentials) => (NeuronModel::IafPscAlpha, [potentials.len(); 2]),

@@ -24,8 +24,7 @@ pub struct Census {
 }
 
 impl Simulation {
-    /// Returns the counts of this rank, and digest and moments of its plastic weights. Reads all
-    /// plastic weights once.
+    /// Returns the counts and statistics of this rank. Cost: reads all plastic weights once.
     pub fn census(&self) -> Census {
         let mut census = Census {
             rows: self.sources.len() as u64,

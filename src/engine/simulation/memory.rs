@@ -5,8 +5,8 @@ use crate::base::memory::{ByStructure, Structure};
 use super::Simulation;
 
 impl Simulation {
-    /// Returns the allocated bytes by structure, and the bytes that construction used for a time.
-    /// Does not include what observers hold.
+    /// Returns the allocated bytes by structure. [`Structure::Construction`] stands for the
+    /// temporary structures during construction. Memory of observers is not included.
     pub fn held(&self) -> ByStructure<u64> {
         let mut held = ByStructure::default();
         for vp in self.vps.iter() {

@@ -31,7 +31,7 @@ pub use observer::{Observer, Spike};
 use super::team::Team;
 use super::timers::{Phase, Timers};
 
-/// One rank's part of the network, with all that advances it.
+/// One rank's part of the network, and the state that advances it.
 pub struct Simulation {
     comm: Comm,
     params: Params,
@@ -45,9 +45,10 @@ pub struct Simulation {
     delays: Delays,
     construction: Construction,
     given: Option<GivenSpikes>,
-    /// Bytes that construction used for a time.
+    /// Bytes of temporary structures during construction.
     drafts: u64,
-    /// Entries of the last exchange, (lag, row); `arrivals` are the same for the rows of this rank.
+    /// Entries of the last exchange as packed (lag, row), ascending; `arrivals` holds an arrival
+    /// for each.
     entries: Vec<u64>,
     arrivals: Vec<Arrival>,
     /// Spikes of the current interval after the warm-up.
@@ -55,12 +56,12 @@ pub struct Simulation {
     emitted: Emitted,
 }
 
-/// Spikes of the neurons of one rank after the warm-up.
+/// Digest and counts of the spikes of one rank's neurons after the warm-up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Emitted {
-    /// Digest of (neuron, stamp).
+    /// Digest of (gid, stamp) of all spikes.
     pub digest: Digest,
-    /// Numbers of spikes of excitatory and of inhibitory neurons.
+    /// Numbers of spikes of excitatory and inhibitory neurons.
     pub counts: [u64; 2],
 }
 
@@ -71,7 +72,7 @@ impl Emitted {
     }
 }
 
-/// A thread's part of the network.
+/// One thread's part of the network.
 pub struct Part<'a> {
     /// Index of the thread.
     pub thread: u32,
@@ -84,8 +85,8 @@ pub struct Part<'a> {
 }
 
 impl Part<'_> {
-    /// Calls `each` with source, target and weight (pA) of every plastic synapse of the thread that
-    /// has its source in `sources`: by source, then by target.
+    /// Calls `each` with the source, target and weight (pA) of every plastic synapse of the thread
+    /// from `sources`, ordered by source, then by target.
     pub fn for_each_weight(&self, sources: Range<u32>, mut each: impl FnMut(Gid, Gid, f64)) {
         let gids = self.sources.excitatory();
         self.vp.ee.for_each(gids, sources, |source, lid, weight| {
@@ -100,7 +101,7 @@ struct Clock {
     now: Steps,
     min_delay: Steps,
     end: Steps,
-    /// Stored, since observers need the time in ms after every interval.
+    /// Time grid, stored because observers need the time in ms after every interval.
     grid: Grid,
 }
 
@@ -110,13 +111,13 @@ impl Clock {
         (interval.start.0 / self.min_delay.0) as u32
     }
 
-    /// Returns whether the history is pruned and the state checked in `interval`.
+    /// Returns whether the history is pruned and the neurons are checked in `interval`.
     fn is_upkeep_due(&self, interval: Interval) -> bool {
         self.number(interval) % PRUNE_EVERY == PRUNE_EVERY - 1
     }
 }
 
-/// Wall time of construction on this rank (s), by NEST's names.
+/// Wall times of construction on this rank (s), under NEST's names.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
 pub struct Construction {
     /// Creation of neurons, ring buffers and input.
@@ -127,32 +128,35 @@ pub struct Construction {
     pub communicate_prepare: f64,
 }
 
-/// Intervals between two prunings of the spike history, and between two checks of the neurons.
+/// Number of intervals from one pruning of the spike history to the next, and from one check of the
+/// neurons to the next.
 pub const PRUNE_EVERY: u32 = 1024;
-/// Intervals between two exchanges that are preceded by a barrier, which separates waiting from
-/// transfer. A barrier takes as long as an exchange of few spikes, so this adds 1/16 of it.
+/// Number of intervals from one exchange preceded by a barrier to the next. The barrier separates
+/// waiting from transfer. It takes as long as an exchange of few spikes, so it adds 1/16 of that
+/// time.
 const SAMPLE_EVERY: u32 = 16;
-/// Prefetch distance of the state of a source, in received entries.
+/// Prefetch distance for the state of a source, in received entries.
 const PREFETCH_DISTANCE: usize = 16;
 
 impl Simulation {
     /// Advances the network to the end of the run. Collective.
     ///
-    /// One interval: deliver (received entries → STDP → ring buffers) and update (ring buffers →
+    /// One interval consists of deliver (arrivals → STDP → ring buffers), update (ring buffers →
     /// neurons → emitted spikes), collocate (one entry per spike and target rank), record (spikes →
-    /// `observers`), exchange (MPI_Alltoall, with the flags of every rank), receive (entries sorted
-    /// for delivery). The spikes of the last interval are recorded and exchanged, not delivered.
+    /// `observers`), exchange (MPI_Alltoall, with the flags of every rank) and receive (entries
+    /// sorted for delivery). The spikes of the last interval are recorded and exchanged, but not
+    /// delivered.
     ///
     /// # Errors
-    /// Fails, on all ranks, if an observer fails, a weight or potential is no longer finite, or a
-    /// rank receives a signal ([`signals::watch`]). After a signal observers may hold data that is
-    /// not flushed.
+    /// Fails, on all ranks, if an observer fails, a weight or the state of a neuron is no longer
+    /// finite, or a rank receives a signal ([`signals::watch`]). After a signal, observers may hold
+    /// data that is not flushed.
     pub fn run(&mut self, observers: &mut [&mut dyn Observer]) -> Result<Timers> {
         let mut observers = Observers::new(observers);
         let mut timers = Timers::start();
         observers.begin(self)?;
         while let Some(interval) = self.next_interval() {
-            // The timers start last in the interval in which the warm-up ends.
+            // Restarts the timers in each interval that begins during the warm-up or at its end.
             if interval.start <= self.params.simulation.presim {
                 timers = Timers::start_at(self.params.simulation.presim);
             }
@@ -188,7 +192,7 @@ impl Simulation {
         signals::end_if_asked(&self.comm, when)
     }
 
-    /// Returns the steps to the next exchange, fewer at the end of the run; none after it.
+    /// Returns the next interval, which may be shorter at the end of the run; `None` after the end.
     fn next_interval(&self) -> Option<Interval> {
         let Clock {
             now,
@@ -200,7 +204,8 @@ impl Simulation {
         (steps > 0).then_some(Interval { start: now, steps })
     }
 
-    /// Delivers and updates on every thread; times are those of the calling thread.
+    /// Delivers and updates on every thread, and adds the times of the calling thread to `timers`.
+    /// Prunes the history if that is due.
     fn deliver_and_update(&mut self, interval: Interval, timers: &mut Timers) {
         let arrivals = &self.arrivals;
         let begun = Instant::now();
@@ -220,7 +225,7 @@ impl Simulation {
     }
 
     /// Drops postsynaptic spikes that no synapse will need. Depression by a spike of this interval
-    /// or a later one needs the history from one delay before that spike on.
+    /// or of a later one needs the history from one delay before that spike on.
     fn prune(&mut self, interval: Interval) {
         let delay = self.delays.plastic();
         let windows = self
@@ -257,8 +262,9 @@ impl Simulation {
         self.spikes = spikes;
     }
 
-    /// Exchanges spikes and flags; repeats with larger chunks until all spikes fit. A barrier
-    /// precedes one exchange in [`SAMPLE_EVERY`] and separates waiting from transfer.
+    /// Exchanges spikes and flags; repeats with larger chunks until all spikes fit. Every
+    /// [`SAMPLE_EVERY`] intervals, a barrier precedes the exchange and separates waiting from
+    /// transfer.
     fn exchange(
         &mut self,
         observers: &Observers,
@@ -291,7 +297,7 @@ impl Simulation {
         Ok(flags)
     }
 
-    /// Prepares the received spikes for the next delivery, in the order of (lag, gid).
+    /// Turns the received entries into arrivals for the next delivery, ordered by (lag, row).
     fn receive(&mut self, interval: Interval) {
         self.exchange.received(&mut self.entries);
         let decay = self.law.decay_plus();
@@ -307,22 +313,22 @@ impl Simulation {
         }
     }
 
-    /// Returns the ranks of the run.
+    /// Returns the communicator of the run.
     pub fn comm(&self) -> &Comm {
         &self.comm
     }
 
-    /// Returns the model time reached, including the warm-up.
+    /// Returns the model time reached (ms), including the warm-up.
     pub fn now(&self) -> Ms {
         self.clock.now.to_ms(self.clock.grid)
     }
 
-    /// Returns the model time at the end of the run, including the warm-up.
+    /// Returns the model time at the end of the run (ms), including the warm-up.
     pub fn end(&self) -> Ms {
         self.clock.end.to_ms(self.clock.grid)
     }
 
-    /// Returns digest and counts of this rank's spikes after the warm-up.
+    /// Returns the digest and counts of this rank's spikes after the warm-up.
     pub fn emitted(&self) -> Emitted {
         self.emitted
     }
@@ -342,7 +348,8 @@ impl Simulation {
         &self.vps
     }
 
-    /// Returns `work(part)` of all threads of this rank, which run it at the same time.
+    /// Calls `work(part)` on all threads of this rank at the same time; returns the results,
+    /// ordered by thread.
     pub fn map_threads<T: Send>(&self, work: impl Fn(&Part) -> T + Sync) -> Vec<T> {
         let (vps, sources, place) = (&self.vps, &self.sources, &self.place);
         self.team.map(|thread| {
@@ -355,8 +362,8 @@ impl Simulation {
         })
     }
 
-    /// Calls `each` with source, target and weight (pA) of every plastic synapse of this rank that
-    /// has its source in `sources`: by thread, then by source, then by target.
+    /// Calls `each` with the source, target and weight (pA) of every plastic synapse of this rank
+    /// from `sources`, ordered by thread, then by source, then by target.
     pub fn for_each_weight(&self, sources: Range<u32>, mut each: impl FnMut(Gid, Gid, f64)) {
         for (vp, thread) in self.vps.iter().zip(0..) {
             let part = Part {
@@ -380,18 +387,19 @@ impl Simulation {
         (self.vps.into_items().collect(), self.sources)
     }
 
-    /// Returns the delays of the network: those of the parameters, or of the edges if they were
+    /// Returns the delays of the network: those of the parameters, or those of the edges that were
     /// read.
     pub fn delays(&self) -> Delays {
         self.delays
     }
 
-    /// Returns the counts of external spikes of all ranks, if they were read.
+    /// Returns the counts, over all ranks, of the external spikes from the recipe; `None` if the
+    /// recipe gives none.
     pub fn given_spikes(&self) -> Option<GivenSpikes> {
         self.given
     }
 
-    /// Returns the wall time of construction on this rank.
+    /// Returns the wall times of construction on this rank (s).
     pub fn construction(&self) -> Construction {
         self.construction
     }

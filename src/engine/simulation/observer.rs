@@ -1,4 +1,4 @@
-//! Observers: receivers of what a run produces.
+//! Observers: receivers of the spikes and the state of a run.
 
 use crate::base::error::{Error, Result};
 use crate::base::units::{Gid, Interval, Steps};
@@ -9,35 +9,35 @@ use super::Simulation;
 /// One spike of a neuron.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spike {
-    /// Neuron that fired.
+    /// Gid of the neuron.
     pub gid: Gid,
     /// Time of the spike (steps).
     pub stamp: Steps,
 }
 
-/// Receives what a run produces, on every rank and once per interval.
+/// Receiver of the spikes and the state of a run, called on every rank once per interval.
 ///
 /// Every method does nothing by default. All ranks call the same methods in the same order, so
 /// [`begin`](Observer::begin), [`interval`](Observer::interval), [`flush`](Observer::flush) and
-/// [`end`](Observer::end) may use collectives. They must then call them even if they fail on a
-/// rank. An error on any rank ends the run on all ranks after the next exchange.
+/// [`end`](Observer::end) may use collectives. A method that uses collectives must call them even
+/// if it fails on its rank. An error on any rank ends the run on all ranks after the next exchange.
 pub trait Observer {
     /// Receives the network at time 0, before the first interval.
     ///
     /// # Errors
-    /// Fails if the observer cannot start; the run then ends.
+    /// Fails if the observer cannot start. The run then ends.
     fn begin(&mut self, _simulation: &Simulation) -> Result<()> {
         Ok(())
     }
 
-    /// Receives the spikes of this rank's neurons in one interval after the warm-up: thread by
-    /// thread, not sorted by time.
+    /// Receives the spikes of this rank's neurons in one interval, except those in the warm-up.
+    /// They are ordered by thread, not by time.
     fn spikes(&mut self, _spikes: &[Spike]) {}
 
     /// Receives the network at the end of `interval`, after [`spikes`](Observer::spikes).
     ///
     /// # Errors
-    /// Fails if the observer does; the run then ends.
+    /// Fails if the observer fails. The run then ends.
     fn interval(&mut self, _simulation: &Simulation, _interval: Interval) -> Result<()> {
         Ok(())
     }
@@ -48,10 +48,10 @@ pub trait Observer {
         false
     }
 
-    /// Writes or gathers what was observed since the last flush.
+    /// Writes or gathers the data observed since the last flush.
     ///
     /// # Errors
-    /// Fails if the observer does; the run then ends.
+    /// Fails if the observer fails. The run then ends.
     fn flush(&mut self, _comm: &Comm) -> Result<()> {
         Ok(())
     }
@@ -59,7 +59,7 @@ pub trait Observer {
     /// Receives the network after the last interval, unless the run has failed or was interrupted.
     ///
     /// # Errors
-    /// Fails if the observer does; the run then fails.
+    /// Fails if the observer fails. The run then fails.
     fn end(&mut self, _simulation: &Simulation) -> Result<()> {
         Ok(())
     }
@@ -79,7 +79,7 @@ impl<'a, 'b> Observers<'a, 'b> {
         }
     }
 
-    /// Calls `notify` for each observer, also after errors, and keeps the first error.
+    /// Calls `notify` for each observer, even after an error, and keeps the first error.
     fn each(&mut self, mut notify: impl FnMut(&mut dyn Observer) -> Result<()>) {
         for observer in self.observers.iter_mut() {
             if let Err(error) = notify(*observer) {
@@ -94,8 +94,8 @@ impl<'a, 'b> Observers<'a, 'b> {
         self.check(simulation.comm())
     }
 
-    /// Passes on the `spikes` and the end of an interval. Collective; [`Observers::check`] returns
-    /// a failure.
+    /// Passes `spikes` and the end of `interval` to all observers. Collective; [`Observers::check`]
+    /// returns a failure.
     pub(super) fn interval(
         &mut self,
         simulation: &Simulation,

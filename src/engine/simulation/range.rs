@@ -1,9 +1,9 @@
-//! Check for weights and potentials that have left the range of floating-point numbers.
+//! Checks that weights and the state of neurons are finite.
 //!
-//! The kernels do not check: an infinite weight stays infinite or becomes NaN, so an occasional
+//! The kernels do not check. An infinite weight stays infinite or becomes NaN, so an occasional
 //! check finds it. Weight samples check the synapses that they count. All neurons are checked every
-//! [`PRUNE_EVERY`](super::PRUNE_EVERY) intervals, all weights and neurons before a snapshot and at
-//! the end of the run.
+//! [`PRUNE_EVERY`](super::PRUNE_EVERY) intervals; all weights and neurons are checked before a
+//! snapshot and at the end of the run.
 
 use crate::base::error::{Error, Result};
 use crate::base::units::{Steps, pack};
@@ -15,25 +15,25 @@ use super::Simulation;
 type Found = Option<(u64, String)>;
 
 impl Simulation {
-    /// Returns whether all state of this rank's neurons is finite. Cost: O(neurons).
+    /// Returns whether the state of all neurons of this rank is finite. Cost: O(neurons).
     pub(super) fn neurons_are_finite(&self) -> bool {
         let mut vps = self.vps.iter();
         vps.all(|vp| vp.neurons.first_not_finite().is_none())
     }
 
     /// Checks that all plastic weights and the state of all neurons are finite at time `at`.
-    /// Collective. Reads all plastic weights once.
+    /// Collective. Cost: reads all plastic weights once.
     ///
     /// # Errors
-    /// Fails if one is not. The error names the first synapse by source and target, else the first
-    /// neuron, and is equal for every split.
+    /// Fails if a value is not finite. The error names the first synapse by source and target, or
+    /// else the first neuron. It is the same for every split.
     pub fn check_range(&self, at: Steps) -> Result<()> {
         let ms = at.to_ms(self.params.simulation.dt).0;
         self.agree_on_first(self.first_weight(), |what| self.weight_fault(what, ms))?;
         self.agree_on_first(self.first_neuron(), |what| self.neuron_fault(what, ms))
     }
 
-    /// Fails with the error about the value with the lowest key of all ranks, if there is one.
+    /// Fails if any rank has found a value, with the error for the value of the lowest key.
     /// Collective.
     fn agree_on_first(&self, mine: Found, fault: impl Fn(&str) -> Error) -> Result<()> {
         let nearness = |found: &(u64, String)| u64::MAX - found.0;

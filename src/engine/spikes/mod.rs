@@ -1,8 +1,8 @@
-//! Spikes between ranks: target table, bits of an entry, collocation, exchange, regrowth.
+//! Messages between ranks: target table, format of an entry, collocation, exchange, regrowth.
 //!
 //! # The protocol
 //!
-//! Once per interval every rank sends one chunk to every rank by MPI_Alltoall. All chunks have the
+//! Once per interval, every rank sends one chunk to every rank by MPI_Alltoall. All chunks have the
 //! same length, `2 + capacity` words of 32 bits:
 //!
 //! | word | bits | meaning |
@@ -13,15 +13,16 @@
 //! | 2… | | entries: one per spike and row of the receiver |
 //!
 //! An entry is `lag << row_bits | row` in one word. The row is the receiver's, so the receiver
-//! needs no lookup. If lag and row do not fit 32 bits, all ranks use the wide form of two words:
+//! needs no lookup. If lag and row do not fit in 32 bits, all ranks use the wide form of two words:
 //! row, then lag.
 //!
 //! Every rank receives word 0 of all ranks, so all ranks know the largest need. If it exceeds
-//! `capacity`, all grow alike and repeat the exchange. If the need stayed below a quarter of the
-//! capacity for [`WINDOW`] intervals, all shrink alike.
+//! `capacity`, all ranks grow their chunks alike and repeat the exchange. If the need stays below a
+//! quarter of the capacity during a window of [`WINDOW`] intervals, all ranks shrink their chunks
+//! alike.
 //!
-//! A receiver delivers in ascending (lag, row), and rows ascend by gid. So the order in which
-//! weights are added does not depend on the split.
+//! A receiver delivers in ascending order of (lag, row), and rows ascend by gid. The order in which
+//! weights are added therefore does not depend on the split.
 
 mod targets;
 
@@ -34,7 +35,7 @@ use crate::base::units::{Steps, pack, unpack};
 use crate::comm::{Comm, MPI_MOST};
 use crate::model::neuron::Emission;
 
-/// Storage of row and lag in an entry; equal on all ranks.
+/// Format of an entry, the same on all ranks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Entry {
     /// One word: row in the low `row_bits` bits, lag above.
@@ -44,7 +45,7 @@ enum Entry {
 }
 
 impl Entry {
-    /// Returns the form for at most `rows` rows on any rank and `lags` lags.
+    /// Returns the format for at most `rows` rows on any rank and `lags` lags.
     fn fitting(rows: u64, lags: u32) -> Self {
         let row_bits = bits(rows);
         if row_bits + bits(u64::from(lags)) <= 32 {
@@ -68,7 +69,7 @@ impl Entry {
         }
     }
 
-    /// Returns (lag, row) packed into a word; words sort in the order of delivery.
+    /// Returns (lag, row) packed into one word. These words sort in the order of delivery.
     fn read(self, words: &[u32]) -> u64 {
         let (row, lag) = match self {
             Entry::Narrow { row_bits } => {
@@ -82,14 +83,15 @@ impl Entry {
     }
 }
 
-/// Flags that ranks exchange with the spikes.
+/// Flags that ranks exchange with the spikes. After the exchange, each is set if any rank has set
+/// it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flags {
-    /// This rank has failed; the run ends in good order.
+    /// Set if this rank has failed; all ranks then end the run together.
     pub failed: bool,
-    /// Observers should flush after this exchange.
+    /// Set if the observers of all ranks are to flush after this exchange.
     pub flush: bool,
-    /// This rank has received a signal to end the run.
+    /// Set if this rank has received a signal to end the run.
     pub interrupted: bool,
 }
 
@@ -98,12 +100,12 @@ const FLUSH: u32 = 1 << 30;
 const INTERRUPTED: u32 = 1 << 29;
 const NEED: u32 = (1 << 28) - 1;
 const HEADER: usize = 2;
-/// Smallest capacity (words): with the header a cache line.
+/// Smallest capacity (words). With its header, a chunk then has the size of a cache line, 64 bytes.
 const MIN_CAPACITY: usize = 14;
-/// Number of intervals of low traffic after which the chunks shrink.
+/// Length of a window (intervals). Chunks shrink at its end if traffic was low during all of it.
 pub const WINDOW: u32 = 256;
 
-/// Writes the chunks that a rank receives, for ranks that are played.
+/// Writer of the chunks that a rank receives from played ranks.
 pub struct ChunkWriter {
     entry: Entry,
     needs: Vec<usize>,
@@ -119,8 +121,9 @@ impl ChunkWriter {
         }
     }
 
-    /// Writes chunks with `spikes` (sender, row, lag) to `receive`. Each header claims that no
-    /// other chunk of its sender needs more words. Returns the words needed by the fullest chunk.
+    /// Writes chunks with `spikes` (sender, row, lag) to `receive`. Entries that do not fit are
+    /// only counted. Each header claims that no other chunk of its sender needs more words. Returns
+    /// the words needed by the fullest chunk.
     pub fn write(&mut self, spikes: &[(u32, u32, u32)], receive: &mut [u32]) -> usize {
         let chunk = receive.len() / self.needs.len();
         let words = self.entry.words();
@@ -141,25 +144,25 @@ impl ChunkWriter {
     }
 }
 
-/// Returns the words needed by the fullest chunk of the sender of `chunk`, and the capacity of a
-/// chunk.
+/// Returns the number of words needed by the fullest chunk of the sender of `chunk`, and the
+/// capacity of a chunk (words).
 pub fn need_and_room(chunk: &[u32]) -> (usize, usize) {
     ((chunk[0] & NEED) as usize, chunk.len() - HEADER)
 }
 
-/// Buffers of the exchange, with one capacity for all chunks.
+/// Buffers of the exchange. All chunks have the same capacity.
 pub struct Exchange {
     entry: Entry,
     ranks: usize,
-    /// Words per chunk, without its header.
+    /// Capacity of a chunk (words), without its header.
     capacity: usize,
     send: Vec<u32>,
     receive: Vec<u32>,
-    /// Words needed by each chunk.
+    /// Number of words needed by the chunk to each rank.
     needs: Vec<usize>,
-    /// Largest need (words) of any rank since the window began.
+    /// Largest need of a chunk of any rank since the window began (words).
     peak: usize,
-    /// Intervals since the window began.
+    /// Number of intervals since the window began.
     age: u32,
     statistics: ExchangeStatistics,
 }
@@ -205,7 +208,7 @@ impl Exchange {
         exchange
     }
 
-    /// Sets the capacity to `capacity` words.
+    /// Sets the capacity to `capacity` words and zeroes both buffers.
     fn resize(&mut self, capacity: usize) {
         self.capacity = capacity;
         let words = self.ranks * (HEADER + self.capacity);
@@ -217,8 +220,8 @@ impl Exchange {
         self.statistics.capacity_words = self.capacity;
     }
 
-    /// Writes one entry per spike and target row to the chunk of the target's rank. Entries that do
-    /// not fit are only counted. `emissions` has one item per virtual process.
+    /// Writes one entry per spike and target row to the chunk for the target's rank. Entries that
+    /// do not fit are only counted. `emissions` has one item per virtual process.
     pub fn collocate<'a>(
         &mut self,
         emissions: impl Iterator<Item = (&'a [Emission], &'a TargetTable)>,
@@ -240,15 +243,15 @@ impl Exchange {
         }
     }
 
-    /// Sends the collocated chunks and receives those of all ranks. Returns the flags of all ranks
-    /// combined, or `None` if a chunk of some rank was too small: all ranks have then grown and
-    /// must collocate and exchange again. Collective.
+    /// Sends the collocated chunks and receives those of all ranks. Returns the combined flags of
+    /// all ranks. Returns `None` if a chunk of any rank was too small; all ranks have then grown
+    /// their chunks and must collocate and exchange again. Collective.
     ///
     /// # Errors
-    /// Fails, on all ranks, if a chunk needs more words than its header can hold, or the chunks of
-    /// a rank more than MPI can count.
+    /// Fails, on all ranks, if a chunk needs more words than its header can hold, or if the chunks
+    /// of a rank have more words than MPI can count.
     pub fn exchange(&mut self, comm: &Comm, flags: Flags) -> Result<Option<Flags>> {
-        // A need that the header cannot hold is sent as the largest that it can, which is refused.
+        // A need that the header cannot hold is sent as 2²⁸ − 1, which `check_size` refuses.
         let told = |need: usize| need.min(NEED as usize);
         let need = told(self.needs.iter().copied().max().unwrap_or(0));
         let bits = [
@@ -284,7 +287,7 @@ impl Exchange {
         Ok(Some(flags))
     }
 
-    /// Refuses a need of `need` words if chunks grown for it cannot be exchanged.
+    /// Fails if chunks grown for a need of `need` words cannot be exchanged.
     fn check_size(&self, need: usize) -> Result<()> {
         let grown = Self::grown(self.capacity as u64, need as u64) as usize;
         let words = self.ranks.saturating_mul(HEADER + grown);
@@ -301,7 +304,8 @@ impl Exchange {
         )))
     }
 
-    /// Writes the received entries to `arrivals`, as (lag, row) in ascending order.
+    /// Writes the received entries to `arrivals`, as packed (lag, row) in ascending order. Shrinks
+    /// the chunks at the end of a window of low traffic.
     pub fn received(&mut self, arrivals: &mut Vec<u64>) {
         arrivals.clear();
         for chunk in self.receive.chunks_exact(HEADER + self.capacity) {
@@ -330,15 +334,16 @@ impl Exchange {
     }
 }
 
-/// Memory, in bytes, and the sizes that it depends on.
+/// Memory in bytes, and the sizes that it depends on.
 impl Exchange {
-    /// Returns the bytes of both buffers, for `ranks` ranks and chunks of `capacity` words.
+    /// Returns the bytes of both buffers and the needs, for `ranks` ranks and chunks of `capacity`
+    /// words.
     pub fn bytes(ranks: u64, capacity: u64) -> u64 {
         let needs = product([size_of::<usize>() as u64, ranks]);
         total([product([2, ranks, Self::chunk_bytes(capacity)]), needs])
     }
 
-    /// Returns the bytes of a chunk of `capacity` words, with its header.
+    /// Returns the bytes of a chunk of `capacity` words, including its header.
     pub fn chunk_bytes(capacity: u64) -> u64 {
         product([4, capacity.saturating_add(HEADER as u64)])
     }
@@ -348,8 +353,8 @@ impl Exchange {
         allocated_bytes(&self.send) + allocated_bytes(&self.receive) + allocated_bytes(&self.needs)
     }
 
-    /// Returns the capacity (words) after a need of `need` words: the present one if it suffices,
-    /// else 1.5 times the need, which is even.
+    /// Returns the capacity (words) after a need of `need` words: the present capacity if it
+    /// suffices, else 1.5 times the need, rounded up to an even number.
     pub fn grown(capacity: u64, need: u64) -> u64 {
         if need > capacity.max(MIN_CAPACITY as u64) {
             whole(need.saturating_add(need / 2), 2)
@@ -358,8 +363,8 @@ impl Exchange {
         }
     }
 
-    /// Returns bits and words of an entry for `rows` rows on a rank and `lags` lags: more than 32
-    /// bits take two words.
+    /// Returns the numbers of bits and words of an entry for `rows` rows on a rank and `lags` lags.
+    /// More than 32 bits take two words.
     pub fn entry_bits(rows: u64, lags: u32) -> (u32, u64) {
         let bits = bits(rows) + bits(u64::from(lags));
         (bits, Entry::fitting(rows, lags).words() as u64)
@@ -371,8 +376,8 @@ fn bits(values: u64) -> u32 {
     u64::BITS - values.saturating_sub(1).leading_zeros()
 }
 
-/// Returns row and stamp of an entry that [`Exchange::received`] wrote, of the interval that
-/// started at `start`.
+/// Returns the row and stamp of an entry from [`Exchange::received`], for the interval that starts
+/// at `start`.
 #[inline(always)]
 pub fn row_and_stamp(entry: u64, start: Steps) -> (u32, Steps) {
     let (lag, row) = unpack(entry);

@@ -1,4 +1,4 @@
-//! Target table: the ranks and rows that the neurons of a virtual process send spikes to.
+//! Target table: ranks and rows to which the neurons of a virtual process send spikes.
 
 use crate::base::error::{Error, Result};
 use crate::base::memory::allocated_bytes;
@@ -9,38 +9,40 @@ use crate::model::network::Placement;
 
 /// Target ranks and rows of the neurons of one virtual process.
 ///
-/// The ranks of a neuron ascend, so each is stored as its distance from the previous one, in a
-/// byte.
+/// The target ranks of a neuron ascend. Each is stored as its distance from the previous rank,
+/// which takes one byte if it is below 255.
 pub struct TargetTable {
-    /// Start of each neuron's entries: neuron lid has `starts[lid]..starts[lid + 1]`.
+    /// Start of each neuron's entries. Neuron lid has the entries `starts[lid]..starts[lid + 1]`.
     starts: Vec<u32>,
-    /// Distance of an entry's rank from the previous one (the first: from rank 0), or [`FAR`].
+    /// Distance of each entry's rank from the previous rank (for the first entry, from rank 0), or
+    /// [`FAR`].
     gaps: Vec<u8>,
-    /// Row on the receiver; where the gap is [`FAR`], the number of ranks to skip instead.
+    /// Row of each entry on its target rank; if the gap is [`FAR`], the number of ranks to skip.
     rows: Vec<u32>,
     listeners: u64,
 }
 
-/// Mark of a distance that does not fit a byte.
+/// Gap that marks a distance of 255 ranks or more; [`TargetTable::rows`] then holds the distance,
+/// and the next entry holds the row.
 const FAR: u8 = u8::MAX;
 
-/// A row on a rank.
+/// Row on a target rank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TargetRow {
     pub rank: u32,
     pub row: u32,
 }
 
-/// Neurons per rank whose requests are exchanged at once: the messages are then small compared with
-/// the tables.
+/// Number of neurons per rank whose requests are exchanged together. The messages are then small
+/// compared with the tables.
 const NEURONS_PER_EXCHANGE: u64 = 1024;
 
-/// Packs a request for the spikes of `source`, to be sent to `row` of the rank that asks.
+/// Packs a request for the spikes of `source`, to be sent to `row` of the requesting rank.
 pub fn request(source: Gid, row: u32) -> u64 {
     pack(source.0, row)
 }
 
-/// Returns source and row of a request.
+/// Returns the source and row of a request.
 pub fn asked(request: u64) -> (Gid, u32) {
     let (source, row) = unpack(request);
     (Gid(source), row)
@@ -48,7 +50,7 @@ pub fn asked(request: u64) -> (Gid, u32) {
 
 impl TargetTable {
     /// Sends a request to the rank of every source in `sources` (gids by row, ascending within each
-    /// population), and returns the tables of this rank's threads from the requests of all ranks.
+    /// population). Returns the tables of this rank's threads, made from the requests of all ranks.
     /// Collective.
     ///
     /// Cost: O(rows + entries of the tables), and O(R) per 1024 neurons of a rank.
@@ -92,8 +94,8 @@ impl TargetTable {
         }
     }
 
-    /// Adds the requests of all ranks for neurons of thread `thread`; these follow all earlier
-    /// ones.
+    /// Appends the requests of all ranks for neurons of thread `thread`. The lids of these neurons
+    /// must be larger than all earlier ones.
     fn extend(&mut self, place: &Placement, thread: u32, requests: &[Vec<u64>]) -> Result<()> {
         let mut here = Vec::new();
         for (rank, list) in (0u32..).zip(requests) {
@@ -130,7 +132,7 @@ impl TargetTable {
         self.rows.shrink_to_fit();
     }
 
-    /// Appends the targets of the next neuron, ranks ascending.
+    /// Appends the targets of the next neuron. Their ranks must ascend.
     pub(super) fn push(&mut self, targets: impl Iterator<Item = TargetRow>) {
         let mut before = 0;
         for TargetRow { rank, row } in targets {
@@ -170,10 +172,10 @@ impl TargetTable {
     }
 }
 
-/// Memory, in bytes.
+/// Memory in bytes.
 impl TargetTable {
     /// Returns the expected bytes for `neurons` neurons, if each of `ranks` ranks has a given
-    /// neuron as source with probability `listened`.
+    /// neuron as a source with probability `listened`.
     pub fn bytes(neurons: u64, ranks: u64, listened: f64) -> u64 {
         let entries = neurons as f64 * ranks as f64 * listened;
         let far = libm::pow(1.0 - listened, FAR.into());

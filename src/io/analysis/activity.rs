@@ -4,13 +4,14 @@ use super::run::{Population, Results, Window};
 use crate::base::error::{Error, Result};
 use crate::base::units::{Ms, Steps};
 
-/// Sums over the spikes of one neuron that give its rate and the moments of its intervals exactly.
+/// Sums over the spikes of one neuron, from which its rate and the moments of its inter-spike
+/// intervals follow exactly.
 #[derive(Clone, Copy, Debug, Default)]
 struct Train {
     spikes: u64,
     first: Steps,
     last: Steps,
-    /// Sum of the squared intervals between spikes, steps².
+    /// Sum of the squared inter-spike intervals (steps²).
     squares: u128,
 }
 
@@ -32,13 +33,13 @@ impl Train {
         if intervals < 2 || sum == 0 {
             return None;
         }
-        // Whole numbers up to here, so that a regular train has exactly 0.
+        // The arithmetic up to here is exact, which gives a regular train a CV of exactly 0.
         let variance = intervals * self.squares - sum * sum;
         Some((variance as f64).sqrt() / sum as f64)
     }
 }
 
-/// Activity of the recorded neurons of a population in a window of time.
+/// Activity of the recorded neurons of a population in a window of model time.
 #[derive(Clone, Debug)]
 pub struct Activity {
     length: Ms,
@@ -65,7 +66,7 @@ impl Results {
     /// # Ok::<(), stdp_hpc::base::error::Error>(())
     /// ```
     ///
-    /// Cost: O(spikes in the window); memory: 32 bytes per neuron and a block.
+    /// Cost: O(spikes in the window). Memory: 32 bytes per neuron, and one block of spikes.
     ///
     /// # Errors
     /// Fails if `spikes.h5` cannot be read, was not written by stdp-hpc, or holds invalid values.
@@ -90,8 +91,8 @@ impl Results {
         })
     }
 
-    /// Returns the mean rate of the recorded neurons of `population` in bins of `bin`, from the
-    /// start of `window` on; the last bin may be shorter.
+    /// Returns the mean rate of the recorded neurons of `population` in bins of width `bin`, from
+    /// the start of `window` on. The last bin may be shorter.
     ///
     /// ```
     /// # use stdp_hpc::{analysis::{Population, Results}, Ms};
@@ -106,11 +107,11 @@ impl Results {
     /// # Ok::<(), stdp_hpc::base::error::Error>(())
     /// ```
     ///
-    /// Cost: O(spikes in the window + bins); memory: the bins and a block.
+    /// Cost: O(spikes in the window + bins). Memory: the bins, and one block of spikes.
     ///
     /// # Errors
-    /// Fails if `bin` is not a whole number of steps, at least one, and as
-    /// [`activity`](Self::activity) does.
+    /// Fails if `bin` is not a whole number of steps, at least 1, or `spikes.h5` cannot be read as
+    /// for [`activity`](Self::activity).
     pub fn population_rate(
         &self,
         population: Population,
@@ -148,7 +149,7 @@ impl Results {
     }
 }
 
-/// Activity of a population in one bin of time.
+/// Activity of the recorded neurons of a population in one bin of model time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rate {
     /// Window of the bin.
@@ -164,7 +165,7 @@ fn mean_rate(spikes: u64, neurons: usize, length: Ms) -> Option<f64> {
 }
 
 impl Activity {
-    /// Returns the number of recorded neurons.
+    /// Returns the number of recorded neurons of the population.
     pub fn neurons(&self) -> usize {
         self.trains.len()
     }
@@ -179,17 +180,18 @@ impl Activity {
         mean_rate(self.spikes(), self.neurons(), self.length)
     }
 
-    /// Returns the mean CV of the inter-spike intervals over the neurons that have one, and their
-    /// number.
+    /// Returns the mean CV of the inter-spike intervals over the neurons that have a CV, and the
+    /// number of these neurons; `None` if no neuron has one.
     pub fn mean_cv(&self) -> Option<(f64, usize)> {
         let all: Vec<f64> = self.trains.iter().filter_map(Train::cv).collect();
         (!all.is_empty()).then(|| (all.iter().sum::<f64>() / all.len() as f64, all.len()))
     }
 
-    /// Returns the number of spikes of neuron `neuron`, 0 … [`neurons`](Self::neurons) − 1.
+    /// Returns the number of spikes of neuron `neuron`; neurons are 0 … [`neurons`](Self::neurons)
+    /// − 1.
     ///
     /// # Panics
-    /// Panics if there is no such neuron.
+    /// Panics if `neuron` was not recorded.
     pub fn spikes_of(&self, neuron: usize) -> u64 {
         self.trains[neuron].spikes
     }
@@ -197,16 +199,17 @@ impl Activity {
     /// Returns the rate of neuron `neuron` (spikes/s).
     ///
     /// # Panics
-    /// Panics if there is no such neuron.
+    /// Panics if `neuron` was not recorded.
     pub fn rate_of(&self, neuron: usize) -> f64 {
         self.spikes_of(neuron) as f64 / self.length.0 * 1000.0
     }
 
-    /// Returns the coefficient of variation of the inter-spike intervals of neuron `neuron`: their
-    /// standard deviation (divided by n, not n − 1) over their mean; `None` below 3 spikes.
+    /// Returns the coefficient of variation (CV) of the inter-spike intervals of neuron `neuron`:
+    /// their standard deviation (with divisor n, not n − 1) divided by their mean; `None` with
+    /// fewer than 3 spikes.
     ///
     /// # Panics
-    /// Panics if there is no such neuron.
+    /// Panics if `neuron` was not recorded.
     pub fn cv_of(&self, neuron: usize) -> Option<f64> {
         self.trains[neuron].cv()
     }

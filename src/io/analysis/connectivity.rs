@@ -1,4 +1,4 @@
-//! Plastic connections: list, matrix, histogram of weights, weights over time.
+//! Plastic connections: list, matrix and histogram of the weights; weights over time.
 
 use std::iter::StepBy;
 use std::ops::Range;
@@ -11,13 +11,13 @@ use crate::base::units::Ms;
 use crate::io::sonata::read::results::{Connection, WeightTable, snapshots};
 use crate::io::sonata::read::{WeightsOverTime, read_weights_over_time};
 
-/// Maximum number of entries of a matrix: 1.5 GiB.
+/// Maximum number of entries of a matrix; this many take 1.5 GiB.
 pub const LARGEST_MATRIX: u64 = 1 << 27;
 
-/// Maximum number of rows that [`Weights::values`] reads or skips together: 512 KiB.
+/// Maximum number of rows that [`Weights::values`] reads or skips at once: 512 KiB.
 const STRETCH: usize = 1 << 16;
 
-/// Recorded weights of the plastic synapses in one snapshot.
+/// Snapshot of the recorded weights of the plastic synapses.
 pub struct Weights {
     table: WeightTable,
     at: Ms,
@@ -26,7 +26,7 @@ pub struct Weights {
 }
 
 impl Results {
-    /// Returns the times of the snapshots of the weights, ascending; empty before the first
+    /// Returns the times of the weight snapshots (ms), ascending; an empty list before the first
     /// snapshot.
     ///
     /// # Errors
@@ -39,7 +39,8 @@ impl Results {
         Ok(times.map(|time| on_grid(time).unwrap_or(time)).collect())
     }
 
-    /// Returns the weights of the snapshot at time `at`; of the latest snapshot if `None`.
+    /// Returns the weights in the snapshot at time `at`, or in the latest snapshot if `at` is
+    /// `None`.
     ///
     /// ```
     /// # use stdp_hpc::{analysis::Results, Ms};
@@ -54,7 +55,8 @@ impl Results {
     /// ```
     ///
     /// # Errors
-    /// Fails as [`snapshots`](Self::snapshots) does, and if there is no snapshot at this time.
+    /// Fails if `weights.h5` cannot be read, was not written by stdp-hpc, or has no snapshot at
+    /// this time.
     pub fn weights(&self, at: Option<Ms>) -> Result<Weights> {
         let (sources, targets) = self.recorded_weights();
         let n_e = self.neurons(super::Population::E);
@@ -67,8 +69,8 @@ impl Results {
         })
     }
 
-    /// Returns at most `most` of the samples of the weights over time, evenly spaced from the first
-    /// on; `None` if the run took none.
+    /// Returns at most `most` samples of the weights over time, evenly spaced from the first sample
+    /// on; `None` if the run took no samples.
     ///
     /// ```
     /// # use stdp_hpc::{analysis::Results, Ms};
@@ -98,7 +100,7 @@ impl Results {
 }
 
 impl Weights {
-    /// Returns the time of the snapshot.
+    /// Returns the time of the snapshot (ms).
     pub fn at(&self) -> Ms {
         self.at
     }
@@ -118,8 +120,9 @@ impl Weights {
         self.table.synapses()
     }
 
-    /// Returns the weights of all recorded synapses (pA), by source, then target. If there are more
-    /// than `most`, it returns evenly spaced stretches of at most 65,536 of them.
+    /// Returns the weights of all recorded synapses (pA), ordered by source, then by target. If
+    /// there are more than `most`, returns evenly spaced stretches of at most 65,536 weights
+    /// instead.
     ///
     /// ```
     /// # use stdp_hpc::io::analysis::Results;
@@ -135,10 +138,10 @@ impl Weights {
     /// # Ok::<(), stdp_hpc::base::error::Error>(())
     /// ```
     ///
-    /// Cost: reads 8 bytes per returned synapse; memory: a stretch.
+    /// Cost: reads 8 bytes per returned weight. Memory: one stretch.
     ///
     /// # Errors
-    /// The stream ends with an error if the file cannot be read or a weight is not finite.
+    /// The stream fails, and ends, if the file cannot be read or a weight is not finite.
     ///
     /// # Panics
     /// Panics if `most` is 0.
@@ -154,8 +157,8 @@ impl Weights {
         }
     }
 
-    /// Returns the synapses from `sources` to `targets`, by source, then target; each multapse is
-    /// separate.
+    /// Returns the synapses from `sources` to `targets`, ordered by source, then by target. Each
+    /// multapse is returned separately.
     ///
     /// ```
     /// # use stdp_hpc::io::analysis::Results;
@@ -171,11 +174,12 @@ impl Weights {
     /// # Ok::<(), stdp_hpc::base::error::Error>(())
     /// ```
     ///
-    /// Cost: O(log synapses) to find the first source; reads the synapses of `sources` in blocks.
+    /// Cost: O(log synapses) to find the first source, then O(synapses of `sources`). Reads in
+    /// blocks.
     ///
     /// # Errors
-    /// Fails if a range exceeds the recorded neurons, or the file cannot be read. The stream ends
-    /// with an error at an invalid value.
+    /// Fails if a range exceeds the recorded neurons or the file cannot be read. The stream fails,
+    /// and ends, at an invalid value.
     pub fn connections(&self, sources: Range<u32>, targets: Range<u32>) -> Result<Connections<'_>> {
         check("sources", &sources, self.sources)?;
         check("targets", &targets, self.targets)?;
@@ -187,7 +191,7 @@ impl Weights {
         })
     }
 
-    /// Returns the summed weights from each of `sources` to each of `targets`.
+    /// Returns the matrix of summed weights from each of `sources` to each of `targets` (pA).
     ///
     /// ```
     /// # use stdp_hpc::io::analysis::Results;
@@ -203,11 +207,11 @@ impl Weights {
     /// # Ok::<(), stdp_hpc::base::error::Error>(())
     /// ```
     ///
-    /// Cost: that of [`connections`](Self::connections), and 12 bytes per pair.
+    /// Cost: that of [`connections`](Self::connections). Memory: 12 bytes per pair, and one block.
     ///
     /// # Errors
-    /// Fails as [`connections`](Self::connections) does, and for more than [`LARGEST_MATRIX`]
-    /// entries.
+    /// Fails if the matrix has more than [`LARGEST_MATRIX`] entries, or as for
+    /// [`connections`](Self::connections).
     pub fn matrix(&self, sources: Range<u32>, targets: Range<u32>) -> Result<Matrix> {
         let (n, m) = (sources.len() as u64, targets.len() as u64);
         if n * m > LARGEST_MATRIX {
@@ -231,8 +235,8 @@ impl Weights {
         Ok(matrix)
     }
 
-    /// Returns the histogram of the weights from `sources` to `targets`: `bins` equal bins of
-    /// `range` (pA); weights of exactly 0 are counted separately.
+    /// Returns the histogram of the weights from `sources` to `targets`, with `bins` equal bins
+    /// over `range` (pA). Weights of exactly 0 are counted separately.
     ///
     /// ```
     /// # use stdp_hpc::io::analysis::Results;
@@ -248,12 +252,12 @@ impl Weights {
     /// # Ok::<(), stdp_hpc::base::error::Error>(())
     /// ```
     ///
-    /// Cost: that of [`connections`](Self::connections); for all recorded sources and targets that
-    /// of [`values`](Self::values). Memory: the bins and a block.
+    /// Cost: that of [`connections`](Self::connections), or of [`values`](Self::values) for all
+    /// recorded sources and targets. Memory: the bins, and one block.
     ///
     /// # Errors
-    /// Fails as [`connections`](Self::connections) does, and without bins or if `range` is empty or
-    /// not finite.
+    /// Fails if `bins` is 0 or more than 2²⁴, if `range` is empty or not finite, or as for
+    /// [`connections`](Self::connections).
     pub fn histogram(
         &self,
         sources: Range<u32>,
@@ -275,7 +279,7 @@ impl Weights {
     }
 }
 
-/// Checks that a range lies within the recorded indices.
+/// Fails if `range` exceeds the `recorded` indices.
 fn check(what: &str, range: &Range<u32>, recorded: u32) -> Result<()> {
     if range.start <= range.end && range.end <= recorded {
         return Ok(());
@@ -324,7 +328,7 @@ pub struct Values<'a> {
 }
 
 impl Values<'_> {
-    /// Returns k if one stretch in k is read.
+    /// Returns the spacing k of the stretches: every k-th stretch is read; 1 reads all weights.
     pub fn one_in(&self) -> usize {
         self.one_in
     }
@@ -371,7 +375,7 @@ impl Matrix {
         self.targets.clone()
     }
 
-    /// Returns all entries (pA), row by row; 0 also for pairs without a synapse.
+    /// Returns all entries (pA), row by row. Pairs without a synapse have 0.
     pub fn values(&self) -> &[f64] {
         &self.values
     }
@@ -379,7 +383,7 @@ impl Matrix {
     /// Returns the row of `source` (pA).
     ///
     /// # Panics
-    /// Panics if it is not one of the sources.
+    /// Panics if `source` is not one of the sources.
     pub fn row(&self, source: u32) -> &[f64] {
         let start = self.place(source, self.targets.start);
         &self.values[start..start + self.targets.len()]

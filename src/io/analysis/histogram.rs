@@ -8,18 +8,18 @@ use crate::base::error::{Error, Result};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Histogram {
     range: Range<f64>,
-    /// Number of weights per bin, which includes its lower end; without weights of exactly 0.
+    /// Number of weights per bin, without weights of exactly 0. A bin includes its lower bound.
     pub counts: Vec<u64>,
-    /// Number of weights of exactly 0; these synapses never change again.
+    /// Number of weights of exactly 0. The weights of these synapses never change again.
     pub zeros: u64,
-    /// Number of weights below the range, except 0.
+    /// Number of weights below the range, without weights of exactly 0.
     pub below: u64,
-    /// Number of weights at or above the upper end of the range.
+    /// Number of weights at or above the upper bound of the range.
     pub above: u64,
 }
 
 impl Histogram {
-    /// Returns an empty histogram with `bins` equal bins of `range` (pA).
+    /// Returns an empty histogram with `bins` equal bins over `range` (pA).
     ///
     /// ```
     /// # use stdp_hpc::io::analysis::Histogram;
@@ -33,7 +33,7 @@ impl Histogram {
     /// ```
     ///
     /// # Errors
-    /// Fails without bins, for more than 2²⁴, or if `range` is empty or not finite.
+    /// Fails if `bins` is 0 or more than 2²⁴, or `range` is empty or not finite.
     pub fn new(bins: usize, range: Range<f64>) -> Result<Self> {
         let Range { start, end } = range;
         if !(start.is_finite() && end.is_finite() && start < end) {
@@ -65,7 +65,7 @@ impl Histogram {
             let share = (weight - self.range.start) / (self.range.end - self.range.start);
             let last = self.counts.len() - 1;
             let mut bin = ((share * self.counts.len() as f64) as usize).min(last);
-            // If rounding crossed a bound, the bounds decide.
+            // Rounding may choose a neighbouring bin; the bounds decide.
             if weight < self.bin(bin).start {
                 bin -= 1;
             } else if weight >= self.bin(bin).end {
@@ -86,14 +86,14 @@ impl Histogram {
         bound(bin)..bound(bin + 1)
     }
 
-    /// Returns the number of all weights, including those in no bin.
+    /// Returns the number of all weights, including those outside the bins.
     pub fn total(&self) -> u64 {
         self.counts.iter().sum::<u64>() + self.zeros + self.below + self.above
     }
 
     /// Returns the density in bin `bin` (1/pA): its fraction of *all* weights divided by its width;
-    /// `None` without weights. The densities times widths and the fractions of `zeros`, `below` and
-    /// `above` sum to 1.
+    /// `None` without weights. The sum of density times width over the bins, plus the fractions of
+    /// `zeros`, `below` and `above`, is 1.
     pub fn density(&self, bin: usize) -> Option<f64> {
         let Range { start, end } = self.bin(bin);
         Some(self.fraction(self.counts[bin])? / (end - start))
@@ -104,7 +104,7 @@ impl Histogram {
         self.fraction(self.zeros)
     }
 
-    /// Returns `count` as a fraction of all weights.
+    /// Returns `count` as a fraction of all weights; `None` without weights.
     pub fn fraction(&self, count: u64) -> Option<f64> {
         let total = self.total();
         (total > 0).then(|| count as f64 / total as f64)

@@ -1,18 +1,20 @@
 //! Reading of results: spikes, rates, connections, weights.
 //!
-//! [`Results::open`] opens the directory of a result. [`Results`] offers what NEST's example has in
-//! its `model.py`, without Python: [spikes](Results::spikes) of a population in a window of time,
-//! [rates and irregularity](Results::activity), the [rate over time](Results::population_rate), and
-//! of the plastic [weights](Results::weights) at any snapshot the
-//! [connections](Weights::connections) of sub-populations, their [matrix](Weights::matrix) and
-//! [histogram](Weights::histogram). The samples of a run are its [weights over
-//! time](Results::weights_over_time).
+//! [`Results::open`] opens the directory of a result. [`Results`] offers the functions of
+//! `model.py` in NEST's example, without Python:
+//!
+//! - [spikes](Results::spikes) of a population in a window of model time
+//! - [rates and irregularity](Results::activity), and the [rate over
+//!   time](Results::population_rate)
+//! - plastic [weights](Results::weights) at any snapshot: [connections](Weights::connections) of
+//!   sub-populations, their [matrix](Weights::matrix) and [histogram](Weights::histogram)
+//! - samples of the [weights over time](Results::weights_over_time)
 //!
 //! Files are read in blocks of 8 MiB per column. Memory grows with the returned data, not with the
-//! file.
+//! size of the file.
 //!
-//! A run that was killed or is in progress can be read up to its last flush; its recorded time then
-//! ends with the last spike. Every error is one line that names the file.
+//! A run that is in progress or was killed can be read up to its last flush. Its recorded time ends
+//! with the last spike. Every error is one line that names the file.
 //!
 //! # Example
 //!

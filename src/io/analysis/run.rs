@@ -1,4 +1,4 @@
-//! The directory of a result and the contents of its `run.json`.
+//! Directory of a result, and the contents of its `run.json`.
 
 use std::path::{Path, PathBuf};
 
@@ -25,7 +25,7 @@ impl Population {
     /// Both populations, in the order of their gids.
     pub const ALL: [Population; 2] = [Self::E, Self::I];
 
-    /// Returns the name in files.
+    /// Returns the name of the population in the files, "E" or "I".
     pub fn name(self) -> &'static str {
         match self {
             Self::E => "E",
@@ -44,20 +44,20 @@ pub struct Window {
 }
 
 impl Window {
-    /// Returns the length in steps.
+    /// Returns the length (ms), for steps of `dt`.
     pub fn length(self, dt: Ms) -> Ms {
         (self.until - self.after).to_ms(dt)
     }
 }
 
-/// Result of a run in its directory.
+/// Result of a run: its directory, and what its `run.json` says about the other files.
 #[derive(Clone, Debug)]
 pub struct Results {
     directory: PathBuf,
     run: Run,
 }
 
-/// Part of run.json that is needed to read the other files.
+/// Part of run.json that reading the other files requires.
 #[derive(Clone, Debug, Deserialize)]
 struct Run {
     status: String,
@@ -123,10 +123,10 @@ fn recorded() -> bool {
 }
 
 impl Results {
-    /// Opens the result in `directory`; reads its `run.json`.
+    /// Opens the result in `directory` and reads its `run.json`.
     ///
     /// # Errors
-    /// Fails if `run.json` cannot be read or is not of a run of stdp-hpc.
+    /// Fails if `run.json` cannot be read or was not written by stdp-hpc.
     pub fn open(directory: &Path) -> Result<Self> {
         let path = directory.join("run.json");
         let fault = |what: String| Error::input(format!("{}: {what}", path.display()));
@@ -137,7 +137,7 @@ impl Results {
             return Err(fault(what.to_owned()));
         }
         if run.status == "running" {
-            // Older builds, without ids, hold no lock.
+            // Older builds write no id and hold no lock.
             let life = run.id.as_ref().map_or(Life::Unknown, |_| life);
             run.status = life.status().to_owned();
         }
@@ -158,17 +158,17 @@ impl Results {
         &self.directory
     }
 
-    /// Returns the id of the result; none if an older build wrote it.
+    /// Returns the id of the result; `None` if an older build wrote it.
     pub fn id(&self) -> Option<&str> {
         self.run.id.as_deref()
     }
 
-    /// Returns the length of a step.
+    /// Returns the length of a step (ms).
     pub fn dt(&self) -> Ms {
         Ms(self.run.parameters.simulation.dt)
     }
 
-    /// Returns whether the run is done.
+    /// Returns whether the run ended normally (status "done").
     pub fn done(&self) -> bool {
         self.run.status == "done"
     }
@@ -181,8 +181,8 @@ impl Results {
         }
     }
 
-    /// Returns the number of recorded neurons of `population` (`record.n_rec`); they are its first
-    /// ones.
+    /// Returns the number of recorded neurons of `population`, from `record.n_rec`. These are the
+    /// first neurons of the population.
     pub fn recorded(&self, population: Population) -> u32 {
         let (n_rec, n_e) = (
             self.run.parameters.record.n_rec,
@@ -194,11 +194,12 @@ impl Results {
         }
     }
 
-    /// Returns the recorded time from `from` (exclusive) to `to` (inclusive); `None` stands for the
-    /// beginning or end of the recorded time.
+    /// Returns the window from `from` (exclusive) to `to` (inclusive). `None` means the beginning
+    /// or the end of the recorded time.
     ///
-    /// The recorded time begins at the end of the warm-up. If the run is not done, it ends with the
-    /// time of the signal that ended the run, else with the last spike in the file.
+    /// The recorded time begins at the end of the warm-up. If the run is not done, the recorded
+    /// time ends at the model time at which a signal ended the run, or with the last spike in the
+    /// file if there was no signal.
     ///
     /// ```
     /// # use stdp_hpc::{analysis::Results, Ms, Steps};
@@ -213,8 +214,9 @@ impl Results {
     /// ```
     ///
     /// # Errors
-    /// Fails if a time is not a whole number of steps or not recorded, or `to` is not after `from`;
-    /// if the run is not done, also if `spikes.h5` cannot be read or holds no spike.
+    /// Fails if a time is not a whole number of steps or not within the recorded time, or `to` is
+    /// not after `from`. If the run is not done, also fails if `spikes.h5` cannot be read or holds
+    /// no spike.
     pub fn window(&self, from: Option<Ms>, to: Option<Ms>) -> Result<Window> {
         let all = self.recorded_time()?.ok_or_else(|| {
             let (path, status) = (self.file("spikes.h5"), &self.run.status);
@@ -254,7 +256,7 @@ impl Results {
     }
 
     /// Returns the whole recorded time, see [`window`](Self::window); `None` if the run is not done
-    /// and has no spike.
+    /// and nothing was recorded.
     ///
     /// # Errors
     /// Fails if the run is not done and `spikes.h5` cannot be read.
@@ -272,7 +274,7 @@ impl Results {
         Ok(until.map(|until| Window { after, until }))
     }
 
-    /// Returns the time of the last spike in the file, of the populations that can be read.
+    /// Returns the time of the last spike in the file, over the populations that can be read.
     fn last_spike(&self) -> Result<Option<Steps>> {
         let last = |population| self.spike_table(population)?.last();
         match Population::ALL.map(last) {
@@ -282,10 +284,10 @@ impl Results {
         }
     }
 
-    /// Checks that the readable HDF5 files of the directory belong to this result.
+    /// Checks that those HDF5 files of the directory that can be read belong to this result.
     ///
     /// # Errors
-    /// Fails if a file comes from another run.
+    /// Fails if a file was written by another run.
     pub fn check_files(&self) -> Result<()> {
         let files = [
             ("spikes.h5", Contents::Spikes),
@@ -293,7 +295,7 @@ impl Results {
         ];
         for (name, contents) in files {
             let path = self.file(name);
-            // Whoever reads the file reports that it cannot be read.
+            // A file that cannot be read is reported by the functions that read it.
             if check::file(&path, contents, false).is_ok() && check_id(&path, None).is_ok() {
                 check_id(&path, self.run.id.as_deref())?;
             }
@@ -306,8 +308,8 @@ impl Results {
         self.directory.join(name)
     }
 
-    /// Returns the path of the file `name`, after checks that it is safe to read and belongs to
-    /// this result.
+    /// Returns the path of the file `name` after checking that the file is safe to read and belongs
+    /// to this result.
     pub(super) fn own_file(&self, name: &str) -> Result<PathBuf> {
         let path = self.file(name);
         let (recorded, what, contents) = match name {
@@ -326,10 +328,10 @@ impl Results {
         Ok(path)
     }
 
-    /// Checks that the spikes of `population` can be read and belong to this run. Cost: O(1).
+    /// Checks that the spikes of `population` can be read and belong to this result. Cost: O(1).
     ///
     /// # Errors
-    /// Fails if `spikes.h5` cannot be read, comes from another run, or lacks a dataset of the
+    /// Fails if `spikes.h5` cannot be read, was written by another run, or lacks a dataset of the
     /// population.
     pub fn check_spikes(&self, population: Population) -> Result<()> {
         self.spike_table(population).map(drop)
@@ -340,7 +342,7 @@ impl Results {
         SpikeTable::open(&path, population.name(), neurons, self.dt())
     }
 
-    /// The error of who asks for `what` where the config switched it off.
+    /// Returns the error for reading `what` if the config disabled its recording.
     pub(super) fn not_recorded(&self, what: &str) -> Error {
         Error::input(format!(
             "{}: the run recorded no {what}: set record.{what} = true and run again",
@@ -348,12 +350,12 @@ impl Results {
         ))
     }
 
-    /// Returns whether the run was to record weights.
+    /// Returns whether the config of the run enabled the recording of weights.
     pub(super) fn records_weights(&self) -> bool {
         self.run.parameters.record.weights.is_some()
     }
 
-    /// Sources and targets whose weights were recorded: the first so many of E.
+    /// Returns the numbers of sources and targets whose weights were recorded, the first ones of E.
     pub(super) fn recorded_weights(&self) -> (u32, u32) {
         let record = self.run.parameters.record.weights.as_ref();
         record.map_or((0, 0), |record| (record.sources, record.targets))

@@ -6,12 +6,12 @@ use super::run::{Population, Results, Window};
 use crate::base::error::Result;
 use crate::io::sonata::read::results::{Spike, SpikeTable};
 
-/// Number of rows per read, about 40 MiB.
+/// Number of rows per read; a block takes about 40 MiB.
 pub(super) const BLOCK: usize = 1 << 20;
 
-/// Stream of the spikes of a population in a window, by time, then by neuron.
+/// Stream of the spikes of a population in a window, ordered by time, then by neuron.
 ///
-/// Memory: a block of 2²⁰ spikes, independent of the size of the file.
+/// Memory: one block of 2²⁰ spikes, independent of the size of the file.
 pub struct Spikes {
     table: SpikeTable,
     left: Range<usize>,
@@ -19,7 +19,7 @@ pub struct Spikes {
 }
 
 impl Results {
-    /// Returns the spikes of `population` in `window`.
+    /// Returns a stream of the spikes of `population` in `window`.
     ///
     /// ```
     /// # use stdp_hpc::{analysis::{Population, Results}, Ms};
@@ -38,8 +38,8 @@ impl Results {
     /// Cost: O(log spikes) to find the first spike, O(1) per spike.
     ///
     /// # Errors
-    /// Fails if `spikes.h5` cannot be read or was not written by stdp-hpc. The stream ends with an
-    /// error at an invalid value.
+    /// Fails if `spikes.h5` cannot be read or was not written by stdp-hpc. The stream fails, and
+    /// ends, at an invalid value.
     pub fn spikes(&self, population: Population, window: Window) -> Result<Spikes> {
         let table = self.spike_table(population)?;
         Ok(Spikes {
@@ -74,10 +74,11 @@ impl Iterator for Spikes {
     }
 }
 
-/// Number of spikes that are left, unless one cannot be read.
+/// The length is the number of spikes left. Fewer follow if one cannot be read.
 impl ExactSizeIterator for Spikes {}
 
-/// Removes a block from the rows that are left; returns `None` if there are none.
+/// Removes the next block of at most [`BLOCK`] rows from `left`; returns `None` if no rows are
+/// left.
 pub(super) fn next_block(left: &mut Range<usize>) -> Option<Range<usize>> {
     let end = left.end.min(left.start + BLOCK);
     let block = left.start..end;

@@ -1,4 +1,4 @@
-//! Load balance: times of the ranks, and advice that follows from them.
+//! Load balance: times of the ranks, and advice derived from them.
 
 use std::borrow::Cow;
 
@@ -11,24 +11,24 @@ use crate::engine::{Laps, Phase, Timers};
 /// Times, memory and digests of one rank.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RankRecord {
-    /// Rank.
+    /// Index of the rank.
     pub rank: usize,
-    /// Digests of its neurons' spikes and of its plastic weights.
+    /// Digests of the spikes of its neurons and of its plastic weights.
     pub digest: super::Digests,
     /// Peak resident memory (bytes).
     pub peak_memory: u64,
     /// Wall time of the loop after the warm-up (s).
     pub simulate: f64,
-    /// Times of the phases of the loop.
+    /// Wall times of the phases of the loop (s).
     pub phases: Phases<PhaseRecord>,
-    /// Part of `communicate` spent waiting for other ranks (s), estimated from samples.
+    /// Part of `communicate` that this rank waited for other ranks (s), estimated from samples.
     pub communicate_wait: f64,
 }
 
 /// Wall times of one phase on one rank (s).
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct PhaseRecord {
-    /// Sum over the run.
+    /// Sum over the intervals after the warm-up.
     pub total: f64,
     /// Standard deviation over the intervals.
     pub sd: f64,
@@ -36,7 +36,7 @@ pub struct PhaseRecord {
     pub max: f64,
 }
 
-/// One value per phase of the loop; NEST's names where NEST has them.
+/// One value per phase of the loop, with NEST's names where NEST has them.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Phases<T> {
     /// Delivery of spikes to synapses and ring buffers.
@@ -47,16 +47,16 @@ pub struct Phases<T> {
     pub synchronize: T,
     /// Writing of spikes to the send buffer.
     pub collocate: T,
-    /// Exchange, including waiting.
+    /// Exchange, including the wait for other ranks.
     pub communicate: T,
     /// Sorting of received spikes for delivery.
     pub receive: T,
-    /// Recording.
+    /// Calls of the observers, including writes to disk.
     pub record: T,
 }
 
 impl<T> Phases<T> {
-    /// The phases.
+    /// Phase of each field.
     const ALL: Phases<Phase> = Phases {
         deliver: Phase::Deliver,
         update: Phase::Update,
@@ -67,7 +67,7 @@ impl<T> Phases<T> {
         record: Phase::Record,
     };
 
-    /// Names in the order of tables: computation first.
+    /// Names in the order of tables, computation first.
     pub const NAMES: [&'static str; 7] = [
         "update",
         "deliver",
@@ -91,7 +91,7 @@ impl<T> Phases<T> {
         ]
     }
 
-    /// Applies `of` to each value.
+    /// Returns the results of `of` for each value.
     pub fn map<U>(self, mut of: impl FnMut(T) -> U) -> Phases<U> {
         Phases {
             deliver: of(self.deliver),
@@ -106,19 +106,19 @@ impl<T> Phases<T> {
 }
 
 impl Phases<f64> {
-    /// Returns the time of each phase on this rank (s).
+    /// Returns the total time of each phase on this rank (s).
     pub fn of(timers: &Timers) -> Self {
         Self::ALL.map(|phase| timers.of(phase).total)
     }
 
-    /// Returns the part of `whole` that no phase accounts for.
+    /// Returns the part of `whole` (s) that no phase accounts for.
     pub fn rest(self, whole: f64) -> f64 {
         whole - self.named().iter().sum::<f64>()
     }
 }
 
-/// Returns the fraction of exchange time that this rank waited for others, from the sampled
-/// exchanges.
+/// Returns the fraction of the exchange time that this rank waited for others, estimated from the
+/// sampled exchanges; 0 without samples.
 fn waiting(timers: &Timers) -> f64 {
     let [wait, transfer] =
         [Phase::SampledWait, Phase::SampledTransfer].map(|phase| timers.of(phase).total);
@@ -138,10 +138,11 @@ pub(super) fn records(ranks: usize) -> usize {
 }
 
 impl RankRecord {
-    /// Number of times in a record.
+    /// Number of times in a record: the loop, the wait, and three per phase.
     const TIMES: usize = 2 + 3 * 7;
 
-    /// Returns the records of the ranks on rank 0; empty elsewhere. Collective.
+    /// Returns the records of the ranks on rank 0, and an empty list on all other ranks.
+    /// Collective.
     pub fn gather(
         comm: &Comm,
         timers: &Timers,
@@ -187,28 +188,29 @@ impl RankRecord {
 /// Load balance over all ranks.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Balance {
-    /// Rank with the most work, that is all phases except waiting and transfer.
+    /// Rank with the most work. Work is the time of the loop without `communicate` and
+    /// `synchronize`.
     pub slowest_rank: usize,
-    /// Work of a rank (s).
+    /// Work per rank (s).
     pub work: Spread,
     /// Work of the slowest rank divided by the mean, minus 1.
     pub imbalance: f64,
     /// Wait for other ranks in the exchange (s), estimated from samples.
     pub communicate_wait: Spread,
-    /// Time of the exchange without waiting (s).
+    /// Time of the exchange without the wait for other ranks (s).
     pub communicate_transfer: Spread,
-    /// Advice: what to try first.
+    /// Advice on what to try first.
     pub advice: Cow<'static, str>,
 }
 
 impl Balance {
-    /// Combines the times of all ranks. Collective.
+    /// Returns the load balance from the times of all ranks. Collective.
     pub fn new(comm: &Comm, timers: &Timers, threads: usize) -> Self {
         let phases = Phases::of(timers);
         let wait = waiting(timers) * phases.communicate;
         let mine = timers.simulate - phases.communicate - phases.synchronize;
         let work = comm.spread(mine);
-        // The lowest rank of those with the most work.
+        // Chooses the lowest rank among those with the most work.
         let slowest = if mine == work.max {
             comm.size() - comm.rank()
         } else {
@@ -240,7 +242,7 @@ impl Balance {
     }
 }
 
-/// Fractions of the simulate phase, averaged over the ranks.
+/// Imbalance, and fractions of the simulate phase averaged over the ranks.
 struct Shares {
     imbalance: f64,
     transfer: f64,
@@ -249,7 +251,7 @@ struct Shares {
     threads: usize,
 }
 
-/// Returns what to try first, by the largest cost.
+/// Returns advice on what to try first, chosen by the largest cost.
 fn advise(shares: &Shares) -> &'static str {
     const NOTABLE: f64 = 0.1;
     let &Shares {
@@ -263,7 +265,7 @@ fn advise(shares: &Shares) -> &'static str {
     if most < NOTABLE {
         "nothing stands out"
     } else if most == imbalance {
-        // Round-robin placement gives all ranks the same work, up to chance.
+        // Round-robin placement gives all ranks the same work, apart from chance.
         "one rank is slow though all have alike work: see what else runs there, and bind ranks to cores"
     } else if most == synchronize {
         "threads wait for each other: bind them to cores, or use fewer threads and more ranks"
@@ -302,7 +304,7 @@ mod tests {
         let balance = Balance::new(&Comm::Alone, &timers, 1);
         assert_eq!((balance.slowest_rank, balance.imbalance), (0, 0.0));
         assert!((balance.communicate_transfer.max - 0.01).abs() < 1e-12);
-        // A tenth of the time is transfer.
+        // Transfer takes a tenth of the time.
         assert!(balance.advice.starts_with("transfer"), "{}", balance.advice);
     }
 

@@ -55,7 +55,7 @@ pub struct Provenance {
     pub host: String,
     /// Start of the run, UTC.
     pub date: String,
-    /// Number of nodes; none if an older build wrote the file.
+    /// Number of nodes; `None` if an older build wrote the file.
     #[serde(default)]
     pub nodes: Option<usize>,
     /// Number of ranks, R.
@@ -94,7 +94,7 @@ impl Provenance {
 /// Outcome of a finished run, over all ranks.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Outcome {
-    /// Digests of spikes and weights, equal for every split.
+    /// Digests of spikes and weights, the same for every split.
     pub digest: Digests,
     /// Counts of neurons, synapses and spikes.
     pub counts: Counts,
@@ -102,13 +102,13 @@ pub struct Outcome {
     pub rates: Rates,
     /// Moments of the plastic weights at the end (pA).
     pub weights: Weights,
-    /// Delays in force (ms); run.json has them in steps in `parameters_in_steps.delay`.
+    /// Delays of the network (ms). In run.json, `parameters_in_steps.delay` has them in steps.
     pub delay: Delays<Ms>,
     /// Wall times by phase (s), over the ranks.
     pub wall_time: WallTime,
     /// Load balance.
     pub balance: Balance,
-    /// Records of the ranks, on rank 0 only; with more than 1024 ranks, every k-th.
+    /// Records of the ranks, on rank 0 only. With more than 1024 ranks, every k-th is kept.
     pub ranks: Vec<RankRecord>,
     /// Model time T (ms) that `wall_time.simulate` covers. The interval in which the warm-up ends
     /// is timed as a whole.
@@ -121,7 +121,7 @@ pub struct Outcome {
     pub exchange: ExchangeStatistics,
 }
 
-/// See [`Outcome::digest`].
+/// Digests of a run; see [`Outcome::digest`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Digests {
     /// Digest of (gid, stamp) of all spikes after the warm-up.
@@ -130,7 +130,7 @@ pub struct Digests {
     pub weights: Digest,
 }
 
-/// See [`Outcome::counts`].
+/// Counts over all ranks; see [`Outcome::counts`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(non_snake_case)]
 pub struct Counts {
@@ -149,10 +149,11 @@ pub struct Counts {
     /// Number of external spikes read from a file; `None` if they are drawn.
     #[serde(default)]
     pub external_spikes: Option<u64>,
-    /// Number of these that are later than the end of the run.
+    /// Number of external spikes that are later than the end of the run.
     #[serde(default)]
     pub external_spikes_outside: Option<u64>,
-    /// Number of these that are not delivered: later than the end, or in transit at the end.
+    /// Number of external spikes that are not delivered: later than the end of the run, or in
+    /// transit at its end.
     #[serde(default)]
     pub external_spikes_undelivered: Option<u64>,
 }
@@ -169,17 +170,17 @@ impl Counts {
     }
 }
 
-/// See [`Outcome::rates`].
+/// Mean rates of the populations (spikes/s); see [`Outcome::rates`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(non_snake_case)]
 pub struct Rates {
-    /// Rate of excitatory neurons; null if there are none.
+    /// Mean rate of excitatory neurons; `None` if there are none.
     pub E: Option<f64>,
-    /// Rate of inhibitory neurons; null if there are none.
+    /// Mean rate of inhibitory neurons; `None` if there are none.
     pub I: Option<f64>,
 }
 
-/// See [`Outcome::weights`]; null without plastic synapses.
+/// Moments of the plastic weights, all `None` without plastic synapses; see [`Outcome::weights`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Weights {
     /// Mean (pA).
@@ -197,7 +198,7 @@ pub struct WallTime {
     pub construction_create: Spread,
     /// Construction of synapses.
     pub construction_connect: Spread,
-    /// Set-up of the target table.
+    /// Set-up of the target table and the exchange.
     pub communicate_prepare: Spread,
     /// Loop after the warm-up.
     pub simulate: Spread,
@@ -206,24 +207,24 @@ pub struct WallTime {
     pub phases: Phases<Spread>,
 }
 
-/// See [`Outcome::memory`].
+/// Memory (bytes): minimum, mean and maximum over the ranks.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Memory {
-    /// Resident memory per rank before construction: program and libraries.
+    /// Resident memory per rank before construction, that is of the program and its libraries.
     pub before_per_rank: Spread,
     /// Peak resident memory per rank.
     pub peak_per_rank: Spread,
-    /// Peak minus the memory before construction, per rank.
+    /// Peak resident memory minus the memory before construction, per rank.
     pub grown_per_rank: Spread,
-    /// `grown_per_rank` of all ranks, per synapse.
+    /// Sum of `grown_per_rank` over the ranks, per synapse; `None` without synapses.
     pub per_synapse: Option<f64>,
-    /// Memory of the structures per rank at the end; of temporary structures the maximum.
+    /// Memory of each structure per rank at the end; for temporary structures, the maximum.
     pub by_structure: ByStructure<Spread>,
 }
 
 impl Outcome {
-    /// Returns the outcome of the run with the times `timers`. `before` is this rank's resident
-    /// memory before construction, `recording` the maximum of the recording's memory (bytes).
+    /// Returns the outcome of the run with the wall times `timers`. `before` is this rank's
+    /// resident memory before construction, `recording` the maximum memory of its recorder (bytes).
     /// Collective.
     pub fn new(simulation: &Simulation, timers: &Timers, before: u64, recording: u64) -> Self {
         let peak = resident().peak;
@@ -308,13 +309,13 @@ impl WallTime {
 /// Status of a run.
 #[derive(Clone, Copy, Debug)]
 pub enum Status<'a> {
-    /// In progress, or killed.
+    /// Run in progress, or killed.
     Running,
-    /// Failed with this error.
+    /// Run that failed with this error.
     Failed(&'a Error),
-    /// Ended in good order by a signal.
+    /// Run that a signal ended in an orderly way.
     Interrupted(&'a Error, Interruption),
-    /// Done.
+    /// Run that is done.
     Done(&'a Outcome),
 }
 
@@ -323,11 +324,11 @@ pub enum Status<'a> {
 pub struct Interruption {
     /// Name of the signal.
     pub signal: &'static str,
-    /// Model time reached (ms), including the warm-up. The file has the spikes up to it.
+    /// Model time reached (ms), including the warm-up. spikes.h5 has the spikes up to this time.
     pub model_time_ms: f64,
 }
 
-/// Time of recorded spikes: later than `after`, up to and including `until`.
+/// Range of the recorded time (ms): later than `after`, up to and including `until`.
 #[derive(Serialize)]
 struct RecordedTime {
     after: Ms,
@@ -351,12 +352,13 @@ struct Report<'a> {
     outcome: Option<&'a Outcome>,
 }
 
-/// Approximate bytes of run.json without parameters and rank records.
+/// Approximate size of run.json (bytes) without parameters and rank records.
 const REPORT_BYTES: usize = 5500;
-/// Approximate bytes of a rank record.
+/// Approximate size of a rank record (bytes).
 const RECORD_BYTES: usize = 1270;
 
-/// Returns the approximate bytes of run.json of a finished run with `parameters` on `ranks` ranks.
+/// Returns the approximate size of run.json (bytes) for a finished run with `parameters` on `ranks`
+/// ranks.
 pub fn file_bytes(parameters: &Params, ranks: usize) -> u64 {
     let Recorded {
         parameters,
@@ -371,9 +373,10 @@ pub fn file_bytes(parameters: &Params, ranks: usize) -> u64 {
         as u64
 }
 
-/// Draws an id for a result: 128 random bits as hexadecimal digits, independent of the seed.
+/// Draws an id for a result: 128 random bits as 32 hexadecimal digits, independent of the seed.
 ///
-/// run.json, spikes.h5 and weights.h5 have the id, so a reader can detect files of different runs.
+/// run.json, spikes.h5 and weights.h5 contain the id, so readers can detect files of different
+/// runs.
 ///
 /// # Errors
 /// Fails if the system provides no random numbers.
@@ -384,10 +387,11 @@ pub fn new_id() -> Result<String> {
     Ok(format!("{:032x}", u128::from_le_bytes(bits)))
 }
 
-/// Writes `run.json` of the result `id` to `directory`; replaces an existing file as a whole.
+/// Writes the `run.json` of the result `id` to `directory`. Replaces an existing file as a whole.
 ///
 /// # Errors
-/// Fails if it cannot be written, or [`RunRecord`] could not read it.
+/// Fails if the file cannot be written, or a number in it is not finite, which [`RunRecord`] could
+/// not read.
 pub fn write(
     directory: &Path,
     id: &str,
@@ -399,10 +403,10 @@ pub fn write(
     files::replace_own(&directory.join("run.json"), text.as_bytes())
 }
 
-/// Returns the text of a `run.json`.
+/// Returns the text of the `run.json` of the result `id`.
 ///
 /// # Errors
-/// Fails if [`RunRecord`] could not read it, because JSON has no infinity.
+/// Fails if a number is not finite. JSON has no infinity, so [`RunRecord`] could not read the text.
 pub fn text(
     id: &str,
     provenance: &Provenance,
@@ -460,7 +464,7 @@ pub fn text(
     }
 }
 
-/// Removes the result in `directory`, if there is one; keeps other files.
+/// Removes the result in `directory`, if there is one. Keeps all files that are not in [`FILES`].
 ///
 /// # Errors
 /// Fails if a file cannot be removed.

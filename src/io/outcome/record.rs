@@ -11,28 +11,28 @@ use crate::base::files;
 use crate::base::lock::Life;
 use crate::io::config::recorded;
 
-/// Contents of the run.json of a run.
+/// Contents of a run.json.
 #[derive(Clone, Debug)]
 pub struct RunRecord {
     /// Directory of the result.
     pub directory: PathBuf,
-    /// Format of its run.json; the fields below are converted to the present format.
+    /// Format number of the run.json. The fields below are converted to the present format.
     pub format: u64,
-    /// "running", "failed", "interrupted" or "done"; where the run no longer lives, "killed" in
-    /// place of "running", and "running, or killed" where the file system cannot tell. Of a record
-    /// [read in part](Self::read_in_part) also "unreadable".
+    /// Status: "running", "failed", "interrupted" or "done". In place of "running" it is "killed"
+    /// if the process has ended, and "running, or killed" if the file system cannot tell. It may be
+    /// "unreadable" for a record that was [read in part](Self::read_in_part).
     pub status: String,
-    /// Reason of a failure, an interruption, or unreadable contents.
+    /// Reason of a failure, of an interruption, or of unreadable contents.
     pub error: Option<String>,
     /// Provenance of the result.
     pub provenance: Provenance,
-    /// All parameters in the units of the config, see [`recorded`].
+    /// All parameters in the units of the config; see [`recorded`].
     pub parameters: Value,
-    /// Outcome, if the run is done.
+    /// Outcome of the run, if it is done.
     pub outcome: Option<Outcome>,
 }
 
-/// Fields that the file of every run has.
+/// Fields that every run.json has.
 #[derive(Deserialize)]
 struct Head {
     status: String,
@@ -42,7 +42,7 @@ struct Head {
     parameters: Value,
 }
 
-/// Checks that [`RunRecord::read`] accepts `text`.
+/// Fails if [`RunRecord::read`] would reject `text`.
 pub(super) fn check(text: &str) -> serde_json::Result<()> {
     let head: Head = serde_json::from_str(text)?;
     if head.status == "done" {
@@ -67,8 +67,8 @@ impl RunRecord {
     /// ```
     ///
     /// # Errors
-    /// Fails if it cannot be read or was not written by [`write`](super::write). The error names
-    /// the file and, for a fault inside, line and key.
+    /// Fails if the file cannot be read or was not written by [`write`](super::write). The error
+    /// names the file and, for invalid contents, the line and key.
     pub fn read(directory: &Path) -> Result<Self> {
         let record = Self::read_in_part(directory)?;
         match (&record.status[..], &record.error) {
@@ -77,8 +77,7 @@ impl RunRecord {
         }
     }
 
-    /// Reads `run.json` and accepts one with an unreadable outcome; its status is then
-    /// "unreadable".
+    /// Reads `run.json`, even if its outcome is unreadable. The status is then "unreadable".
     ///
     /// # Errors
     /// Fails if status, provenance or parameters cannot be read.
@@ -105,7 +104,7 @@ impl RunRecord {
                 }
             },
             "running" => {
-                // Older builds, without ids, hold no lock.
+                // Older builds write no id and hold no lock.
                 let life = head.id.map_or(Life::Unknown, |_| life);
                 record.status = life.status().to_owned();
             }
@@ -114,7 +113,7 @@ impl RunRecord {
         Ok(record)
     }
 
-    /// Returns the parameter at `path`, such as `["network", "N"]`; null if there is none.
+    /// Returns the parameter at `path`, such as `["network", "N"]`; null if it does not exist.
     pub fn parameter(&self, path: [&str; 2]) -> &Value {
         &self.parameters[path[0]][path[1]]
     }

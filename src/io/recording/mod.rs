@@ -1,8 +1,8 @@
 //! Recorder of spikes and weights: rank 0 writes them to one directory during the run.
 //!
 //! Spikes stay on their rank until all ranks agree, by the flags of the exchange, to gather them.
-//! Rank 0 requests that once per second, any rank when it holds many spikes. A failure of the
-//! writer is sent with the same flags, so all ranks end together.
+//! Rank 0 requests this flush once per second. Any rank requests it when it holds many spikes. The
+//! same flags report a failure of the writer, so all ranks end together.
 
 mod over_time;
 mod watched_directory;
@@ -26,47 +26,47 @@ pub use over_time::Sampler;
 pub use watched_directory::WatchedDirectory;
 
 /// Maximum number of recorded spikes that a rank holds before it requests a flush: 512 KiB per
-/// rank, all of which rank 0 receives.
+/// rank. Rank 0 receives the spikes of all ranks.
 const MAX_WAITING_SPIKES: usize = 1 << 16;
-/// Number of gathered spikes that the writer takes at once.
+/// Number of gathered spikes per call of the writer.
 const PORTION: usize = 1 << 14;
-/// Maximum age of a spike that is not flushed.
+/// Period after which rank 0 requests a flush.
 const FLUSH_PERIOD: Duration = Duration::from_secs(1);
-/// Number of synapses that are gathered at once when weights are written: 16 MiB.
+/// Number of synapses per gathered block of a snapshot: 16 MiB.
 const BLOCK: u64 = 1 << 20;
 
-/// Collects spikes and writes spikes and weights.
+/// Observer that gathers spikes and weights on rank 0, which writes them.
 pub struct Recorder {
-    /// Number of recorded neurons: those with the first gids.
+    /// Number of recorded neurons, those with the lowest gids.
     n_rec: u32,
     dt: Ms,
-    /// Packed words of stamp (high) and gid.
+    /// Spikes since the last flush, packed as stamp (high) and gid (low).
     waiting: Vec<u64>,
     flushed: Instant,
-    /// Writer of spikes; on rank 0, if spikes are recorded.
+    /// Writer of spikes, on rank 0 if spikes are recorded.
     spikes: Option<SpikeWriter>,
-    /// Writer of weights; on rank 0, if weights are recorded.
+    /// Writer of weights, on rank 0 if weights are recorded.
     weights: Option<WeightWriter>,
-    /// On rank 0.
+    /// Directory of the result, on rank 0.
     directory: Option<WatchedDirectory>,
     selection: Option<WeightRecord>,
-    /// Sampler of weights; on all ranks once a run that samples weights has begun.
+    /// Sampler of weights, on all ranks once a run that samples weights has begun.
     sampler: Option<Sampler>,
-    /// Maximum bytes that spikes or a block of a snapshot took.
+    /// Maximum bytes of a flush of spikes or of a block of a snapshot.
     most_held: u64,
 }
 
 impl Recorder {
-    /// Opens the files of the result `id` in `directory`, on rank 0.
+    /// Creates the files of the result `id` in `directory`, on rank 0.
     ///
     /// # Errors
-    /// Fails on rank 0 if the directory is gone or a file cannot be created.
+    /// Fails, on rank 0, if the directory does not exist or a file cannot be created.
     pub fn new(simulation: &Simulation, directory: &Path, id: &str) -> Result<Self> {
         let params = simulation.params();
         let dt = params.simulation.dt;
         let record = &params.record;
         let directory = (simulation.comm().rank() == 0).then_some(directory);
-        // Before the files, which are then known to be in the watched directory.
+        // The watch starts before the files are created, so they are known to be in this directory.
         let watched = directory.map(WatchedDirectory::new).transpose()?;
         let spikes = match directory.filter(|_| record.spikes) {
             Some(dir) => Some(SpikeWriter::create(
@@ -137,7 +137,8 @@ impl Recorder {
         simulation.comm().agree(begun)
     }
 
-    /// Takes the samples due in `interval`; all have the present weights. Collective.
+    /// Takes the samples that are due in `interval`. All of them have the present weights.
+    /// Collective.
     fn sample_if_due(&mut self, simulation: &Simulation, interval: Interval) -> Result<()> {
         let Some(sampler) = &self.sampler else {
             return Ok(());
@@ -148,7 +149,7 @@ impl Recorder {
         }
         let mine = sampler.sample(simulation);
         let all = simulation.comm().sum_each(&mine);
-        // The engine names the weight, which may be on another rank.
+        // The engine then names the weight, which may be on another rank.
         let is_out_of_range = |sample: &Vec<u64>| sampler.is_out_of_range(sample);
         if is_out_of_range(&mine) || self.weights.is_some() && is_out_of_range(&all) {
             return Err(Error::run("a sampled weight is not finite"));
@@ -161,7 +162,7 @@ impl Recorder {
             .try_for_each(|at| writer.add_sample(sampler.complete(&all, at.to_ms(self.dt))))
     }
 
-    /// Returns the times of snapshots that are due in `interval`.
+    /// Returns the times of the snapshots that are due in `interval`.
     fn snapshots_within(&self, interval: Interval) -> Vec<Steps> {
         let due = |at: &Steps| interval.start < *at && *at <= interval.end();
         self.selection
@@ -172,8 +173,9 @@ impl Recorder {
 
     /// Writes the present weights as the snapshot at time `at`. Collective.
     ///
-    /// Gathers blocks of sources, so a rank holds at most its own synapses and one block. Rank 0
-    /// sorts by (source, target), the order of the file for every split.
+    /// Gathers the synapses of one block of sources at a time. A rank therefore holds at most its
+    /// own synapses and one block. Rank 0 sorts each block by (source, target), the order of the
+    /// file for every split.
     fn snapshot(&mut self, simulation: &Simulation, at: Steps) -> Result<()> {
         let Some(selection) = self.selection.clone() else {
             return Ok(());
@@ -224,7 +226,7 @@ impl Recorder {
 }
 
 impl Observer for Recorder {
-    /// Writes the snapshot and the sample at time 0.
+    /// Prepares the sampling, and writes the snapshot and the sample that are due at time 0.
     fn begin(&mut self, simulation: &Simulation) -> Result<()> {
         self.begin_samples(simulation)?;
         let before = Interval {
@@ -254,7 +256,7 @@ impl Observer for Recorder {
         self.waiting.len() > MAX_WAITING_SPIKES || overdue
     }
 
-    /// Gathers the waiting spikes on rank 0, which writes them and its samples to disk.
+    /// Gathers the waiting spikes on rank 0, which writes them and the samples to disk.
     fn flush(&mut self, comm: &Comm) -> Result<()> {
         let mut spikes = comm.gather(&self.waiting);
         let gathered = self.spikes.as_ref().map_or(0, |_| spikes.len() as u64);
@@ -265,11 +267,11 @@ impl Observer for Recorder {
         let samples = self.weights.as_mut().map_or(Ok(()), WeightWriter::flush);
         let directory = self.directory.as_mut();
         let directory = directory.map_or(Ok(()), WatchedDirectory::check);
-        // First the directory: if it is gone, nothing can be written.
+        // An error of the directory comes first: if it is gone, nothing can be written.
         directory.and(spikes).and(samples)
     }
 
-    /// Writes the last snapshot, unless the last interval has.
+    /// Writes the snapshot at the end of the run, unless the last interval has written it.
     fn end(&mut self, simulation: &Simulation) -> Result<()> {
         let end = simulation.params().simulation.end();
         let is_taken = self.selection.as_ref().is_none_or(|s| s.at.contains(&end));
@@ -289,7 +291,8 @@ struct Block {
 }
 
 impl Block {
-    /// Returns an empty block. Each vector is allocated once; untouched pages take no memory.
+    /// Returns an empty block with room for `synapses` synapses. Each vector is allocated once;
+    /// untouched pages take no memory.
     fn with_room_for(synapses: usize) -> Self {
         let mut block = Block {
             keys: Vec::new(),
@@ -300,7 +303,7 @@ impl Block {
         block
     }
 
-    /// Replaces the contents by the synapses from `sources` onto the first `targets` targets.
+    /// Replaces the contents with the synapses from `sources` onto the first `targets` neurons.
     fn fill(&mut self, simulation: &Simulation, sources: Range<u32>, targets: u32) {
         self.keys.clear();
         self.weights.clear();
@@ -329,36 +332,38 @@ fn sorted(keys: Vec<u64>, weights: Vec<f64>) -> Vec<Synapse> {
     synapses
 }
 
-/// Memory, in bytes.
+/// Memory in bytes.
 impl Recorder {
-    /// Returns the number of sources per block, if `n_e` sources have `synapses` synapses.
+    /// Returns the number of sources per block if `n_e` sources have `synapses` synapses in total.
     pub fn sources_at_once(n_e: u32, synapses: u64) -> u64 {
         let share = product([BLOCK, n_e.into()]).checked_div(synapses);
         share.unwrap_or(BLOCK).clamp(1, u64::from(u32::MAX))
     }
 
-    /// Returns the bytes for a block of a snapshot with `local` synapses of this rank and
-    /// `gathered` on rank 0: keys and weights on every rank; on rank 0 those of all, then synapses
-    /// with either the sort's buffer or two columns of ids for the file.
+    /// Returns the bytes for a block of a snapshot, with `local` synapses of this rank and
+    /// `gathered` synapses on rank 0. Every rank holds its own keys and weights. Rank 0 also holds
+    /// those of all ranks, then the synapses with either the buffer of the sort or two columns of
+    /// ids for the file.
     pub fn snapshot_bytes(local: u64, gathered: u64) -> u64 {
         let each = size_of::<Synapse>() as u64 + 8 + 8;
         total([product([8 + 8, local]), product([each, gathered])])
     }
 
-    /// Returns the bytes for a flush of `local` spikes of this rank and `gathered` on rank 0: keys
-    /// on every rank; on rank 0 also the spikes that wait for the file.
+    /// Returns the bytes for a flush, if this rank sends `local` spikes and rank 0 receives
+    /// `gathered`. Every rank holds its own keys. Rank 0 also holds those of all ranks and the
+    /// spikes that wait for the file.
     pub fn flush_bytes(local: u64, gathered: u64) -> u64 {
         let waiting = (8 + 16) * gathered.min(HELD_BACK as u64);
         total([product([8, local]), product([8, gathered]), waiting])
     }
 
-    /// Returns the bytes of the spikes that wait for the file on rank 0, in a run of so many
+    /// Returns the bytes of the spikes that wait for the file on rank 0, in a run of `spikes`
     /// spikes: ids and times.
     pub fn waiting_bytes(spikes: u64) -> u64 {
         product([8 + 8, spikes.min(HELD_BACK as u64)])
     }
 
-    /// Maximum number of spikes that wait on a rank.
+    /// Maximum number of spikes that a rank holds before it requests a flush.
     pub const MOST_WAITING: u64 = MAX_WAITING_SPIKES as u64;
 
     /// Returns the maximum number of bytes held so far.

@@ -15,7 +15,7 @@ use crate::model::network::Placement;
 use crate::model::params::WeightSampling;
 use crate::model::synapse::{PlasticWeights, Rows, Sources, Weight};
 
-/// Sampler of one rank's part of the network.
+/// Sampler of the plastic weights of one rank.
 pub struct Sampler {
     every: Steps,
     bins: Bins,
@@ -27,12 +27,12 @@ pub struct Sampler {
     followed: Vec<Followed>,
 }
 
-/// A synapse with a trajectory.
+/// Synapse whose weight is followed over time.
 struct Followed {
     thread: usize,
     /// Index on its virtual process.
     synapse: usize,
-    /// Place among the followed synapses.
+    /// Index among the followed synapses of all ranks.
     column: usize,
 }
 
@@ -40,8 +40,8 @@ impl Sampler {
     /// Returns the sampler of this rank, and the followed synapses as (source, target) in E.
     /// Collective.
     ///
-    /// Follows one synapse of each of evenly spaced excitatory neurons that have any: the one onto
-    /// the first target at or after a random neuron.
+    /// Takes evenly spaced excitatory sources. For each source with synapses, follows the synapse
+    /// onto the first target at or after a random neuron, in cyclic order.
     pub fn new(simulation: &Simulation, sampling: &WeightSampling) -> (Self, Vec<(u32, u32)>) {
         let n_e = simulation.place().n_e;
         let pick = Pick::new(sampling.one_in, n_e);
@@ -89,7 +89,8 @@ impl Sampler {
         (sampler, synapses)
     }
 
-    /// Returns the times of samples that are due in `interval`, ascending; its end belongs to it.
+    /// Returns the times of the samples that are due in `interval`, ascending. The interval
+    /// includes its end, but not its start.
     pub fn due(&self, interval: Interval) -> Vec<Steps> {
         let every = i64::from(self.every.0);
         let start = i64::from(interval.start.0);
@@ -99,9 +100,9 @@ impl Sampler {
         times.map(|time| Steps(time as i32)).collect()
     }
 
-    /// Returns this rank's part of a sample: the number of weights in each place of the histogram
-    /// (exactly 0, the bins, above, not finite), then the bits of the followed weights, 0 for those
-    /// of other ranks. A sample is the sum of the parts of all threads and ranks.
+    /// Returns this rank's part of a sample: the number of weights at each place of the histogram
+    /// (exactly 0, the bins, above, not finite), then the bits of the followed weights, which are 0
+    /// for those of other ranks. The sum of the parts of all ranks is the sample.
     ///
     /// Cost: about 1 ns per counted synapse.
     pub fn sample(&self, simulation: &Simulation) -> Vec<u64> {
@@ -115,7 +116,7 @@ impl Sampler {
         parts.into_iter().reduce(add).expect("a thread")
     }
 
-    /// Returns the part of one thread.
+    /// Returns the part of a sample from one thread.
     fn sample_of(&self, thread: usize, vp: &VirtualProcess) -> Vec<u64> {
         let (bins, counted) = (self.bins, &self.counted[thread]);
         let mut sample = match &vp.ee.weights {
@@ -145,7 +146,7 @@ impl Sampler {
         sample[self.bins.places() - 1] > 0
     }
 
-    /// Returns the sample at time `at`, from the sum of all parts.
+    /// Returns the sample at time `at` from the sum of all parts.
     pub fn complete(&self, sum: &[u64], at: Ms) -> Sample {
         let (counts, weights) = sum.split_at(self.bins.places());
         let [zeros, counts @ .., above, _] = counts else {
@@ -161,7 +162,7 @@ impl Sampler {
     }
 }
 
-/// Memory, in bytes.
+/// Memory in bytes.
 impl Sampler {
     /// Returns the bytes for a rank of `threads` threads with `synapses` plastic synapses from
     /// `rows` excitatory sources, including the temporary memory of a sample.
@@ -181,25 +182,25 @@ impl Sampler {
         self.counted.iter().map(allocated_bytes).sum::<u64>() + passing
     }
 
-    /// Returns the bytes of the counts and sample of every thread, and of the samples of rank and
-    /// run.
+    /// Returns the temporary bytes of a sample: the counts and sample of every thread, and the
+    /// samples of the rank and of the run.
     fn passing(places: u64, columns: u64, threads: u64) -> u64 {
         threads * 4 * LANES as u64 * places + (threads + 2) * 8 * (places + columns)
     }
 }
 
-/// Selection of counted synapses: see [`COUNTED`].
+/// Selection of the counted synapses; see [`COUNTED`].
 ///
-/// For each part of the targets, one source in `one_in` is selected; each part has other sources.
-/// The counted synapses of a source are contiguous in its row: single synapses would cost a cache
-/// line each. More parts would need more sources and touch more pages. Whole rows would leave few
-/// sources, whose synapses have similar weights.
+/// For each part of the targets, one source in `one_in` is selected, and each part has different
+/// sources. The counted synapses of a source are contiguous in its row, since single synapses would
+/// cost a cache line each. More parts would need more sources and touch more pages. Whole rows
+/// would leave few sources, whose synapses have similar weights.
 struct Pick {
     one_in: u64,
     n_e: u64,
 }
 
-/// Number of parts that the targets are divided into.
+/// Number of parts into which the targets are divided.
 const PARTS: u64 = 4;
 
 /// Description of [`Pick`] for the file.
@@ -219,7 +220,7 @@ impl Pick {
         (part * self.n_e).div_ceil(PARTS) as u32
     }
 
-    /// Returns the ranges of counted synapses of thread `thread`, ascending.
+    /// Returns the ranges of the counted synapses of thread `thread`, ascending.
     fn synapses(
         &self,
         place: &Placement,
@@ -249,7 +250,7 @@ impl Pick {
     }
 }
 
-/// Search for the synapse of a source to follow.
+/// Search for the synapse of one source that is to be followed.
 struct Search {
     source: u32,
     /// First target of the search.
@@ -259,7 +260,8 @@ struct Search {
 
 /// Result of one rank's search.
 struct Found {
-    /// Nearness to the first target, 1 … N_E, largest at that target; 0 without a synapse.
+    /// Nearness of the target to the first target of the search, 1 … N_E, largest at that target; 0
+    /// without a synapse.
     nearness: u64,
     synapse: Followed,
 }
@@ -274,7 +276,7 @@ impl Search {
         }
     }
 
-    /// Returns the target with this nearness.
+    /// Returns the target with the nearness `nearness`.
     fn target(&self, nearness: u64) -> u32 {
         ((self.begin + self.n_e - nearness) % self.n_e) as u32
     }
@@ -284,7 +286,8 @@ impl Search {
         self.n_e - distance
     }
 
-    /// Returns the nearest synapse of this rank; of several onto one target the first.
+    /// Returns the nearest synapse of this rank. Of several synapses onto one target, returns the
+    /// first.
     fn nearest(&self, simulation: &Simulation) -> Found {
         let mut found = Found {
             nearness: 0,
@@ -313,8 +316,9 @@ impl Search {
     }
 }
 
-/// Place of a weight in the counts: 0 if it is exactly 0; 1 + ⌊weight · bins/max⌋ if that is a bin;
-/// the place after the bins for larger weights; the last place for weights that are not finite.
+/// Places of weights in the counts. A weight of exactly 0 has place 0. A weight in a bin has place
+/// 1 + ⌊weight · bins/max⌋. Larger weights have the place after the bins. Weights that are not
+/// finite have the last place.
 #[derive(Clone, Copy)]
 struct Bins {
     count: f64,
@@ -337,7 +341,7 @@ impl Bins {
 
     #[inline(always)]
     fn place(&self, weight: f64) -> u32 {
-        // Infinity and NaN also give `count`.
+        // Infinity and NaN give `count`, as do large weights.
         let bin = (weight * self.scale).min(self.count) as i32 as u32;
         let bin = bin.wrapping_add(u32::from(!weight.is_finite()));
         if weight == 0.0 {
@@ -348,13 +352,13 @@ impl Bins {
     }
 }
 
-/// Number of weights whose places are computed at once, in vectors.
+/// Number of weights whose places are computed at once, with vector instructions.
 const BATCH: usize = 64;
-/// Number of counters per place. Many successive weights have the same place, and additions to one
-/// counter would wait for each other.
+/// Number of counters per place. Many successive weights have the same place, and successive
+/// additions to one counter would wait for each other.
 const LANES: usize = 4;
 
-/// Counts weights by place.
+/// Kernel that counts weights by place.
 struct Count<'a, W> {
     bins: Bins,
     /// Ranges of synapses to count.
@@ -362,13 +366,13 @@ struct Count<'a, W> {
     weights: &'a [W],
 }
 
-/// Prefetch distance in ranges, each of which is on another page.
+/// Prefetch distance, in ranges. Each range is on a different page.
 const PREFETCH_DISTANCE: usize = 4;
-/// Maximum bytes prefetched per range; the hardware prefetches the rest.
+/// Maximum number of bytes prefetched per range. The hardware prefetches the rest.
 const ASKED: usize = 1 << 11;
 
 impl<W: Weight> Count<'_, W> {
-    /// Prefetches range number `at`.
+    /// Prefetches the weights of range number `at`.
     #[inline(always)]
     fn prefetch(&self, at: usize) {
         if let Some(range) = self.counted.get(at) {

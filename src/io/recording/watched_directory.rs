@@ -1,4 +1,4 @@
-//! The directory of a result during its run.
+//! Watch over the directory of a result during its run.
 
 use std::fs;
 use std::io;
@@ -7,24 +7,24 @@ use std::path::{Path, PathBuf};
 
 use crate::base::error::{Error, Result};
 
-/// Files that must stay once they exist. (Writers may rename the other files.)
+/// Files that must not disappear once they exist. Writers may rename the other files.
 const STAYING: [&str; 3] = ["run.json", "spikes.h5", "weights.h5"];
 
-/// The directory of a result. A run watches it, since an open file can be written after its
-/// directory was removed.
+/// Directory of a result. A run watches it, since an open file can be written even after its
+/// directory is removed.
 pub struct WatchedDirectory {
     directory: PathBuf,
     /// Device and inode numbers of the directory.
     identity: (u64, u64),
-    /// True for the files of [`STAYING`] that have been seen.
+    /// Files of [`STAYING`] that have been seen.
     seen: [bool; STAYING.len()],
 }
 
 impl WatchedDirectory {
-    /// Begins to watch the directory.
+    /// Starts to watch `directory`.
     ///
     /// # Errors
-    /// Fails if it does not exist.
+    /// Fails if the directory does not exist.
     pub fn new(directory: &Path) -> Result<Self> {
         Ok(WatchedDirectory {
             directory: directory.to_owned(),
@@ -33,15 +33,16 @@ impl WatchedDirectory {
         })
     }
 
-    /// Checks that the directory and its files are still there.
+    /// Checks that the directory and its files still exist.
     ///
     /// # Errors
-    /// Fails if the directory, or a file that was in it, is removed or replaced.
+    /// Fails if the directory was removed or replaced, or a file of the result was removed from it.
     pub fn check(&mut self) -> Result<()> {
         match identity(&self.directory) {
             Ok(found) if found == self.identity => {}
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                // It may still exist: a network file system may be unavailable for a while.
+                // The directory may still exist: a network file system may be unavailable for a
+                // while.
                 return Ok(());
             }
             _ => return gone(&self.directory),
