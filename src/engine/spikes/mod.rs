@@ -138,7 +138,7 @@ impl ChunkWriter {
             *need += words;
         }
         for (chunk, &need) in receive.chunks_exact_mut(chunk).zip(&self.needs) {
-            chunk[..HEADER].fill(need as u32);
+            chunk[..HEADER].fill(need.min(NEED as usize) as u32);
         }
         self.needs.iter().copied().max().unwrap_or(0)
     }
@@ -269,7 +269,7 @@ impl Exchange {
         comm.all_to_all_chunks(&self.send, &mut self.receive);
         let heads = self.receive.iter().step_by(chunk);
         let need = heads.clone().map(|&head| head & NEED).max().unwrap_or(0) as usize;
-        if need > self.capacity {
+        if need > self.capacity || need == NEED as usize {
             self.check_size(need)?;
             self.statistics.grown += 1;
             self.resize(Self::grown(self.capacity as u64, need as u64) as usize);

@@ -110,8 +110,8 @@ impl Results {
     /// Cost: O(spikes in the window + bins). Memory: the bins, and one block of spikes.
     ///
     /// # Errors
-    /// Fails if `bin` is not a whole number of steps, at least 1, or `spikes.h5` cannot be read as
-    /// for [`activity`](Self::activity).
+    /// Fails if `bin` is less than one step or not a whole number of steps, and in the same cases as
+    /// [`activity`](Self::activity).
     pub fn population_rate(
         &self,
         population: Population,
@@ -152,11 +152,11 @@ impl Results {
 /// Activity of the recorded neurons of a population in one bin of model time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rate {
-    /// Window of the bin.
+    /// Start and end of the bin.
     pub window: Window,
-    /// Number of spikes in the bin.
+    /// Number of spikes of the recorded neurons in the bin.
     pub spikes: u64,
-    /// Mean rate of the recorded neurons (spikes/s); `None` without neurons.
+    /// Mean rate of the recorded neurons (spikes/s); `None` if there are none.
     pub rate: Option<f64>,
 }
 
@@ -170,12 +170,12 @@ impl Activity {
         self.trains.len()
     }
 
-    /// Returns the number of spikes of all recorded neurons.
+    /// Returns the number of spikes of all recorded neurons in the window.
     pub fn spikes(&self) -> u64 {
         self.trains.iter().map(|train| train.spikes).sum()
     }
 
-    /// Returns the mean rate (spikes/s) over neurons and time; `None` without neurons.
+    /// Returns the mean rate over neurons and time (spikes/s); `None` if there are no neurons.
     pub fn rate(&self) -> Option<f64> {
         mean_rate(self.spikes(), self.neurons(), self.length)
     }
@@ -205,8 +205,8 @@ impl Activity {
     }
 
     /// Returns the coefficient of variation (CV) of the inter-spike intervals of neuron `neuron`:
-    /// their standard deviation (with divisor n, not n − 1) divided by their mean; `None` with
-    /// fewer than 3 spikes.
+    /// their standard deviation (with divisor n, not n − 1) divided by their mean. `None` with
+    /// fewer than 3 spikes, or if all spikes have the same time.
     ///
     /// # Panics
     /// Panics if `neuron` was not recorded.

@@ -33,7 +33,7 @@ impl Results {
     /// Fails if `weights.h5` cannot be read or was not written by stdp-hpc.
     pub fn snapshots(&self) -> Result<Vec<Ms>> {
         let times = snapshots(&self.own_file("weights.h5")?)?;
-        // Older builds named snapshots by the product of steps and dt.
+        // Older builds named a snapshot by the floating-point product of steps and dt.
         let on_grid = |time: Ms| time.to_steps(self.dt()).map(|steps| steps.to_ms(self.dt()));
         let times = times.into_iter();
         Ok(times.map(|time| on_grid(time).unwrap_or(time)).collect())
@@ -87,7 +87,7 @@ impl Results {
     /// # Ok::<(), stdp_hpc::base::error::Error>(())
     /// ```
     ///
-    /// Cost: O(samples read), in time and memory.
+    /// Cost: time and memory O(samples read).
     ///
     /// # Errors
     /// Fails if `weights.h5` cannot be read, was not written by stdp-hpc, or lacks a dataset.
@@ -105,12 +105,12 @@ impl Weights {
         self.at
     }
 
-    /// Returns the recorded sources, as indices in E.
+    /// Returns the recorded sources as indices within E.
     pub fn sources(&self) -> Range<u32> {
         0..self.sources
     }
 
-    /// Returns the recorded targets, as indices in E.
+    /// Returns the recorded targets as indices within E.
     pub fn targets(&self) -> Range<u32> {
         0..self.targets
     }
@@ -365,12 +365,12 @@ pub struct Matrix {
 }
 
 impl Matrix {
-    /// Returns the sources, one per row.
+    /// Returns the sources, one per row, as indices within E.
     pub fn sources(&self) -> Range<u32> {
         self.sources.clone()
     }
 
-    /// Returns the targets, one per column.
+    /// Returns the targets, one per column, as indices within E.
     pub fn targets(&self) -> Range<u32> {
         self.targets.clone()
     }
@@ -380,7 +380,7 @@ impl Matrix {
         &self.values
     }
 
-    /// Returns the row of `source` (pA).
+    /// Returns the row of `source` (pA), one entry per target.
     ///
     /// # Panics
     /// Panics if `source` is not one of the sources.
@@ -389,7 +389,7 @@ impl Matrix {
         &self.values[start..start + self.targets.len()]
     }
 
-    /// Returns the entry of a pair (pA).
+    /// Returns the summed weight from `source` to `target` (pA).
     ///
     /// # Panics
     /// Panics if the pair is not in the matrix.
@@ -398,7 +398,7 @@ impl Matrix {
         self.values[self.place(source, target)]
     }
 
-    /// Returns the number of synapses of a pair.
+    /// Returns the number of synapses from `source` to `target`.
     ///
     /// # Panics
     /// Panics if the pair is not in the matrix.

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use crate::base::error::{Error, Result};
 
-/// Histogram of weights; see [`Weights::histogram`](super::Weights::histogram).
+/// Histogram of weights (pA) in bins of equal width; see
+/// [`Weights::histogram`](super::Weights::histogram).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Histogram {
     range: Range<f64>,
@@ -92,19 +93,19 @@ impl Histogram {
     }
 
     /// Returns the density in bin `bin` (1/pA): its fraction of *all* weights divided by its width;
-    /// `None` without weights. The sum of density times width over the bins, plus the fractions of
-    /// `zeros`, `below` and `above`, is 1.
+    /// `None` if the histogram is empty. The sum of density times width over the bins, plus the
+    /// fractions of `zeros`, `below` and `above`, is 1.
     pub fn density(&self, bin: usize) -> Option<f64> {
         let Range { start, end } = self.bin(bin);
         Some(self.fraction(self.counts[bin])? / (end - start))
     }
 
-    /// Returns the fraction of weights that are exactly 0; `None` without weights.
+    /// Returns the fraction of weights that are exactly 0; `None` if the histogram is empty.
     pub fn zero_fraction(&self) -> Option<f64> {
         self.fraction(self.zeros)
     }
 
-    /// Returns `count` as a fraction of all weights; `None` without weights.
+    /// Returns `count` as a fraction of all weights; `None` if the histogram is empty.
     pub fn fraction(&self, count: u64) -> Option<f64> {
         let total = self.total();
         (total > 0).then(|| count as f64 / total as f64)

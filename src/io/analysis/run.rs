@@ -34,7 +34,7 @@ impl Population {
     }
 }
 
-/// Window of model time: later than `after`, up to and including `until`.
+/// Window of model time: times t with `after` < t ≤ `until`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     /// Start, exclusive.
@@ -67,7 +67,7 @@ struct Run {
     parameters_in_steps: InSteps,
 }
 
-/// Progress of a run that was ended by a signal.
+/// Progress of a run that a signal ended.
 #[derive(Clone, Debug, Deserialize)]
 struct Interrupted {
     model_time_ms: f64,
@@ -215,8 +215,7 @@ impl Results {
     ///
     /// # Errors
     /// Fails if a time is not a whole number of steps or not within the recorded time, or `to` is
-    /// not after `from`. If the run is not done, also fails if `spikes.h5` cannot be read or holds
-    /// no spike.
+    /// not after `from`. Also fails if [`recorded_time`](Self::recorded_time) fails or is `None`.
     pub fn window(&self, from: Option<Ms>, to: Option<Ms>) -> Result<Window> {
         let all = self.recorded_time()?.ok_or_else(|| {
             let (path, status) = (self.file("spikes.h5"), &self.run.status);
@@ -259,7 +258,7 @@ impl Results {
     /// and nothing was recorded.
     ///
     /// # Errors
-    /// Fails if the run is not done and `spikes.h5` cannot be read.
+    /// Fails if the run is neither done nor ended by a signal, and `spikes.h5` cannot be read.
     pub fn recorded_time(&self) -> Result<Option<Window>> {
         let simulation = self.run.parameters_in_steps.simulation;
         let after = Steps(simulation.presim);
@@ -303,7 +302,7 @@ impl Results {
         Ok(())
     }
 
-    /// Returns the path of the file `name` of the result.
+    /// Returns the path of `name` in the result directory.
     pub(super) fn file(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }

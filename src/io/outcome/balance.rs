@@ -129,10 +129,10 @@ fn waiting(timers: &Timers) -> f64 {
     }
 }
 
-/// Maximum number of rank records in a run.json; with more ranks, every k-th is kept.
+/// Maximum number of rank records in run.json; with more ranks, every k-th is kept.
 const MOST_RECORDS: usize = 1024;
 
-/// Returns the number of rank records of a run on `ranks` ranks.
+/// Returns the number of rank records of a run on `ranks` ranks, at most [`MOST_RECORDS`].
 pub(super) fn records(ranks: usize) -> usize {
     ranks.div_ceil(ranks.div_ceil(MOST_RECORDS))
 }
@@ -195,7 +195,7 @@ pub struct Balance {
     pub work: Spread,
     /// Work of the slowest rank divided by the mean, minus 1.
     pub imbalance: f64,
-    /// Wait for other ranks in the exchange (s), estimated from samples.
+    /// Time that a rank waits for other ranks in the exchange (s), estimated from samples.
     pub communicate_wait: Spread,
     /// Time of the exchange without the wait for other ranks (s).
     pub communicate_transfer: Spread,

@@ -1,4 +1,4 @@
-//! Provenance and outcome of a run: run.json, and the numbers of the closing table.
+//! Provenance and outcome of a run: contents of run.json and of the table printed at the end.
 
 mod balance;
 mod record;
@@ -33,7 +33,7 @@ pub const PROGRAM: &str = concat!("stdp-hpc ", env!("CARGO_PKG_VERSION"));
 /// Commit of the build, from `git describe`.
 pub const COMMIT: &str = env!("STDP_HPC_COMMIT");
 
-/// Names of the files of a result, including those that a killed run may leave.
+/// Names of the files of a result, including those that a killed run may leave behind.
 pub const FILES: [&str; 7] = [
     "run.json",
     "run.json.new",
@@ -44,7 +44,7 @@ pub const FILES: [&str; 7] = [
     "weights.h5.new",
 ];
 
-/// Provenance of a result.
+/// Provenance of a result: program, machine, layout and command.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Provenance {
     /// Name and version of the program.
@@ -66,7 +66,7 @@ pub struct Provenance {
     pub instruction_set: Cow<'static, str>,
     /// Command line of rank 0.
     pub command: Vec<String>,
-    /// Name and version of the MPI library, if MPI is used.
+    /// Name and version of the MPI library; `None` without MPI.
     pub mpi: Option<String>,
 }
 
@@ -98,24 +98,24 @@ pub struct Outcome {
     pub digest: Digests,
     /// Counts of neurons, synapses and spikes.
     pub counts: Counts,
-    /// Mean rates after the warm-up (spikes/s).
+    /// Mean rates per population after the warm-up (spikes/s).
     pub rates: Rates,
     /// Moments of the plastic weights at the end (pA).
     pub weights: Weights,
     /// Delays of the network (ms). In run.json, `parameters_in_steps.delay` has them in steps.
     pub delay: Delays<Ms>,
-    /// Wall times by phase (s), over the ranks.
+    /// Wall times per phase (s): minimum, mean and maximum over the ranks.
     pub wall_time: WallTime,
-    /// Load balance.
+    /// Load balance over the ranks.
     pub balance: Balance,
     /// Records of the ranks, on rank 0 only. With more than 1024 ranks, every k-th is kept.
     pub ranks: Vec<RankRecord>,
-    /// Model time T (ms) that `wall_time.simulate` covers. The interval in which the warm-up ends
-    /// is timed as a whole.
+    /// Model time covered by `wall_time.simulate` (ms). The interval in which the warm-up ends is
+    /// timed as a whole.
     pub model_time_ms: f64,
-    /// Wall time of the simulate phase divided by its model time.
+    /// Wall time of the simulate phase, maximum over the ranks, divided by its model time.
     pub real_time_factor: f64,
-    /// Memory (bytes).
+    /// Resident memory per rank and memory per structure (bytes).
     pub memory: Memory,
     /// Statistics of the exchange on rank 0.
     pub exchange: ExchangeStatistics,
@@ -146,7 +146,7 @@ pub struct Counts {
     pub spikes_I: u64,
     /// Number of delivered synaptic events, including the warm-up.
     pub synaptic_events: u64,
-    /// Number of external spikes read from a file; `None` if they are drawn.
+    /// Number of external spikes read from a file; `None` if the run draws them.
     #[serde(default)]
     pub external_spikes: Option<u64>,
     /// Number of external spikes that are later than the end of the run.
@@ -159,12 +159,12 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Returns the number of all synapses, at most 2⁶⁴ − 1.
+    /// Returns the number of plastic and static synapses, saturating at 2⁶⁴ − 1.
     pub fn synapses(&self) -> u64 {
         total([self.synapses_plastic, self.synapses_static])
     }
 
-    /// Returns the number of spikes of both populations, at most 2⁶⁴ − 1.
+    /// Returns the number of spikes of both populations after the warm-up, saturating at 2⁶⁴ − 1.
     pub fn spikes(&self) -> u64 {
         total([self.spikes_E, self.spikes_I])
     }
@@ -467,7 +467,7 @@ pub fn text(
 /// Removes the result in `directory`, if there is one. Keeps all files that are not in [`FILES`].
 ///
 /// # Errors
-/// Fails if a file cannot be removed.
+/// Fails if a file exists and cannot be removed.
 pub fn clear(directory: &Path) -> Result<()> {
     for name in FILES {
         let path = directory.join(name);

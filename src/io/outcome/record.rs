@@ -1,4 +1,4 @@
-//! Reading of run.json.
+//! Reader of run.json.
 
 use std::path::{Path, PathBuf};
 

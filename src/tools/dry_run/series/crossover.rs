@@ -71,6 +71,7 @@ fn crossover(series: &[Scaled], left: Of, right: Of) -> Option<f64> {
         .iter()
         .map(|one| match (left(one), right(one)) {
             (left, right) if left > 0.0 && right > 0.0 => (left / right).ln(),
+            (left, right) if left == right => 0.0,
             (left, right) => (left - right).signum(),
         })
         .collect();

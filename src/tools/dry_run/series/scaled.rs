@@ -7,7 +7,7 @@ use crate::tools::figure::Colour;
 use super::super::Rehearsal;
 use super::super::rehearsal::PLAYED;
 
-/// MemoryPart of the memory of a rank.
+/// Part of the memory of a rank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MemoryPart {
     WeightsAndTargets,
