@@ -1,7 +1,7 @@
 //! The engine: builds a network from a recipe and advances it. Uses no file format.
 //!
 //! - [`simulation`]: [`Simulation::build`] and [`Simulation::run`], **the loop**; [`Observer`],
-//!   which receives what a run produces
+//!   which receives the spikes and the state of a run
 //! - [`vp`]: data of one thread, and the phases deliver and update
 //! - [`spikes`]: messages between ranks: target table, chunk, exchange
 //! - `team`: threads of a rank; `timers`: wall time by phase

@@ -12,7 +12,7 @@ use crate::base::per_thread::PerThread;
 
 /// Stack size of a thread (bytes): Rust's default.
 const STACK: usize = 2 << 20;
-/// Address space of a thread (bytes): its stack, and 64 KiB for what surrounds it.
+/// Address space of a thread (bytes): its stack and 64 KiB of overhead.
 const THREAD: u64 = STACK as u64 + (64 << 10);
 
 /// Threads that run a phase on all virtual processes of a rank.
@@ -27,7 +27,7 @@ pub struct Team {
 }
 
 impl Team {
-    /// Starts the threads of rank `rank`; `threads` counts the calling one.
+    /// Starts the threads of rank `rank`. `threads` includes the calling thread.
     ///
     /// # Errors
     /// Fails if the system refuses the threads, or the limit on address space (`ulimit -v`) is too
@@ -67,6 +67,9 @@ impl Team {
 
     /// Calls `work(thread, item)` on all threads at the same time, each with its item of `state`.
     /// Returns when all threads are done.
+    ///
+    /// # Panics
+    /// Panics if `state` does not have one item per thread.
     pub fn each<T: Send>(&self, state: &PerThread<T>, work: impl Fn(usize, &mut T) + Sync) {
         assert_eq!(state.len(), self.size);
         let run = |thread: usize| work(thread, &mut state.lock(thread));
@@ -84,8 +87,8 @@ impl Team {
             // Threads have nearly equal work, so the others finish soon.
             wait(Duration::MAX, || busy.load(Ordering::Acquire) == 0);
         });
-        // Waking a thread takes as long as a phase of a small network, so threads stay awake for
-        // the next phase.
+        // Waking a thread takes as long as a phase of a small network. Threads therefore stay awake
+        // for the next phase.
         let (phase, now) = (Arc::clone(&self.phase), self.phase.load(Ordering::Relaxed));
         workers.spawn_broadcast(move |_| {
             wait(AWAKE, || phase.load(Ordering::Acquire) != now);
@@ -116,11 +119,11 @@ impl Team {
     }
 }
 
-/// Time that an idle thread stays awake.
+/// Time for which an idle thread polls for the next phase before it sleeps.
 const AWAKE: Duration = Duration::from_millis(2);
 
-/// Waits until `done` returns true, for at most about `longest`. Spins, and yields the core to
-/// other threads after every 64 checks.
+/// Waits until `done` returns true, or for about `longest`. Spins, and yields the core to other
+/// threads after every 64 checks.
 fn wait(longest: Duration, done: impl Fn() -> bool) {
     let begun = Instant::now();
     while !done() && begun.elapsed() < longest {

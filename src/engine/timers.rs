@@ -32,7 +32,7 @@ impl Phase {
     pub const COUNT: usize = 9;
 }
 
-/// Statistics of the times of one phase over the intervals (s).
+/// Statistics of the wall times of one phase.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Laps {
     /// Number of measurements.
@@ -53,7 +53,7 @@ impl Laps {
         self.longest = self.longest.max(seconds);
     }
 
-    /// Returns the standard deviation over the intervals (s).
+    /// Returns the standard deviation of the times (s); 0 without measurements.
     pub fn sd(&self) -> f64 {
         let n = self.count.max(1) as f64;
         (self.squares / n - (self.total / n).powi(2))
@@ -68,7 +68,7 @@ pub struct Timers {
     laps: [Laps; Phase::COUNT],
     begun: Instant,
     from: Steps,
-    /// Wall time of the loop (s).
+    /// Wall time of the loop after the warm-up (s).
     pub simulate: f64,
     /// Model time of the measurement (ms).
     pub model: f64,
@@ -80,8 +80,7 @@ impl Timers {
         Timers::start_at(Steps(0))
     }
 
-    /// Starts the timers now. `from` is the model time at which the measurement begins; the current
-    /// interval contains it.
+    /// Starts the timers now. `from` is the model time at which the measurement begins.
     pub fn start_at(from: Steps) -> Self {
         Timers {
             laps: Default::default(),
@@ -107,13 +106,13 @@ impl Timers {
         self.laps[phase as usize].add(time.as_secs_f64());
     }
 
-    /// Stops the timers at model time `now`: sets `simulate` and `model`.
+    /// Stops the timers at model time `now` and sets `simulate` and `model`.
     pub fn stop(&mut self, now: Steps, dt: Ms) {
         self.simulate = self.begun.elapsed().as_secs_f64();
         self.model = (now - self.from).to_ms(dt).0;
     }
 
-    /// Returns the times of `phase`.
+    /// Returns the statistics of `phase`.
     pub fn of(&self, phase: Phase) -> &Laps {
         &self.laps[phase as usize]
     }

@@ -1,4 +1,4 @@
-//! Virtual process: the data of one thread, and the phases deliver and update.
+//! Virtual process: the data of one thread, and its phases deliver and update.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::model::synapse::{
 /// The alignment prevents threads from writing to the same cache line.
 #[repr(align(128))]
 pub struct VirtualProcess {
-    /// Number of excitatory neurons; they come first.
+    /// Number of excitatory neurons, which have the lowest lids.
     pub excitatory: usize,
     /// State of the neurons.
     pub neurons: Neurons,
@@ -29,7 +29,7 @@ pub struct VirtualProcess {
     pub input: Input,
     /// Weight of the external input (pA).
     pub weight_x: f64,
-    /// Sums of weights that arrive in later steps (pA).
+    /// Sums of the weights that arrive in each later step (pA).
     pub ring: RingBuffer,
     /// Spikes and traces of the excitatory neurons.
     pub history: SpikeHistory,
@@ -49,7 +49,7 @@ pub struct VirtualProcess {
     pub emissions: Vec<Emission>,
     /// Number of synaptic events delivered.
     pub events: u64,
-    /// Wall times of the last deliver and update phases.
+    /// Wall times of the last deliver phase and the last update phase.
     pub laps: [Duration; 2],
 }
 
@@ -123,8 +123,8 @@ struct Deliver<'a> {
 impl Kernel for Deliver<'_> {
     type Output = ();
 
-    /// Delivers the arrivals in order. Looks up and prefetches rows several arrivals ahead, since
-    /// they are not in the cache.
+    /// Delivers the arrivals in order. Looks up and prefetches each row before its delivery, since
+    /// it is not in the cache.
     #[inline(always)]
     fn run(self) {
         let Deliver { vp, arrivals } = self;
@@ -163,11 +163,11 @@ impl Kernel for Deliver<'_> {
     }
 }
 
-/// Prefetch distance, in arrivals, for short rows; longer rows are prefetched one arrival ahead.
-/// The index of a row is prefetched this many arrivals before its lookup.
+/// Prefetch distance, in arrivals: from prefetching the index of a row to its lookup, and from
+/// prefetching a short row to its delivery. Longer rows are prefetched one arrival ahead.
 const PREFETCH_DISTANCE: usize = 8;
 
-/// Returns the projections onto E and onto I from the population of the source of `arrival`.
+/// Returns the rows of the projections onto E and I from the population of the arrival's source.
 #[inline(always)]
 fn projections<'a>(vp: &'a VirtualProcess, arrival: &Arrival) -> [&'a Rows; 2] {
     if arrival.excitatory {
@@ -244,7 +244,7 @@ struct PlasticRow<'a> {
 }
 
 impl PlasticRow<'_> {
-    /// Delivers to the row's range within `targets` and `weights` of the projection.
+    /// Delivers to the row, which is `range` within the projection's `targets` and `weights`.
     #[inline(always)]
     fn deliver<T: Target, W: Weight>(&mut self, targets: &[T], weights: &mut [W]) {
         self.law.deliver(

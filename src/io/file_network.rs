@@ -1,4 +1,4 @@
-//! Network read from SONATA files. Parts for which no file is named are drawn.
+//! Network read from SONATA files. Parts without a named file are drawn.
 
 use std::path::Path;
 
@@ -18,9 +18,10 @@ use crate::model::recipe::{DrawnNetwork, ExternalSpikes, GivenSpikes, Incoming, 
 /// if no file is named.
 pub struct FileNetwork {
     drawn: DrawnNetwork,
-    /// Synapses from E and from I onto neurons of this rank, sorted by target, then in the order of
-    /// the file.
+    /// Synapses from E and from I onto neurons of this rank, sorted by target. Synapses onto the
+    /// same target are in the order of the file.
     edges: Option<[Vec<Link>; 2]>,
+    /// In-degrees from E and from I, averaged over the neurons of this rank and rounded down.
     in_degree: [u32; 2],
 }
 
@@ -107,7 +108,7 @@ impl Recipe for FileNetwork {
         let neurons = place.neurons().max(1) as usize;
         for (edges, in_degree) in edges.iter_mut().zip(&mut self.in_degree) {
             edges.shrink_to_fit();
-            // Stable: the synapses onto a neuron keep the order of the file.
+            // The sort is stable: the synapses onto a neuron keep the order of the file.
             edges.sort_by_key(|link| link.target);
             *in_degree = (edges.len() / neurons) as u32;
         }
@@ -143,7 +144,8 @@ impl Recipe for FileNetwork {
     }
 }
 
-/// Appends the edges of `projection` onto neurons of this rank to `links`. Returns their delay.
+/// Appends the edges of `projection` onto neurons of this rank to `links`. Returns their common
+/// delay.
 fn read_links(
     params: &Params,
     place: &Placement,
@@ -196,7 +198,7 @@ fn check_precision(
 /// neurons, from the file at `path`.
 ///
 /// # Errors
-/// Fails if the file cannot be read (see [`read::read_initial`]), a rate is below one spike in 2³⁰
+/// Fails if the file cannot be read (see [`read::read_initial`]), a rate is below one spike per 2³⁰
 /// steps or above one per step, or a phase is not > 0 and ≤ 1.
 pub fn read_rates(
     path: &Path,
@@ -240,8 +242,8 @@ fn check_rates(
 }
 
 /// Returns a warning about the spikes of the file at `path` if some are later than the end of the
-/// run, or if none arrives by then. Returns `None` otherwise; some spikes may be in transit at the
-/// end.
+/// run, or if none arrives by then. Returns `None` otherwise, even if spikes are still in transit
+/// at the end.
 pub fn doubt(spikes: GivenSpikes, path: &Path, simulation: &SimulationParams) -> Option<String> {
     let dt = simulation.dt;
     let end = simulation.end().to_ms(dt).0;

@@ -1,4 +1,4 @@
-//! Construction of a network: create, connect, communicate_prepare.
+//! Construction of a network, in NEST's phases create, connect and communicate_prepare.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -41,8 +41,8 @@ impl Simulation {
             rank: comm.rank() as u32,
         };
         let team = comm.agree(Team::new(params.simulation.threads, place.rank))?;
-        // Initial states and external spikes come first: reading them finds faults faster than
-        // building synapses does.
+        // Initial states and external spikes come first: reading them is faster than building
+        // synapses, so faults in them are found early.
         let begun = Instant::now();
         working_on(Structure::ExternalInput.name());
         let (nodes, given) = comm.agree(Nodes::of(&recipe, &place))?;
@@ -131,7 +131,7 @@ fn end_if_asked(comm: &Comm) -> Result<()> {
 struct Wired {
     sources: Sources,
     projections: Vec<Projections>,
-    /// Bytes of temporary structures while rows were built.
+    /// Bytes of the temporary structures from which the rows are built.
     drafted: u64,
 }
 
@@ -142,7 +142,7 @@ struct Projections {
     ii: Built,
 }
 
-/// Obtains the synapses from the recipe and builds the rows. Returns the delays and the rows.
+/// Builds the rows from the synapses of the recipe. Returns the delays, the sources and the rows.
 fn connect(recipe: &mut dyn Recipe, place: &Placement, team: &Team) -> Result<(Delays, Wired)> {
     working_on(Structure::Construction.name());
     let delays = recipe.prepare(place)?;
@@ -184,7 +184,7 @@ fn union(lists: impl Iterator<Item = Vec<u32>>) -> Vec<u32> {
         .unwrap_or_default()
 }
 
-/// Fails if the delay of the plastic synapses, which may come from a file, is too long for τ₋.
+/// Fails if τ₋ is too short for the delay of the plastic synapses, which may come from a file.
 fn check_delay(params: &Params, delays: Delays) -> Result<()> {
     let delay = delays.ee.map(|delay| delay.to_ms(params.simulation.dt));
     match delay.and_then(|delay| params.stdp.too_short(delay)) {
@@ -203,8 +203,11 @@ struct Nodes {
 }
 
 impl Nodes {
-    /// Returns the nodes of each thread of this rank, and the counts of the external spikes, from
-    /// `recipe`.
+    /// Returns the initial states and external spikes of each thread of this rank, and the counts
+    /// of the external spikes.
+    ///
+    /// # Errors
+    /// Fails if `recipe` fails or gives states of another model or number of neurons.
     fn of(recipe: &dyn Recipe, place: &Placement) -> Result<(Vec<Nodes>, Option<GivenSpikes>)> {
         let given = recipe.external_spikes(place)?;
         let counts = given.as_ref().map(|given| given.counts);
@@ -232,7 +235,7 @@ fn by_thread(given: ExternalSpikes, place: &Placement) -> Vec<Vec<(Steps, u32)>>
     spikes
 }
 
-/// Fails if the initial states are not those of `neurons` neurons of `model`.
+/// Fails unless `initial` holds one state of `model` for each of `neurons` neurons.
 fn check_initial(initial: &Initial, model: NeuronModel, neurons: usize) -> Result<()> {
     let (of, lengths) = match initial {
         Initial::Potentials(potentials) => (NeuronModel::IafPscAlpha, [potentials.len(); 2]),

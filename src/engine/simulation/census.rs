@@ -11,7 +11,7 @@ pub struct Census {
     pub plastic: u64,
     /// Number of static synapses.
     pub fixed: u64,
-    /// Number of rows: sources with synapses on this rank.
+    /// Number of rows, which is the number of sources with synapses on this rank.
     pub rows: u64,
     /// Number of target ranks, summed over the neurons.
     pub listeners: u64,

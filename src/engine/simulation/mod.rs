@@ -1,4 +1,4 @@
-//! The simulation: construction, then one loop over intervals of min_delay.
+//! The simulation: construction, then a loop over intervals of min_delay.
 
 mod build;
 mod census;
@@ -47,8 +47,8 @@ pub struct Simulation {
     given: Option<GivenSpikes>,
     /// Bytes of temporary structures during construction.
     drafts: u64,
-    /// Entries of the last exchange as packed (lag, row), ascending; `arrivals` holds an arrival
-    /// for each.
+    /// Entries of the last exchange as packed (lag, row), ascending. `arrivals` has one item per
+    /// entry.
     entries: Vec<u64>,
     arrivals: Vec<Arrival>,
     /// Spikes of the current interval after the warm-up.
@@ -128,12 +128,11 @@ pub struct Construction {
     pub communicate_prepare: f64,
 }
 
-/// Number of intervals from one pruning of the spike history to the next, and from one check of the
-/// neurons to the next.
+/// Period, in intervals, of pruning the spike history and of checking the neurons.
 pub const PRUNE_EVERY: u32 = 1024;
-/// Number of intervals from one exchange preceded by a barrier to the next. The barrier separates
-/// waiting from transfer. It takes as long as an exchange of few spikes, so it adds 1/16 of that
-/// time.
+/// Period, in intervals, of exchanges that follow a barrier. The barrier separates waiting from
+/// transfer. It takes as long as an exchange of few spikes; its average cost per interval is 1/16
+/// of that time.
 const SAMPLE_EVERY: u32 = 16;
 /// Prefetch distance for the state of a source, in received entries.
 const PREFETCH_DISTANCE: usize = 16;
@@ -192,7 +191,7 @@ impl Simulation {
         signals::end_if_asked(&self.comm, when)
     }
 
-    /// Returns the next interval, which may be shorter at the end of the run; `None` after the end.
+    /// Returns the next interval, or `None` after the end. The last interval may be shorter.
     fn next_interval(&self) -> Option<Interval> {
         let Clock {
             now,
@@ -205,7 +204,7 @@ impl Simulation {
     }
 
     /// Delivers and updates on every thread, and adds the times of the calling thread to `timers`.
-    /// Prunes the history if that is due.
+    /// Prunes the history if pruning is due.
     fn deliver_and_update(&mut self, interval: Interval, timers: &mut Timers) {
         let arrivals = &self.arrivals;
         let begun = Instant::now();
@@ -224,8 +223,9 @@ impl Simulation {
         }
     }
 
-    /// Drops postsynaptic spikes that no synapse will need. Depression by a spike of this interval
-    /// or of a later one needs the history from one delay before that spike on.
+    /// Drops postsynaptic spikes that no synapse will need. Spikes of this or a later interval
+    /// still have to be delivered. Depression by a spike with stamp s reads K₋ at s − delay, so the
+    /// history is needed from that time on.
     fn prune(&mut self, interval: Interval) {
         let delay = self.delays.plastic();
         let windows = self
@@ -328,7 +328,7 @@ impl Simulation {
         self.clock.end.to_ms(self.clock.grid)
     }
 
-    /// Returns the digest and counts of this rank's spikes after the warm-up.
+    /// Returns the digest and counts of the spikes of this rank's neurons after the warm-up.
     pub fn emitted(&self) -> Emitted {
         self.emitted
     }
@@ -387,8 +387,7 @@ impl Simulation {
         (self.vps.into_items().collect(), self.sources)
     }
 
-    /// Returns the delays of the network: those of the parameters, or those of the edges that were
-    /// read.
+    /// Returns the delays of the network, which come from the parameters or from the file of edges.
     pub fn delays(&self) -> Delays {
         self.delays
     }

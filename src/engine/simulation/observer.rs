@@ -37,7 +37,7 @@ pub trait Observer {
     /// Receives the network at the end of `interval`, after [`spikes`](Observer::spikes).
     ///
     /// # Errors
-    /// Fails if the observer fails. The run then ends.
+    /// Fails if the observer cannot continue. The run then ends.
     fn interval(&mut self, _simulation: &Simulation, _interval: Interval) -> Result<()> {
         Ok(())
     }
@@ -51,7 +51,7 @@ pub trait Observer {
     /// Writes or gathers the data observed since the last flush.
     ///
     /// # Errors
-    /// Fails if the observer fails. The run then ends.
+    /// Fails if the observer cannot write or gather its data. The run then ends.
     fn flush(&mut self, _comm: &Comm) -> Result<()> {
         Ok(())
     }
@@ -59,7 +59,7 @@ pub trait Observer {
     /// Receives the network after the last interval, unless the run has failed or was interrupted.
     ///
     /// # Errors
-    /// Fails if the observer fails. The run then fails.
+    /// Fails if the observer cannot finish. The run then fails.
     fn end(&mut self, _simulation: &Simulation) -> Result<()> {
         Ok(())
     }
@@ -94,8 +94,8 @@ impl<'a, 'b> Observers<'a, 'b> {
         self.check(simulation.comm())
     }
 
-    /// Passes `spikes` and the end of `interval` to all observers. Collective; [`Observers::check`]
-    /// returns a failure.
+    /// Passes `spikes` and the end of `interval` to all observers. Collective. Failures are kept
+    /// for [`Observers::check`].
     pub(super) fn interval(
         &mut self,
         simulation: &Simulation,
@@ -112,7 +112,7 @@ impl<'a, 'b> Observers<'a, 'b> {
         self.observers.iter().any(|observer| observer.wants_flush())
     }
 
-    /// Flushes all observers. Collective; [`Observers::check`] returns a failure.
+    /// Flushes all observers. Collective. Failures are kept for [`Observers::check`].
     pub(super) fn flush(&mut self, comm: &Comm) {
         self.each(|observer| observer.flush(comm));
     }

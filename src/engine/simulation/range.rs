@@ -33,8 +33,8 @@ impl Simulation {
         self.agree_on_first(self.first_neuron(), |what| self.neuron_fault(what, ms))
     }
 
-    /// Fails if any rank has found a value, with the error for the value of the lowest key.
-    /// Collective.
+    /// Fails, on all ranks, if any rank has found a value that is not finite. The error is that of
+    /// the value with the lowest key. Collective.
     fn agree_on_first(&self, mine: Found, fault: impl Fn(&str) -> Error) -> Result<()> {
         let nearness = |found: &(u64, String)| u64::MAX - found.0;
         let first = self.comm.max(mine.as_ref().map_or(0, nearness));
@@ -46,7 +46,7 @@ impl Simulation {
             .agree(error.map_or(Ok(()), |(_, what)| Err(fault(&what))))
     }
 
-    /// Returns the first plastic weight of this rank that is not finite.
+    /// Returns this rank's first plastic weight, by source and target, that is not finite.
     fn first_weight(&self) -> Found {
         let n_e = self.place.n_e;
         let found = self.map_threads(|part| {
@@ -66,7 +66,7 @@ impl Simulation {
         found.into_iter().flatten().min()
     }
 
-    /// Returns the first neuron of this rank with state that is not finite.
+    /// Returns this rank's first neuron, by gid, whose state is not finite.
     fn first_neuron(&self) -> Found {
         let found = self.vps.iter().zip(0..).filter_map(|(vp, thread)| {
             let (lid, what) = vp.neurons.first_not_finite()?;

@@ -1,4 +1,4 @@
-//! Messages between ranks: target table, format of an entry, collocation, exchange, regrowth.
+//! Messages between ranks: target table, entry format, collocation, exchange, resizing of chunks.
 //!
 //! # The protocol
 //!
@@ -17,9 +17,9 @@
 //! row, then lag.
 //!
 //! Every rank receives word 0 of all ranks, so all ranks know the largest need. If it exceeds
-//! `capacity`, all ranks grow their chunks alike and repeat the exchange. If the need stays below a
-//! quarter of the capacity during a window of [`WINDOW`] intervals, all ranks shrink their chunks
-//! alike.
+//! `capacity`, all ranks grow their chunks to the same size and repeat the exchange. If the need
+//! stays below a quarter of the capacity during a window of [`WINDOW`] intervals, all ranks shrink
+//! their chunks to the same size.
 //!
 //! A receiver delivers in ascending order of (lag, row), and rows ascend by gid. The order in which
 //! weights are added therefore does not depend on the split.
@@ -83,15 +83,15 @@ impl Entry {
     }
 }
 
-/// Flags that ranks exchange with the spikes. After the exchange, each is set if any rank has set
-/// it.
+/// Flags that ranks exchange with the spikes. A flag is set after the exchange if any rank set it
+/// before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flags {
-    /// Set if this rank has failed; all ranks then end the run together.
+    /// Failure of this rank. All ranks then end the run together.
     pub failed: bool,
-    /// Set if the observers of all ranks are to flush after this exchange.
+    /// Request that the observers of all ranks flush after this exchange.
     pub flush: bool,
-    /// Set if this rank has received a signal to end the run.
+    /// Receipt of a signal to end the run.
     pub interrupted: bool,
 }
 
@@ -102,10 +102,10 @@ const NEED: u32 = (1 << 28) - 1;
 const HEADER: usize = 2;
 /// Smallest capacity (words). With its header, a chunk then has the size of a cache line, 64 bytes.
 const MIN_CAPACITY: usize = 14;
-/// Length of a window (intervals). Chunks shrink at its end if traffic was low during all of it.
+/// Length of a window (intervals). Chunks shrink at its end if the need stayed low throughout.
 pub const WINDOW: u32 = 256;
 
-/// Writer of the chunks that a rank receives from played ranks.
+/// Writer of the chunks that the rank of a dry run receives from the played ranks.
 pub struct ChunkWriter {
     entry: Entry,
     needs: Vec<usize>,
@@ -121,9 +121,11 @@ impl ChunkWriter {
         }
     }
 
-    /// Writes chunks with `spikes` (sender, row, lag) to `receive`. Entries that do not fit are
-    /// only counted. Each header claims that no other chunk of its sender needs more words. Returns
-    /// the words needed by the fullest chunk.
+    /// Writes chunks with `spikes` (sender, row, lag) to `receive`. Returns the number of words
+    /// needed by the fullest chunk.
+    ///
+    /// Entries that do not fit are counted but not written. Both header words hold the need of the
+    /// chunk itself; no flag is set.
     pub fn write(&mut self, spikes: &[(u32, u32, u32)], receive: &mut [u32]) -> usize {
         let chunk = receive.len() / self.needs.len();
         let words = self.entry.words();
@@ -144,8 +146,8 @@ impl ChunkWriter {
     }
 }
 
-/// Returns the number of words needed by the fullest chunk of the sender of `chunk`, and the
-/// capacity of a chunk (words).
+/// Returns the need of the sender's fullest chunk, from the header of `chunk`, and the capacity of
+/// a chunk (both in words).
 pub fn need_and_room(chunk: &[u32]) -> (usize, usize) {
     ((chunk[0] & NEED) as usize, chunk.len() - HEADER)
 }
@@ -174,7 +176,7 @@ pub struct ExchangeStatistics {
     pub intervals: u64,
     /// Number of exchanges that were repeated with larger chunks.
     pub grown: u64,
-    /// Number of times that the chunks shrank.
+    /// Number of times that chunks shrank.
     pub shrunk: u64,
     /// Largest number of words of entries in a chunk.
     pub peak_words: usize,
@@ -221,7 +223,7 @@ impl Exchange {
     }
 
     /// Writes one entry per spike and target row to the chunk for the target's rank. Entries that
-    /// do not fit are only counted. `emissions` has one item per virtual process.
+    /// do not fit are counted but not written. `emissions` has one item per virtual process.
     pub fn collocate<'a>(
         &mut self,
         emissions: impl Iterator<Item = (&'a [Emission], &'a TargetTable)>,
@@ -251,7 +253,7 @@ impl Exchange {
     /// Fails, on all ranks, if a chunk needs more words than its header can hold, or if the chunks
     /// of a rank have more words than MPI can count.
     pub fn exchange(&mut self, comm: &Comm, flags: Flags) -> Result<Option<Flags>> {
-        // A need that the header cannot hold is sent as 2²⁸ − 1, which `check_size` refuses.
+        // A need that the header cannot hold is sent as 2²⁸ − 1, which `check_size` rejects.
         let told = |need: usize| need.min(NEED as usize);
         let need = told(self.needs.iter().copied().max().unwrap_or(0));
         let bits = [
@@ -304,8 +306,8 @@ impl Exchange {
         )))
     }
 
-    /// Writes the received entries to `arrivals`, as packed (lag, row) in ascending order. Shrinks
-    /// the chunks at the end of a window of low traffic.
+    /// Replaces the contents of `arrivals` with the received entries, as packed (lag, row) in
+    /// ascending order. Shrinks the chunks at the end of a window of low traffic.
     pub fn received(&mut self, arrivals: &mut Vec<u64>) {
         arrivals.clear();
         for chunk in self.receive.chunks_exact(HEADER + self.capacity) {
@@ -334,10 +336,10 @@ impl Exchange {
     }
 }
 
-/// Memory in bytes, and the sizes that it depends on.
+/// Memory in bytes, and the sizes that determine it.
 impl Exchange {
-    /// Returns the bytes of both buffers and the needs, for `ranks` ranks and chunks of `capacity`
-    /// words.
+    /// Returns the bytes of both buffers and of the list of needs, for `ranks` ranks and chunks of
+    /// `capacity` words.
     pub fn bytes(ranks: u64, capacity: u64) -> u64 {
         let needs = product([size_of::<usize>() as u64, ranks]);
         total([product([2, ranks, Self::chunk_bytes(capacity)]), needs])
@@ -348,7 +350,7 @@ impl Exchange {
         product([4, capacity.saturating_add(HEADER as u64)])
     }
 
-    /// Returns the bytes held now.
+    /// Returns the allocated bytes.
     pub fn held(&self) -> u64 {
         allocated_bytes(&self.send) + allocated_bytes(&self.receive) + allocated_bytes(&self.needs)
     }
@@ -364,7 +366,7 @@ impl Exchange {
     }
 
     /// Returns the numbers of bits and words of an entry for `rows` rows on a rank and `lags` lags.
-    /// More than 32 bits take two words.
+    /// An entry of more than 32 bits takes two words.
     pub fn entry_bits(rows: u64, lags: u32) -> (u32, u64) {
         let bits = bits(rows) + bits(u64::from(lags));
         (bits, Entry::fitting(rows, lags).words() as u64)

@@ -33,16 +33,16 @@ pub(super) struct TargetRow {
     pub row: u32,
 }
 
-/// Number of neurons per rank whose requests are exchanged together. The messages are then small
+/// Number of neurons per rank whose requests are exchanged together. It keeps the messages small
 /// compared with the tables.
 const NEURONS_PER_EXCHANGE: u64 = 1024;
 
-/// Packs a request for the spikes of `source`, to be sent to `row` of the requesting rank.
+/// Packs a request for the spikes of `source`; `row` is its row on the requesting rank.
 pub fn request(source: Gid, row: u32) -> u64 {
     pack(source.0, row)
 }
 
-/// Returns the source and row of a request.
+/// Unpacks a request into source and row.
 pub fn asked(request: u64) -> (Gid, u32) {
     let (source, row) = unpack(request);
     (Gid(source), row)
@@ -95,7 +95,10 @@ impl TargetTable {
     }
 
     /// Appends the requests of all ranks for neurons of thread `thread`. The lids of these neurons
-    /// must be larger than all earlier ones.
+    /// must exceed those of all earlier calls.
+    ///
+    /// # Errors
+    /// Fails if the table has 2³² entries or more.
     fn extend(&mut self, place: &Placement, thread: u32, requests: &[Vec<u64>]) -> Result<()> {
         let mut here = Vec::new();
         for (rank, list) in (0u32..).zip(requests) {
@@ -105,7 +108,7 @@ impl TargetTable {
                 is_here.then(|| (place.lid_of(gid), TargetRow { rank, row }))
             }));
         }
-        // Stable: ranks stay in order.
+        // The sort is stable, so the ranks of a neuron stay in ascending order.
         here.sort_by_key(|(lid, _)| lid.0);
         for of_one in here.chunk_by(|(one, _), (other, _)| one == other) {
             self.close(of_one[0].0.0 as usize);
@@ -119,7 +122,7 @@ impl TargetTable {
         Ok(())
     }
 
-    /// Completes the entries of the neurons before `lid`.
+    /// Sets the start of neuron `lid`, which ends the entries of the neurons before it.
     fn close(&mut self, lid: usize) {
         let end = self.rows.len() as u32;
         self.starts.resize(lid + 1, end);
@@ -152,7 +155,7 @@ impl TargetTable {
         }
     }
 
-    /// Returns the number of target rows, summed over the neurons.
+    /// Returns the number of target ranks, summed over the neurons.
     pub fn listeners(&self) -> u64 {
         self.listeners
     }
@@ -174,8 +177,8 @@ impl TargetTable {
 
 /// Memory in bytes.
 impl TargetTable {
-    /// Returns the expected bytes for `neurons` neurons, if each of `ranks` ranks has a given
-    /// neuron as a source with probability `listened`.
+    /// Returns the expected bytes for `neurons` neurons. `listened` is the probability that a
+    /// neuron is a source on a given one of `ranks` ranks.
     pub fn bytes(neurons: u64, ranks: u64, listened: f64) -> u64 {
         let entries = neurons as f64 * ranks as f64 * listened;
         let far = libm::pow(1.0 - listened, FAR.into());
@@ -183,7 +186,7 @@ impl TargetTable {
         total([starts, (5.0 * entries * (1.0 + far)) as u64])
     }
 
-    /// Returns the bytes held now.
+    /// Returns the allocated bytes.
     pub fn held(&self) -> u64 {
         allocated_bytes(&self.starts) + allocated_bytes(&self.gaps) + allocated_bytes(&self.rows)
     }

@@ -1,8 +1,9 @@
 //! Recorder of spikes and weights: rank 0 writes them to one directory during the run.
 //!
-//! Spikes stay on their rank until all ranks agree, by the flags of the exchange, to gather them.
-//! Rank 0 requests this flush once per second. Any rank requests it when it holds many spikes. The
-//! same flags report a failure of the writer, so all ranks end together.
+//! Spikes stay on their rank until all ranks flush, that is, gather them on rank 0. The flags of
+//! the exchange carry the request. Rank 0 requests a flush once per second, and any rank requests
+//! one when it holds many spikes. The same flags report a failure of the writer, so all ranks end
+//! together.
 
 mod over_time;
 mod watched_directory;
@@ -40,7 +41,7 @@ pub struct Recorder {
     /// Number of recorded neurons, those with the lowest gids.
     n_rec: u32,
     dt: Ms,
-    /// Spikes since the last flush, packed as stamp (high) and gid (low).
+    /// Spikes since the last flush, packed as stamp (high 32 bits) and gid (low 32 bits).
     waiting: Vec<u64>,
     flushed: Instant,
     /// Writer of spikes, on rank 0 if spikes are recorded.
@@ -66,7 +67,7 @@ impl Recorder {
         let dt = params.simulation.dt;
         let record = &params.record;
         let directory = (simulation.comm().rank() == 0).then_some(directory);
-        // The watch starts before the files are created, so they are known to be in this directory.
+        // The watch starts before the files are created, so they must be in the watched directory.
         let watched = directory.map(WatchedDirectory::new).transpose()?;
         let spikes = match directory.filter(|_| record.spikes) {
             Some(dir) => Some(SpikeWriter::create(
@@ -137,8 +138,12 @@ impl Recorder {
         simulation.comm().agree(begun)
     }
 
-    /// Takes the samples that are due in `interval`. All of them have the present weights.
+    /// Takes the samples that are due in `interval`. All of them hold the present weights.
     /// Collective.
+    ///
+    /// # Errors
+    /// Fails, on the rank of the weight and on rank 0, if a sampled weight is not finite; on rank 0
+    /// also if a sample cannot be written.
     fn sample_if_due(&mut self, simulation: &Simulation, interval: Interval) -> Result<()> {
         let Some(sampler) = &self.sampler else {
             return Ok(());
@@ -149,7 +154,7 @@ impl Recorder {
         }
         let mine = sampler.sample(simulation);
         let all = simulation.comm().sum_each(&mine);
-        // The engine then names the weight, which may be on another rank.
+        // The engine then checks all weights, and its error names the weight.
         let is_out_of_range = |sample: &Vec<u64>| sampler.is_out_of_range(sample);
         if is_out_of_range(&mine) || self.weights.is_some() && is_out_of_range(&all) {
             return Err(Error::run("a sampled weight is not finite"));
@@ -284,7 +289,7 @@ impl Observer for Recorder {
 
 /// This rank's synapses from a block of sources.
 struct Block {
-    /// Packed words of source (high) and target.
+    /// Source (high 32 bits) and target (low 32 bits) of each synapse.
     keys: Vec<u64>,
     /// Weights (pA).
     weights: Vec<f64>,
@@ -327,7 +332,7 @@ fn sorted(keys: Vec<u64>, weights: Vec<f64>) -> Vec<Synapse> {
             weight,
         })
         .collect();
-    // Stable: the synapses of a pair are in one row and keep its order.
+    // The sort is stable: synapses of the same pair are in one row and keep its order.
     synapses.sort_by_key(|synapse| (synapse.source, synapse.target));
     synapses
 }
@@ -342,8 +347,8 @@ impl Recorder {
 
     /// Returns the bytes for a block of a snapshot, with `local` synapses of this rank and
     /// `gathered` synapses on rank 0. Every rank holds its own keys and weights. Rank 0 also holds
-    /// those of all ranks, then the synapses with either the buffer of the sort or two columns of
-    /// ids for the file.
+    /// the synapses and, one after the other, the gathered keys and weights, the buffer of the sort
+    /// and two columns of ids for the file.
     pub fn snapshot_bytes(local: u64, gathered: u64) -> u64 {
         let each = size_of::<Synapse>() as u64 + 8 + 8;
         total([product([8 + 8, local]), product([each, gathered])])

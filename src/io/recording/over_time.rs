@@ -21,7 +21,7 @@ pub struct Sampler {
     bins: Bins,
     /// Ranges of counted synapses of each thread, ascending.
     counted: Vec<Vec<Range<u32>>>,
-    /// Number of followed synapses of all ranks.
+    /// Number of followed synapses on all ranks.
     columns: usize,
     /// Followed synapses of this rank.
     followed: Vec<Followed>,
@@ -30,9 +30,9 @@ pub struct Sampler {
 /// Synapse whose weight is followed over time.
 struct Followed {
     thread: usize,
-    /// Index on its virtual process.
+    /// Index among the plastic synapses of its virtual process.
     synapse: usize,
-    /// Index among the followed synapses of all ranks.
+    /// Index among the followed synapses on all ranks.
     column: usize,
 }
 
@@ -40,8 +40,8 @@ impl Sampler {
     /// Returns the sampler of this rank, and the followed synapses as (source, target) in E.
     /// Collective.
     ///
-    /// Takes evenly spaced excitatory sources. For each source with synapses, follows the synapse
-    /// onto the first target at or after a random neuron, in cyclic order.
+    /// The sources are evenly spaced excitatory neurons. For each source with synapses, the sampler
+    /// follows the synapse onto the first target at or after a random neuron, in cyclic order.
     pub fn new(simulation: &Simulation, sampling: &WeightSampling) -> (Self, Vec<(u32, u32)>) {
         let n_e = simulation.place().n_e;
         let pick = Pick::new(sampling.one_in, n_e);
@@ -89,8 +89,8 @@ impl Sampler {
         (sampler, synapses)
     }
 
-    /// Returns the times of the samples that are due in `interval`, ascending. The interval
-    /// includes its end, but not its start.
+    /// Returns the times of the samples that are due in `interval`, ascending. They are multiples
+    /// of `every`, later than the start of the interval and not later than its end.
     pub fn due(&self, interval: Interval) -> Vec<Steps> {
         let every = i64::from(self.every.0);
         let start = i64::from(interval.start.0);
@@ -175,7 +175,7 @@ impl Sampler {
         total([product([size_of::<Range<u32>>() as u64, ranges]), passing])
     }
 
-    /// Returns the bytes held now.
+    /// Returns the allocated bytes of the ranges, plus the temporary bytes of a sample.
     pub fn held(&self) -> u64 {
         let (places, columns) = (self.bins.places() as u64, self.columns as u64);
         let passing = Self::passing(places, columns, self.counted.len() as u64);
@@ -260,8 +260,8 @@ struct Search {
 
 /// Result of one rank's search.
 struct Found {
-    /// Nearness of the target to the first target of the search, 1 … N_E, largest at that target; 0
-    /// without a synapse.
+    /// Nearness of the target to the first target of the search: N_E at that target, 1 at the most
+    /// distant one, 0 without a synapse.
     nearness: u64,
     synapse: Followed,
 }
@@ -286,8 +286,7 @@ impl Search {
         self.n_e - distance
     }
 
-    /// Returns the nearest synapse of this rank. Of several synapses onto one target, returns the
-    /// first.
+    /// Returns the nearest synapse on this rank; among synapses onto the same target, the first.
     fn nearest(&self, simulation: &Simulation) -> Found {
         let mut found = Found {
             nearness: 0,
@@ -316,9 +315,9 @@ impl Search {
     }
 }
 
-/// Places of weights in the counts. A weight of exactly 0 has place 0. A weight in a bin has place
-/// 1 + ⌊weight · bins/max⌋. Larger weights have the place after the bins. Weights that are not
-/// finite have the last place.
+/// Map from weights to places in the counts. A weight of exactly 0 has place 0. A weight in a bin
+/// has place 1 + ⌊weight · bins/max⌋. Larger weights have the place after the bins. Weights that
+/// are not finite have the last place.
 #[derive(Clone, Copy)]
 struct Bins {
     count: f64,
@@ -341,7 +340,7 @@ impl Bins {
 
     #[inline(always)]
     fn place(&self, weight: f64) -> u32 {
-        // Infinity and NaN give `count`, as do large weights.
+        // Infinity and NaN give `count`, like weights beyond the bins; the next line adds 1.
         let bin = (weight * self.scale).min(self.count) as i32 as u32;
         let bin = bin.wrapping_add(u32::from(!weight.is_finite()));
         if weight == 0.0 {
@@ -352,7 +351,7 @@ impl Bins {
     }
 }
 
-/// Number of weights whose places are computed at once, with vector instructions.
+/// Number of weights per batch. Vector instructions compute the places of a batch.
 const BATCH: usize = 64;
 /// Number of counters per place. Many successive weights have the same place, and successive
 /// additions to one counter would wait for each other.

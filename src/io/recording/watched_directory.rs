@@ -1,4 +1,4 @@
-//! Watch over the directory of a result during its run.
+//! Detection of result directories and files that are removed or replaced during the run.
 
 use std::fs;
 use std::io;
@@ -10,8 +10,8 @@ use crate::base::error::{Error, Result};
 /// Files that must not disappear once they exist. Writers may rename the other files.
 const STAYING: [&str; 3] = ["run.json", "spikes.h5", "weights.h5"];
 
-/// Directory of a result. A run watches it, since an open file can be written even after its
-/// directory is removed.
+/// Directory of a result, watched during the run. Writing to an open file does not fail when its
+/// directory is removed, so the loss would go unnoticed.
 pub struct WatchedDirectory {
     directory: PathBuf,
     /// Device and inode numbers of the directory.
