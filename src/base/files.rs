@@ -66,6 +66,16 @@ pub fn replace_own(path: &Path, bytes: &[u8]) -> Result<()> {
     written.map_err(|error| unwritten(path, &error))
 }
 
+/// Creates the directory of the file `path`, and those above it.
+///
+/// # Errors
+/// Fails if a directory cannot be created.
+pub fn create_folder_of(path: &Path) -> Result<()> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    fs::create_dir_all(folder)
+        .map_err(|error| Error::run(format!("{}: cannot create: {error}", folder.display())))
+}
+
 fn put(draft: NamedTempFile, bytes: &[u8], place: &Path) -> io::Result<()> {
     draft.as_file().write_all(bytes)?;
     draft.persist(place)?;

@@ -11,6 +11,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::base::error::{Error, Result};
 use crate::base::sizes::total;
 
+/// Bytes of a KiB, for tables and figures.
+pub const KIB: f64 = 1024.0;
+/// Bytes of a MiB, for tables and figures.
+pub const MIB: f64 = 1024.0 * KIB;
+
 /// Data structure that a rank's memory is accounted to. Each type reports its bytes twice:
 /// `bytes` computes them from sizes alone, `held` counts what is allocated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use rand::Rng;
 
 use crate::base::rng::{Purpose, below, stream};
 use crate::base::units::{Gid, Lid, Projection};
-use crate::model::params::NetworkParams;
+use crate::model::params::{NetworkParams, Params};
 
 /// Round-robin placement of N neurons on R ranks of T threads, as seen by one rank.
 ///
@@ -28,6 +28,17 @@ pub struct Placement {
 }
 
 impl Placement {
+    /// Returns the placement on rank `rank` of `ranks`, with the sizes and threads of `params`.
+    pub fn new(params: &Params, ranks: usize, rank: usize) -> Self {
+        Placement {
+            n: params.network.N,
+            n_e: params.network.N_E,
+            ranks: ranks as u32,
+            threads: params.simulation.threads as u32,
+            rank: rank as u32,
+        }
+    }
+
     fn stride(&self) -> u32 {
         self.ranks * self.threads
     }

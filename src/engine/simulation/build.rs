@@ -33,13 +33,7 @@ impl Simulation {
     /// rank is exceeded, the system refuses threads, or a signal arrives.
     pub fn build(comm: Comm, mut recipe: impl Recipe) -> Result<Self> {
         let params = recipe.params().clone();
-        let place = Placement {
-            n: params.network.N,
-            n_e: params.network.N_E,
-            ranks: comm.size() as u32,
-            threads: params.simulation.threads as u32,
-            rank: comm.rank() as u32,
-        };
+        let place = Placement::new(&params, comm.size(), comm.rank());
         let team = comm.agree(Team::new(params.simulation.threads, place.rank))?;
         // Initial states and external spikes come first: reading them is faster than building
         // synapses, so faults in them are found early.

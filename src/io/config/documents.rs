@@ -1,7 +1,7 @@
 //! Documents derived from the list of keys: `--help`, docs/keys.md and configs/default.toml.
 
 use super::keys::{KEYS, Key, Kind};
-use super::reading::Bound;
+use super::reading::alternatives;
 
 /// Maximum line length of `--help` (characters).
 const HELP_WIDTH: usize = 80;
@@ -16,9 +16,9 @@ pub fn help() -> String {
          except the time constants tau_*. Relative paths start in the folder of CONFIG.\n\
          configs/default.toml and docs/keys.md list the same keys.\n",
     );
-    for key in KEYS.iter().filter(|key| key.listed) {
+    for key in listed() {
         let (table, name) = key.split();
-        if key.kind == Kind::Table && key.default.is_empty() {
+        if key.is_heading() {
             text += &format!("\n[{}]\n", key.path);
             continue;
         }
@@ -44,9 +44,9 @@ pub fn reference() -> String {
          Relative paths start in the folder of the config.\n\nThis file is written from \
          `src/io/config/keys.rs`, as are `--help` and [configs/default.toml](../configs/default.toml).\n",
     );
-    for key in KEYS.iter().filter(|key| key.listed) {
+    for key in listed() {
         let (table, name) = key.split();
-        if key.kind == Kind::Table && key.default.is_empty() {
+        if key.is_heading() {
             text += &format!(
                 "\n## `[{}]`\n\n{}.\n\n| key | default | unit | allowed | meaning |\n|---|---|---|---|---|\n",
                 key.path,
@@ -85,10 +85,9 @@ pub fn default_toml() -> String {
          # steps of dt, except the time constants tau_*. Relative paths start in this folder.\n\
          # Written from src/io/config/keys.rs; docs/keys.md has the same as tables.\n",
     );
-    for key in KEYS.iter().filter(|key| key.listed) {
+    for key in listed() {
         let (_, name) = key.split();
-        let table_follows = key.kind == Kind::Switched;
-        if table_follows || key.kind == Kind::Table && key.default.is_empty() {
+        if key.is_heading() || key.kind == Kind::Switched {
             text += "\n";
             text += &wrapped(&format!("[{}]", key.path), key.help, 27, "# ", TOML_WIDTH);
             continue;
@@ -97,13 +96,16 @@ pub fn default_toml() -> String {
             "" => key.default,
             example => example,
         };
-        // Keys that are alternatives to other keys are written as comments.
-        let alternative = key.default.is_empty() && key.help.starts_with("instead of");
-        let comment = if alternative { "# " } else { "" };
+        let comment = if key.alternative { "# " } else { "" };
         let head = format!("{comment}{name} = {value}");
         text += &wrapped(&head, &meaning(key), 27, "# ", TOML_WIDTH);
     }
     text
+}
+
+/// Returns the keys and tables that documents list.
+fn listed() -> impl Iterator<Item = &'static Key> {
+    KEYS.iter().filter(|key| key.listed)
 }
 
 /// Returns whether `true` or `false` may replace the table at `path`.
@@ -163,18 +165,12 @@ fn allowed(key: &Key) -> String {
         return key.allowed.to_owned();
     }
     match key.kind {
-        Kind::Number(Bound::Finite) => String::new(),
-        Kind::Number(Bound::NotNegative) => "≥ 0".to_owned(),
-        Kind::Number(Bound::Positive) => "> 0".to_owned(),
-        Kind::Number(Bound::Fraction) => "0 … 1".to_owned(),
+        Kind::Number(bound) => bound.words().to_owned(),
         Kind::Integer(low, high) => format!("{low} … {}", power(high)),
         Kind::Time(0, high) if high > super::keys::MAX_DELAY => "≥ 0".to_owned(),
         Kind::Time(_, high) if high > super::keys::MAX_DELAY => "> 0".to_owned(),
         Kind::Time(low, high) => format!("{low} … {} steps", power(high.into())),
-        Kind::Choice(words) => {
-            let words: Vec<_> = words.iter().map(|word| format!("\"{word}\"")).collect();
-            words.join(" or ")
-        }
+        Kind::Choice(words) => alternatives(words),
         Kind::Switch | Kind::Switched => "true or false".to_owned(),
         Kind::Count(of) => format!("\"all\" or 0 … {of}"),
         Kind::Pair(_) | Kind::Times | Kind::File | Kind::Table | Kind::Free => String::new(),
@@ -221,8 +217,8 @@ mod tests {
     fn a_config_with_all_defaults_is_one_with_none() {
         const LEAST: &str = "network.N = 5000\nsimulation.T = 100.0";
         let mut root: Table = LEAST.parse().expect("TOML");
-        let switched = |key: &&Key| key.kind != Kind::Switched && !key.default.is_empty();
-        for key in KEYS.iter().filter(|key| key.listed).filter(switched) {
+        let plain = |key: &&Key| key.kind != Kind::Switched && !key.default.is_empty();
+        for key in listed().filter(plain) {
             let (path, name) = key.split();
             let mut table = &mut root;
             for name in path.split('.') {

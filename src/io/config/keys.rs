@@ -63,6 +63,8 @@ pub(crate) struct Key {
     pub(super) allowed: &'static str,
     /// Value in configs/default.toml; empty if it is the default.
     pub(super) example: &'static str,
+    /// `true` if the key says in another way what other keys say.
+    pub(super) alternative: bool,
     /// Alternative keys. Setting this key with `--set` removes them from the file.
     pub(super) replaces: &'static [&'static str],
     /// JSON pointer of the value in run.json; empty if it follows from `path`.
@@ -81,6 +83,7 @@ impl Key {
             help: "",
             allowed: "",
             example: "",
+            alternative: false,
             replaces: &[],
             stored: "",
             listed: true,
@@ -103,6 +106,14 @@ impl Key {
         Key { example, ..self }
     }
 
+    /// Marks a key instead of which others may be given; documents show it with `example`.
+    const fn alternative(self, example: &'static str) -> Self {
+        Key {
+            alternative: true,
+            ..self.example(example)
+        }
+    }
+
     const fn replaces(self, replaces: &'static [&'static str]) -> Self {
         Key { replaces, ..self }
     }
@@ -121,6 +132,11 @@ impl Key {
     /// Returns the path of the key's table and the key's name in it.
     pub(crate) fn split(&self) -> (&'static str, &'static str) {
         self.path.rsplit_once('.').unwrap_or(("", self.path))
+    }
+
+    /// Returns whether documents show the entry as the heading of a table.
+    pub(super) fn is_heading(&self) -> bool {
+        self.kind == Kind::Table && self.default.is_empty()
     }
 
     /// Returns the JSON pointer of the value in run.json.
@@ -151,7 +167,7 @@ pub(crate) const KEYS: Keys = &[
         .replaces(&["network.N_per_rank"])
         .means("neurons in total; E comes first"),
     key("network.N_per_rank", Integer(1, MAX_NEURONS), "")
-        .example("12500")
+        .alternative("12500")
         .replaces(&["network.N"])
         .means("instead of N: neurons per MPI rank, for weak scaling"),
     key("network.K", Integer(0, MAX_NEURONS), "1250")
@@ -163,7 +179,7 @@ pub(crate) const KEYS: Keys = &[
     key("network.allow_multapses", Switch, "true")
         .means("whether a neuron may have a source more than once"),
     key("network.edges", File, "")
-        .example("\"network.h5\"")
+        .alternative("\"network.h5\"")
         .replaces(&[
             "network.K",
             "network.allow_autapses",
@@ -226,7 +242,7 @@ pub(crate) const KEYS: Keys = &[
         .replaces(&["neuron.V_init.uniform"])
         .unlisted(),
     key("neuron.initial", File, "")
-        .example("\"initial.h5\"")
+        .alternative("\"initial.h5\"")
         .means(
             "instead of drawn values: HDF5 file with one value per gid, /initial/V_m (mV), or \
              /initial/rate (spikes/s) and /initial/phase",
@@ -249,7 +265,7 @@ pub(crate) const KEYS: Keys = &[
         .means("maximum of the potential after an excitatory event"),
     key("synapse.weight", Number(NotNegative), "")
         .unit("pA")
-        .example("31.7773725")
+        .alternative("31.7773725")
         .stored("/synapse/I_E")
         .replaces(&["synapse.J_E"])
         .means("instead of J_E: maximum of the current after an excitatory event"),
@@ -295,12 +311,12 @@ pub(crate) const KEYS: Keys = &[
         .means("Poisson rate relative to the rate that just reaches threshold"),
     key("stimulus.rate", Number(NotNegative), "")
         .unit("spikes/s")
-        .example("1736.5")
+        .alternative("1736.5")
         .stored("/stimulus/poisson/rate")
         .replaces(&["stimulus.eta", "stimulus.spikes"])
         .means("instead of eta: Poisson rate per neuron"),
     key("stimulus.spikes", File, "")
-        .example("\"input.h5\"")
+        .alternative("\"input.h5\"")
         .replaces(&["stimulus.eta", "stimulus.rate"])
         .means("instead of eta: SONATA spikes of population X; node i drives gid i"),
     key("simulation", Table, "").means("time, grid, seed and threads"),

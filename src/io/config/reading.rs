@@ -149,6 +149,16 @@ pub(crate) enum Bound {
 }
 
 impl Bound {
+    /// Returns the range in words; empty for any finite number.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Bound::Finite => "",
+            Bound::NotNegative => "≥ 0",
+            Bound::Positive => "> 0",
+            Bound::Fraction => "0 … 1",
+        }
+    }
+
     fn admits(self, x: f64) -> bool {
         x.is_finite()
             && match self {
@@ -170,12 +180,9 @@ struct Quantity {
 /// Formats the text that follows "must be" or "must be a number": " > 0 (ms)".
 impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.bound {
-            Bound::Finite => "",
-            Bound::NotNegative => " ≥ 0",
-            Bound::Positive => " > 0",
-            Bound::Fraction => " 0 … 1",
-        })?;
+        if self.bound != Bound::Finite {
+            write!(f, " {}", self.bound.words())?;
+        }
         if !self.unit.is_empty() {
             write!(f, " ({})", self.unit)?;
         }
@@ -232,6 +239,12 @@ impl<'a> Section<'a> {
             (None, "") => None,
             (None, default) => Some(Cow::Owned(default.parse().expect("a default is TOML"))),
         }
+    }
+
+    /// Returns the default of `key` as a `T`. Panics if it has none of that type.
+    pub(super) fn default<T: DeserializeOwned>(&self, key: &str) -> T {
+        let default: Value = self.known(key).default.parse().expect("a default is TOML");
+        default.try_into().expect("a default of this type")
     }
 
     /// Returns all keys and values as written.
@@ -322,8 +335,8 @@ impl<'a> Section<'a> {
         let Kind::Integer(low, high) = known.kind else {
             panic!("{} is no integer", known.path);
         };
-        let default = known.default.parse().unwrap_or(low);
-        self.integer_in(key, default, low..=high)
+        let value = self.value(key).expect("given, or has a default");
+        self.check_integer(key, &value, low..=high)
     }
 
     /// Returns the integer at `key`, within `range`; `default` if the key is absent.
@@ -333,12 +346,19 @@ impl<'a> Section<'a> {
         default: i64,
         range: RangeInclusive<i64>,
     ) -> Result<i64> {
-        let what = format!("an integer {} … {}", range.start(), range.end());
         match self.get(key) {
             None => Ok(default),
-            Some(Value::Integer(n)) if range.contains(n) => Ok(*n),
-            Some(Value::Integer(_)) => Err(self.fault(key, format!("must be {what}"))),
-            Some(value) => Err(self.wrong_type(key, value, what)),
+            Some(value) => self.check_integer(key, value, range),
+        }
+    }
+
+    /// Returns `value`, that of `key`, as an integer within `range`.
+    fn check_integer(&self, key: &str, value: &Value, range: RangeInclusive<i64>) -> Result<i64> {
+        let what = format!("an integer {} … {}", range.start(), range.end());
+        match value {
+            Value::Integer(n) if range.contains(n) => Ok(*n),
+            Value::Integer(_) => Err(self.fault(key, format!("must be {what}"))),
+            value => Err(self.wrong_type(key, value, what)),
         }
     }
 
@@ -375,9 +395,7 @@ impl<'a> Section<'a> {
         let Kind::Choice(words) = known.kind else {
             panic!("{} is no choice", known.path);
         };
-        let names: Vec<String> = words.iter().map(|name| format!("{name:?}")).collect();
-        let (last, others) = names.split_last().expect("two or more");
-        let what = format!("{} or {last}", others.join(", "));
+        let what = alternatives(words);
         let value = self.value(key).expect("a choice has a default");
         match value.as_str() {
             Some(word) if words.contains(&word) => {
@@ -445,6 +463,13 @@ impl<'a> Section<'a> {
         times.dedup();
         Ok(times)
     }
+}
+
+/// Returns `words`, two or more, in quotes and with "or" before the last.
+pub(super) fn alternatives(words: &[&str]) -> String {
+    let names: Vec<String> = words.iter().map(|name| format!("{name:?}")).collect();
+    let (last, others) = names.split_last().expect("two or more");
+    format!("{} or {last}", others.join(", "))
 }
 
 /// Returns `ms` in steps of `dt`; `None` unless it is a whole number of steps within `range`.

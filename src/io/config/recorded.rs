@@ -19,9 +19,8 @@ use super::keys::{KEYS, Key, Kind};
 pub const FORMAT: u64 = 2;
 
 /// Units of derived parameters, by JSON pointer.
-const DERIVED: [(&str, &str); 5] = [
+const DERIVED: [(&str, &str); 4] = [
     ("/synapse/J_unit", "mV/pA"),
-    ("/synapse/I_E", "pA"),
     ("/synapse/I_I", "pA"),
     ("/synapse/I_X", "pA"),
     ("/stimulus/poisson/nu_theta", "spikes/s"),

@@ -209,9 +209,8 @@ fn refractory_time(table: &Section, model: NeuronModel, dt: Ms) -> Result<Option
 
 fn initial_potential(document: &Document, neuron: &Section) -> Result<VInit> {
     const FORMS: &str = "must be { uniform = [low, high] } or { normal = [mean, SD] } (mV)";
-    let default = VInit::Uniform(0.0, 20.0);
     match neuron.get("V_init") {
-        None => return Ok(default),
+        None => return Ok(neuron.default("V_init")),
         Some(value) if value.is_table() => {}
         Some(_) => return Err(neuron.fault("V_init", FORMS)),
     }
@@ -477,7 +476,8 @@ fn weight_sampling(
     let Some(table) = record.switched("weights_over_time")? else {
         return Ok(None);
     };
-    let nearest = Steps((100.0 / dt.0).round().clamp(1.0, MAX_STEPS.into()) as i32);
+    let every: f64 = table.default("every");
+    let nearest = Steps((every / dt.0).round().clamp(1.0, MAX_STEPS.into()) as i32);
     let neurons = network.N_E.max(1);
     let in_degree = match network.edges {
         Some(_) => network.N_E / 10, // an estimate: the file is not read yet
@@ -486,7 +486,7 @@ fn weight_sampling(
     let synapses = u64::from(network.N_E) * u64::from(in_degree);
     let one_in = (synapses >> 14).clamp(1, 256).min(neurons.into());
     let most_trajectories = network.N_E.min(MAX_TRAJECTORIES);
-    let trajectories = most_trajectories.min(100);
+    let trajectories = most_trajectories.min(table.default("trajectories"));
     Ok(Some(WeightSampling {
         every: match table.get("every") {
             None => nearest,

@@ -148,7 +148,7 @@ impl NeuronModel {
 }
 
 /// Distribution of the initial membrane potential (mV).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum VInit {
     /// Uniform distribution in [low, high).

@@ -44,13 +44,7 @@ pub fn rehearse(
     observers: &mut [&mut dyn Observer],
 ) -> Result<Rehearsal> {
     check(&params)?;
-    let place = Placement {
-        n: params.network.N,
-        n_e: params.network.N_E,
-        ranks: ranks as u32,
-        threads: params.simulation.threads as u32,
-        rank: rank as u32,
-    };
+    let place = Placement::new(&params, ranks, rank);
     let (listeners, delays) = Listeners::new(&params, place)?;
     let listeners_are_exact = listeners.are_exact();
     let warm_up_ms = params.simulation.presim.to_ms(params.simulation.dt).0;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::memory::{ByStructure, Structure};
+use crate::base::memory::{ByStructure, MIB, Structure};
 use crate::io::outcome::{Digests, Phases};
 
 /// Name of the phase that is simulated: its measured time is not that of a real exchange.
@@ -116,7 +116,7 @@ pub struct RealTimeFactor {
 
 impl std::fmt::Display for Rehearsal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+        let mebibytes = |bytes: u64| bytes as f64 / MIB;
         let (counts, wall, network) = (&self.counts, &self.wall_time, &self.network);
         let mut line =
             |name: &str, text: String, kind: &str| writeln!(f, "{name:<18} {text}  [{kind}]");

@@ -262,14 +262,7 @@ impl<'a> Expected<'a> {
 
     /// Returns the sizes of rank `rank`.
     pub fn share(&self, rank: usize) -> Share {
-        let network = &self.params.network;
-        let place = Placement {
-            n: network.N,
-            n_e: network.N_E,
-            ranks: self.ranks as u32,
-            threads: self.params.simulation.threads as u32,
-            rank: rank as u32,
-        };
+        let place = Placement::new(self.params, self.ranks, rank);
         let threads = alike(&place);
         let of = |which: usize| move |kind: &Alike| kind.threads * kind.neurons[which];
         let neurons = [E, I].map(|which| threads.iter().map(of(which)).sum::<u64>());

@@ -418,9 +418,7 @@ fn of_other_builds(old: &[(PathBuf, String)]) -> Option<Error> {
 
 /// Writes a file of the study; creates its folder if needed.
 fn write(path: &Path, text: &str) -> Result<()> {
-    let folder = path.parent().unwrap_or(Path::new(""));
-    fs::create_dir_all(folder)
-        .map_err(|error| Error::run(format!("{}: cannot create: {error}", folder.display())))?;
+    files::create_folder_of(path)?;
     files::replace_own(path, text.as_bytes())
 }
 

@@ -1,5 +1,8 @@
 //! Tests of reading: written data, the reference files and every error message.
 
+use hdf5::H5Type;
+use hdf5::types::{FixedAscii, VarLenAscii, VarLenUnicode};
+
 use super::*;
 
 const DT: Ms = Ms(0.1);

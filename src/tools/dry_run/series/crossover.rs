@@ -12,17 +12,21 @@ const QUESTIONS: [(&str, Of, Of); 12] = [
     ("deliver > update", |one| one.time("deliver"), update),
     ("receive > update", |one| one.time("receive"), update),
     ("collocate > update", |one| one.time("collocate"), update),
-    ("network > update", Scaled::network, update),
-    ("network > receive", Scaled::network, |one| {
-        one.time("receive")
-    }),
-    ("network > deliver", Scaled::network, |one| {
-        one.time("deliver")
-    }),
+    ("network > update", |one| one.network(), update),
+    (
+        "network > receive",
+        |one| one.network(),
+        |one| one.time("receive"),
+    ),
+    (
+        "network > deliver",
+        |one| one.network(),
+        |one| one.time("deliver"),
+    ),
     (
         "network > all that was measured",
-        Scaled::network,
-        Scaled::simulate,
+        |one| one.network(),
+        |one| one.simulate(),
     ),
     (
         "row index > neurons and buffers",
@@ -46,7 +50,7 @@ const QUESTIONS: [(&str, Of, Of); 12] = [
     ),
     (
         "chunks sent > ten times the spikes in them",
-        Scaled::sent,
+        |one| one.sent(),
         |one| 10.0 * one.payload(),
     ),
 ];

@@ -1,12 +1,10 @@
 //! Figure of the time, memory and exchange of one rank over the number of ranks.
 
+use crate::base::memory::{KIB, MIB};
 use crate::base::units::grouped;
 use crate::tools::figure::{Axis, Colour, Figure, Panel, Shape, places, stacked};
 
 use super::scaled::{MemoryPart, Scaled, measured};
-
-const MIB: f64 = (1u64 << 20) as f64;
-const KIB: f64 = 1024.0;
 
 /// Maximum ratio of the ends of a logarithmic axis; smaller values are drawn at its lower end.
 const MAX_RATIO: f64 = 1e5;
@@ -55,7 +53,7 @@ fn time(series: &[Scaled]) -> Panel {
         let shape = line(series, |one| one.phase(nth));
         panel = panel.with(name, Colour::Nth(nth), shape);
     }
-    let network = line(series, Scaled::network);
+    let network = line(series, |one| one.network());
     panel.with("network, modelled", Colour::Reference, network)
 }
 

@@ -20,7 +20,6 @@ use crate::base::error::{Error, Result};
 use crate::base::files;
 use crate::io::outcome::COMMIT;
 use crate::tools::child;
-use crate::tools::figure::Figure;
 
 use super::Rehearsal;
 use scaled::Scaled;
@@ -118,10 +117,9 @@ impl Series {
     /// # Errors
     /// Fails if a file cannot be written.
     pub fn write(&self, found: &[Rehearsed]) -> Result<String> {
-        let scaled = found.iter().map(|one| Scaled(one.rehearsal.clone()));
-        let scaled: Vec<_> = scaled.collect();
+        let scaled: Vec<_> = found.iter().map(|one| Scaled(&one.rehearsal)).collect();
         let table = table::markdown(&scaled, found);
-        let figure: Figure = figure::figure(&scaled);
+        let figure = figure::figure(&scaled);
         write(&self.out.join("table.md"), &table)?;
         write(&self.out.join("scaling.csv"), &table::csv(&scaled))?;
         let path = self.out.join("scaling.png");
@@ -231,9 +229,7 @@ fn alike(path: &Path, first: &Rehearsed, one: &Rehearsed) -> Result<()> {
 
 /// Writes a file; creates its directory if needed.
 fn write(path: &Path, text: &str) -> Result<()> {
-    let folder = path.parent().unwrap_or(Path::new(""));
-    fs::create_dir_all(folder)
-        .map_err(|error| Error::run(format!("{}: cannot create: {error}", folder.display())))?;
+    files::create_folder_of(path)?;
     files::replace(path, text.as_bytes())
 }
 

@@ -69,12 +69,12 @@ pub(super) fn measured() -> impl Iterator<Item = (usize, &'static str)> {
 
 /// Rehearsal with times in seconds per second of model time, memory in bytes and volumes per
 /// interval.
-pub(super) struct Scaled(pub(super) Rehearsal);
+pub(super) struct Scaled<'a>(pub(super) &'a Rehearsal);
 
 /// Minimum number of bytes per spike in the exchange: one word.
 const BYTES_PER_SPIKE: f64 = 4.0;
 
-impl Scaled {
+impl Scaled<'_> {
     fn per_second(&self, seconds: f64) -> f64 {
         1000.0 * seconds / self.0.model_time_ms
     }

@@ -1,14 +1,12 @@
 //! Tables of rehearsals with several numbers of ranks: Markdown for people, CSV for programs.
 
+use crate::base::memory::{KIB, MIB};
 use crate::base::units::grouped;
 use crate::tools::text_table::{self, significant};
 
 use super::Rehearsed;
 use super::crossover;
 use super::scaled::{MemoryPart, Scaled, measured};
-
-const MIB: f64 = (1u64 << 20) as f64;
-const KIB: f64 = 1024.0;
 
 /// Returns a Markdown table of times, memory and exchange, followed by the crossovers and by a note
 /// on which numbers are exact, drawn, measured or modelled.
@@ -21,7 +19,7 @@ pub(super) fn markdown(series: &[Scaled], found: &[Rehearsed]) -> String {
     header.extend(["at most (MiB)", "bytes per plastic synapse"].map(str::to_owned));
     header.extend(["sent per interval and rank (KiB)", "received spikes"].map(str::to_owned));
     let rows: Vec<_> = series.iter().map(cells).collect();
-    let (first, last) = (&series[0].0, &series[series.len() - 1].0);
+    let (first, last) = (series[0].0, series[series.len() - 1].0);
     let origin = &found[found.len() - 1];
     let synapses = (last.counts.synapses_plastic + last.counts.synapses_static) as f64;
     format!(
@@ -90,7 +88,7 @@ pub(super) fn csv(series: &[Scaled]) -> String {
 }
 
 fn fields(one: &Scaled) -> Vec<String> {
-    let (of, counts, memory) = (&one.0, &one.0.counts, &one.0.memory);
+    let (of, counts, memory) = (one.0, &one.0.counts, &one.0.memory);
     let mut fields = [of.ranks, of.rank, of.threads]
         .map(|number| number.to_string())
         .to_vec();

@@ -1,6 +1,6 @@
 //! Bars of time and memory, one per run.
 
-use crate::base::memory::Structure;
+use crate::base::memory::{MIB, Structure};
 use crate::comm::Spread;
 use crate::tools::figure::{Axis, Colour, Figure, Panel, Shape, places, stacked};
 
@@ -15,7 +15,6 @@ const MAX_BARS: usize = 40;
 const ROOM: f64 = 1.05;
 /// Panel height added per letter of the longest name, for names written vertically.
 const NAME_HEIGHT: f64 = 0.024;
-const MIB: f64 = (1u64 << 20) as f64;
 
 /// Runs of each bar, names, and a caption sentence on how the runs were chosen.
 struct Bars<'a> {

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::base::error::{Error, Result};
+use crate::base::memory::MIB;
 use crate::base::units::grouped;
 use crate::comm::Spread;
 use crate::io::config::recorded::shown;
@@ -170,7 +171,6 @@ fn day(run: &Run) -> String {
 
 /// Returns the cells of `run` in the Markdown table.
 fn cells(run: &Run, efficiency: f64) -> Vec<String> {
-    const MIB: f64 = (1u64 << 20) as f64;
     let outcome = run.outcome;
     let mut cells = vec![run.ranks().to_string(), run.threads().to_string()];
     cells.extend([grouped(run.neurons()), grouped(outcome.counts.synapses())]);
