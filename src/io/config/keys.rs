@@ -292,7 +292,7 @@ pub(crate) const KEYS: Keys = &[
     key("synapse.delay.I_to_I", Time(1, MAX_DELAY), "1.5").unit("ms").unlisted(),
     key("synapse.delay.X_to_all", Time(1, MAX_DELAY), "1.5").unit("ms").unlisted(),
     key("stdp", Table, "")
-        .means("plasticity of E→E synapses; weights w are relative to 1 pA and start at J_E"),
+        .means("plasticity of E→E synapses; weights w are relative to 1 pA and start at the current of J_E"),
     key("stdp.alpha", Number(NotNegative), "0.1").means("depression relative to potentiation"),
     key("stdp.lambda", Number(NotNegative), "20.0").means("learning rate"),
     key("stdp.mu_plus", Number(Fraction), "0.4")
@@ -372,8 +372,8 @@ pub(crate) const KEYS: Keys = &[
     key("record.weights_over_time.one_in", Integer(1, MAX_NEURONS), "")
         .example("256")
         .means(
-            "histograms count one synapse in so many; default 256 for a large network, 1 for a \
-             small one",
+            "histograms count one synapse in so many, at most N_E; by default about 16,000 \
+             synapses, or one in 256 if that is more",
         ),
     key(
         "record.weights_over_time.trajectories",
