@@ -226,6 +226,117 @@ pub fn refuse_existing(option: &str, path: &Path, force: bool) -> Result<()> {
     Ok(())
 }
 
+/// Files that a command writes together: all are checked before the first is written.
+pub struct Outputs {
+    /// Replace existing files.
+    force: bool,
+    files: Vec<Output>,
+    /// Directories to create if needed, with the options that name them.
+    directories: Vec<(&'static str, PathBuf)>,
+}
+
+struct Output {
+    option: &'static str,
+    path: PathBuf,
+    bytes: Vec<u8>,
+}
+
+impl Outputs {
+    /// Returns an empty set, whose files replace existing ones if `force` is set.
+    pub fn new(force: bool) -> Self {
+        Outputs {
+            force,
+            files: Vec::new(),
+            directories: Vec::new(),
+        }
+    }
+
+    /// Adds the file `path`, which the user gave as `option`, with its contents.
+    ///
+    /// # Errors
+    /// Fails as [`Outputs::check`] does.
+    pub fn add(&mut self, option: &'static str, path: &Path, bytes: Vec<u8>) -> Result<()> {
+        self.check(option, path)?;
+        let path = path.to_owned();
+        self.files.push(Output {
+            option,
+            path,
+            bytes,
+        });
+        Ok(())
+    }
+
+    /// Adds `directory`, which the user gave as `option`. [`Outputs::write`] creates it if needed.
+    ///
+    /// # Errors
+    /// Fails if something else has this path.
+    pub fn add_directory(&mut self, option: &'static str, directory: &Path) -> Result<()> {
+        if directory.exists() && !directory.is_dir() {
+            let directory = directory.display();
+            return Err(Error::input(format!(
+                "{option} {directory}: is not a directory"
+            )));
+        }
+        self.directories.push((option, directory.to_owned()));
+        Ok(())
+    }
+
+    /// Checks that a file can be written at `path`, which the user gave as `option`.
+    ///
+    /// # Errors
+    /// Fails as [`refuse_existing`] does, except that the directory may be one that was added, or if
+    /// a file of this path was added.
+    pub fn check(&self, option: &str, path: &Path) -> Result<()> {
+        let place = place(path);
+        if let Some(other) = self
+            .files
+            .iter()
+            .find(|file| self::place(&file.path) == place)
+        {
+            return Err(Error::input(format!(
+                "{option} {}: {} writes this file too: name another",
+                path.display(),
+                other.option
+            )));
+        }
+        let folder = path.parent();
+        let mut directories = self.directories.iter();
+        match directories.any(|(_, new)| Some(&**new) == folder && !new.exists()) {
+            true => Ok(()),
+            false => refuse_existing(option, path, self.force),
+        }
+    }
+
+    /// Writes all files.
+    ///
+    /// # Errors
+    /// Fails if a directory or file cannot be written.
+    pub fn write(self) -> Result<()> {
+        for (option, directory) in &self.directories {
+            fs::create_dir_all(directory).map_err(|error| {
+                let directory = directory.display();
+                Error::run(format!(
+                    "{option} {directory}: cannot create the directory: {error}"
+                ))
+            })?;
+        }
+        let mut files = self.files.iter();
+        files.try_for_each(|file| replace(&file.path, &file.bytes))
+    }
+}
+
+/// Returns the absolute path of a file that may not exist yet; follows links as far as it exists.
+fn place(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    if let Ok(place) = fs::canonicalize(&absolute) {
+        return place;
+    }
+    match (absolute.parent(), absolute.file_name()) {
+        (Some(folder), Some(name)) => place(folder).join(name),
+        _ => absolute,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
@@ -275,6 +386,42 @@ mod tests {
         fs::write(&plain, "").expect("written");
         let mode = |path| fs::metadata(path).expect("there").permissions().mode();
         assert_eq!(mode(&place), mode(&plain));
+    }
+
+    #[test]
+    fn outputs_are_checked_before_the_first_is_written() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let at = |name: &str| directory.path().join(name);
+        fs::write(at("old"), "precious").expect("written");
+        let outputs = |force: bool, paths: [PathBuf; 2]| {
+            let mut outputs = Outputs::new(force);
+            outputs
+                .add_directory("--png", &at("new"))
+                .expect("new or a directory");
+            for (option, path) in ["-o", "--png"].into_iter().zip(paths) {
+                outputs.add(option, &path, b"bytes".to_vec())?;
+            }
+            outputs.write()
+        };
+        for (paths, why) in [
+            ([at("new/a"), at("old")], "old: exists"),
+            ([at("new/a"), at("new/./a")], "-o writes this file too"),
+            ([at("new/a"), at("none/a")], "there is no directory"),
+            ([at("new/a"), at("old/a")], "there is no directory"),
+        ] {
+            let error = outputs(false, paths).expect_err("refused").to_string();
+            assert!(error.contains(why), "{error}");
+            assert_eq!(fs::read_dir(&directory).expect("read").count(), 1);
+        }
+        outputs(true, [at("new/a"), at("old")]).expect("written");
+        for name in ["new/a", "old"] {
+            assert_eq!(fs::read(at(name)).expect("read"), b"bytes");
+        }
+        assert!(
+            Outputs::new(true)
+                .add_directory("--png", &at("old"))
+                .is_err()
+        );
     }
 
     #[test]

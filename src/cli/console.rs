@@ -164,7 +164,13 @@ pub fn announce(provenance: &Provenance, params: &Params) {
 }
 
 /// Prints the summary table on standard output.
-pub fn print(provenance: &Provenance, outcome: &Outcome, directory: &Path, verbosity: Verbosity) {
+pub fn print(
+    provenance: &Provenance,
+    params: &Params,
+    outcome: &Outcome,
+    directory: &Path,
+    verbosity: Verbosity,
+) {
     let Outcome {
         counts,
         rates,
@@ -181,8 +187,9 @@ pub fn print(provenance: &Provenance, outcome: &Outcome, directory: &Path, verbo
     line(
         "network",
         format!(
-            "{} neurons, {} plastic and {} static synapses",
+            "{} {} neurons, {} plastic and {} static synapses",
             grouped(counts.neurons),
+            params.neuron.model.name(),
             grouped(counts.synapses_plastic),
             grouped(counts.synapses_static)
         ),

@@ -1,6 +1,7 @@
 //! `stdp-hpc dry-run CONFIG --ranks R --rank r`: rehearses one rank of many in a single process;
 //! several R give a table and a figure.
 
+use std::fs;
 use std::io::{Write, stderr};
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,8 @@ use crate::base::error::{Error, Result, printable};
 use crate::base::simd;
 use crate::cli::console::{Verbosity, Watcher};
 use crate::comm::{Comm, launcher};
-use crate::tools::dry_run::{Series, rehearse};
+use crate::model::params::Params;
+use crate::tools::dry_run::{self, Series, rehearse};
 
 use super::{Config, json, print_result, print_text};
 
@@ -35,11 +37,11 @@ pub(super) struct DryRun {
     /// Print JSON; sizes in bytes, times in s.
     #[arg(long)]
     json: bool,
-    /// Write table, figure and a file per R to DIR; keep existing files
+    /// Write table, figure and a file per R to DIR; keep existing rehearsals
     /// [default for several R: results/rehearsal/<name of CONFIG>]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Repeat existing rehearsals.
+    /// Repeat existing rehearsals and overwrite other files.
     #[arg(long)]
     force: bool,
     /// Show no progress.
@@ -62,57 +64,83 @@ pub(super) fn run(comm: &Comm, arguments: &DryRun) -> Result<()> {
     for &ranks in &arguments.ranks {
         super::plan::check_ranks(ranks, 1)?;
     }
+    let most = *arguments.ranks.iter().max().expect("clap asks for it");
+    if arguments.rank >= most {
+        return Err(Error::input(format!(
+            "--rank {}: must be an integer 0 … {} (--ranks {most})",
+            arguments.rank,
+            most - 1
+        )));
+    }
     match &arguments.ranks[..] {
         [ranks] if arguments.out.is_none() => one(comm, arguments, *ranks),
-        _ => several(arguments),
+        _ => several(comm, arguments),
     }
+}
+
+/// Returns the checked parameters of a run on `ranks` ranks. `whole` also checks all values in
+/// their files.
+fn checked(comm: &Comm, arguments: &DryRun, ranks: usize, whole: bool) -> Result<Params> {
+    let params = arguments.config.load(comm, ranks, arguments.threads)?;
+    super::plan::check_ranks(ranks, params.simulation.threads)?;
+    dry_run::check(&params)?;
+    super::check_inputs(comm, &params, whole)?;
+    Ok(params)
 }
 
 /// Rehearses one of `ranks` ranks and prints the result.
 fn one(comm: &Comm, arguments: &DryRun, ranks: usize) -> Result<()> {
-    let rank = arguments.rank;
-    if rank >= ranks {
-        return Err(Error::input(format!(
-            "--rank {rank}: must be an integer 0 … {} (--ranks {ranks})",
-            ranks - 1
-        )));
+    if arguments.force {
+        return Err(Error::input(
+            "--force: needs --out or several R, which write files",
+        ));
     }
-    let params = arguments.config.load(comm, ranks, arguments.threads)?;
-    super::plan::check_ranks(ranks, params.simulation.threads)?;
-    super::check_inputs(comm, &params, true)?;
+    let params = checked(comm, arguments, ranks, true)?;
     let verbosity = if arguments.quiet {
         Verbosity::Quiet
     } else {
         Verbosity::Normal
     };
     let mut watcher = Watcher::new(comm, &params, verbosity);
-    let rehearsal = rehearse(params, rank, ranks, &mut [&mut watcher])?;
+    let rehearsal = rehearse(params, arguments.rank, ranks, &mut [&mut watcher])?;
     watcher.close();
     print_result(&rehearsal, arguments.json);
     Ok(())
 }
 
 /// Rehearses one rank of each number of ranks, writes the files and prints the table.
-fn several(arguments: &DryRun) -> Result<()> {
+fn several(comm: &Comm, arguments: &DryRun) -> Result<()> {
     let config = arguments.config.path();
+    if fs::metadata(config).is_ok_and(|meta| !meta.is_file()) {
+        return Err(Error::input(format!(
+            "{}: must be a file, because each rehearsal reads it",
+            config.display()
+        )));
+    }
     let name = config.file_stem().unwrap_or_default();
     let out = arguments.out.clone();
-    let series = Series {
+    let mut series = Series {
         config: config.to_owned(),
         ranks: arguments.ranks.clone(),
         rank: arguments.rank,
         threads: arguments.threads,
         overrides: arguments.config.overrides.clone(),
+        files: Vec::new(),
         out: out.unwrap_or_else(|| Path::new("results/rehearsal").join(name)),
         force: arguments.force,
     };
-    let found = series.rehearse(&mut |line| {
+    // Every R is checked before the first is rehearsed. Each rehearsal checks all values.
+    for &ranks in &arguments.ranks {
+        let params = checked(comm, arguments, ranks, false)?;
+        let files = params.files().into_iter();
+        series.files = files.map(|(_, path)| path.to_owned()).collect();
+    }
+    let (found, table) = series.conduct(&mut |line| {
         if !arguments.quiet {
             // The series continues even if standard error is closed.
             let _ = writeln!(stderr(), "dry-run: {}", printable(line));
         }
     })?;
-    let table = series.write(&found)?;
     match arguments.json {
         true => print_text(&json(&found)),
         false => print_text(&table),

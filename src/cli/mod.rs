@@ -149,8 +149,24 @@ fn complain(error: &Error) -> u8 {
     error.exit_code()
 }
 
+/// Messages of the standard library for text that is no unsigned integer, and those for users.
+const PARSE_ERRORS: [(&str, &str); 3] = [
+    ("invalid digit found in string", "must be an integer ≥ 0"),
+    (
+        "cannot parse integer from empty string",
+        "must be an integer ≥ 0",
+    ),
+    ("number too large to fit in target type", "is too large"),
+];
+
 /// Converts an error of clap into one with a one-line message.
 fn misuse(message: &clap::Error) -> Error {
+    // clap takes a misspelt verb for a config, and its arguments for unknown ones.
+    if let Some(verb) = std::env::args().nth(1).and_then(|word| similar_verb(&word)) {
+        return Error::input(format!(
+            "did you mean stdp-hpc {verb}? (--help explains all)"
+        ));
+    }
     // clap takes any word after other arguments for a verb.
     if let Some(ContextValue::String(word)) = message.get(ContextKind::InvalidSubcommand) {
         let what = match Arguments::command().find_subcommand(word) {
@@ -169,8 +185,26 @@ fn misuse(message: &clap::Error) -> Error {
     if let Some(ContextValue::String(known)) = message.get(ContextKind::SuggestedArg) {
         what += &format!(", did you mean {known}?");
     }
+    for (std, plain) in PARSE_ERRORS {
+        what = what.replace(std, plain);
+    }
     let what = what.strip_prefix("error: ").unwrap_or(&what);
     Error::input(format!("{what} (--help explains all)"))
+}
+
+/// Returns the verb that `word`, which is neither a verb nor a file, resembles.
+fn similar_verb(word: &str) -> Option<String> {
+    let command = Arguments::command();
+    if command.find_subcommand(word).is_some() || Path::new(word).exists() {
+        return None;
+    }
+    let verbs = command
+        .get_subcommands()
+        .map(|verb| verb.get_name().to_owned());
+    let distance = |verb: &String| strsim::osa_distance(word, verb);
+    verbs
+        .min_by_key(distance)
+        .filter(|verb| distance(verb) <= 2)
 }
 
 impl Config {

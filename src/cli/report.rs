@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::base::error::{Error, Result};
+use crate::base::files::Outputs;
 use crate::comm::Comm;
-use crate::tools::report as pages;
+use crate::tools::report::{self, Found, Scaling};
 
 use super::{console, print_text};
 
@@ -55,24 +56,38 @@ pub(super) fn run(comm: &Comm, arguments: &Report) -> Result<()> {
 
 /// Writes the page and the scaling series; warns about omitted data and differing digests.
 fn write(arguments: &Report) -> Result<()> {
-    let (png, force) = (arguments.png.as_deref(), arguments.force);
-    let found = pages::Found::in_directories(&arguments.directories);
-    let Some(directory) = &arguments.scaling else {
-        let output = arguments.output.as_deref();
-        let output = output.unwrap_or(Path::new(PAGE));
-        for fault in pages::write(found, output, png, force)? {
-            console::warn(&format!("not shown: {fault}"));
+    let found = Found::in_directories(&arguments.directories);
+    let mut outputs = Outputs::new(arguments.force);
+    let scaling = match &arguments.scaling {
+        None => None,
+        Some(directory) => {
+            let scaling = Scaling::of(&found)?;
+            scaling.add_to(&mut outputs, directory)?;
+            Some(scaling)
         }
-        return Ok(());
     };
-    let scaling = pages::Scaling::of(&found)?;
-    scaling.write(directory, force)?;
+    let folder = arguments.scaling.as_deref().unwrap_or(Path::new(""));
     let output = arguments.output.clone();
-    pages::write(found, &output.unwrap_or(directory.join(PAGE)), png, force)?;
-    print_text(&scaling.table);
-    for line in &scaling.left_out {
+    let output = output.unwrap_or_else(|| folder.join(PAGE));
+    let not_shown = report::add_page(&mut outputs, found, &output, arguments.png.as_deref())?;
+    outputs.write()?;
+    let left_out = scaling.iter().flat_map(|scaling| &scaling.left_out);
+    let left_out: Vec<&String> = left_out.collect();
+    for line in not_shown.iter().filter(|line| !left_out.contains(line)) {
+        console::warn(&format!("not shown: {line}"));
+    }
+    for line in &left_out {
         console::warn(&format!("left out: {line}"));
     }
+    scaling.map_or(Ok(()), |scaling| print(&scaling))
+}
+
+/// Prints the table; warns about differing digests.
+///
+/// # Errors
+/// Fails if the table omits a result or digests differ.
+fn print(scaling: &Scaling) -> Result<()> {
+    print_text(&scaling.table);
     for line in &scaling.disagreements {
         console::warn(line);
     }

@@ -108,7 +108,8 @@ pub(super) fn run(comm: Comm, arguments: &Run) -> Result<()> {
     match done {
         Ok(outcome) => {
             if simulation.comm().rank() == 0 && verbosity > Verbosity::Quiet {
-                console::print(&provenance, &outcome, &directory, verbosity);
+                let params = simulation.params();
+                console::print(&provenance, params, &outcome, &directory, verbosity);
             }
             Ok(())
         }

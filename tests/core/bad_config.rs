@@ -12,7 +12,7 @@ use stdp_hpc::model::params::Params;
 
 const FILES: [(&str, &str, usize); 11] = [
     ("syntax", include_str!("bad_config/syntax.txt"), 5),
-    ("names", include_str!("bad_config/names.txt"), 16),
+    ("names", include_str!("bad_config/names.txt"), 18),
     ("network", include_str!("bad_config/network.txt"), 20),
     ("neuron", include_str!("bad_config/neuron.txt"), 33),
     ("synapse", include_str!("bad_config/synapse.txt"), 18),
@@ -23,7 +23,7 @@ const FILES: [(&str, &str, usize); 11] = [
     (
         "interconnect",
         include_str!("bad_config/interconnect.txt"),
-        5,
+        7,
     ),
     ("set", include_str!("bad_config/set.txt"), 13),
 ];

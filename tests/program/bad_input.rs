@@ -33,7 +33,8 @@ fn the_good_files_are_taken() {
 fn misused_arguments() {
     let bench = Bench::new();
     let config = text(&bench.config);
-    let cases: [(&[&str], &str); 10] = [
+    let cases: [(&[&str], &str); 11] = [
+        (&["plann", config], "did you mean stdp-hpc plan?"),
         (
             &[],
             "the following required arguments were not provided: <CONFIG>",
@@ -54,7 +55,7 @@ fn misused_arguments() {
         ),
         (
             &[config, "--threads", "two"],
-            "invalid value 'two' for '--threads <T>': invalid digit found in string",
+            "invalid value 'two' for '--threads <T>': must be an integer ≥ 0",
         ),
         (
             &[config, "--threads", "-1"],

@@ -6,7 +6,7 @@ use std::fs;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::common::{Ended, LIMIT, command_alone, program, start};
+use crate::common::{Ended, LIMIT, Started, command_alone, program, signal, start};
 
 const CONFIG: &str = "[network]\nN_per_rank = 100\nK = 30\n[simulation]\nT = 30.0\npresim = 15.0\n\
                       [neuron.ignore_and_fire]\nrate = [20.0, 60.0]\n";
@@ -23,10 +23,22 @@ impl Desk {
 
     /// Rehearses with the folder as working directory.
     fn call(&self, arguments: &[&str]) -> Ended {
+        self.call_on("", arguments)
+    }
+
+    /// Rehearses with the instruction set `set`; if empty, with the widest.
+    fn call_on(&self, set: &str, arguments: &[&str]) -> Ended {
+        self.start(set, arguments).wait(LIMIT)
+    }
+
+    fn start(&self, set: &str, arguments: &[&str]) -> Started {
         let mut command = command_alone(program());
         command.arg("dry-run").args(arguments);
         command.current_dir(self.0.path());
-        start(command).wait(LIMIT)
+        if !set.is_empty() {
+            command.env("STDP_HPC_ISA", set);
+        }
+        start(command)
     }
 
     fn read(&self, name: &str) -> String {
@@ -142,6 +154,7 @@ fn crossovers_are_interpolated_on_the_axis_of_log_ranks() {
         times["deliver"] = deliver.into();
         times["receive"] = 1.5.into();
         times["collocate"] = 0.5.into();
+        file["rehearsal"]["network"]["seconds"] = (ranks - 1).into();
         fs::write(desk.0.path().join(&name), file.to_string()).expect("written");
     }
     let ended = desk.call(&SMALL).expect(0);
@@ -151,10 +164,67 @@ fn crossovers_are_interpolated_on_the_axis_of_log_ranks() {
         "- deliver > update: from R ≈ 4.0 on",
         "- receive > update: from R = 1 on, the smallest",
         "- collocate > update: not up to R = 8",
+        // One rank has no network: the ratio there has no logarithm.
+        "- network > deliver: from between R = 1 and 2 on",
     ] {
         assert!(table.contains(line), "{line} is not in\n{table}");
     }
     assert_eq!(ended.stderr, "", "nothing is rehearsed again");
+    let one = desk
+        .call(&["weak.toml", "--ranks=1", "--out=out"])
+        .expect(0);
+    assert!(!one.stdout.contains("crossover") && !one.stdout.contains("update:"));
+}
+
+#[test]
+fn files_that_no_series_wrote_are_kept() {
+    let desk = Desk::new(CONFIG);
+    let refused = |arguments: &[&str], why: &str| {
+        let said = desk.call(arguments).expect(2).stderr;
+        assert!(said.contains(why) && said.lines().count() == 1, "{said}");
+    };
+    let path = |name: &str| desk.0.path().join(name);
+    fs::create_dir(path("out")).expect("created");
+    for name in ["table.md", "scaling.csv", "scaling.png"] {
+        fs::write(path("out").join(name), "precious").expect("written");
+        refused(&SMALL, &format!("out/{name}: exists"));
+        assert_eq!(desk.read(&format!("out/{name}")), "precious");
+        fs::remove_file(path("out").join(name)).expect("removed");
+    }
+    fs::write(path("out/table.md"), "old").expect("written");
+    desk.call(&[&SMALL[..], &["--force"]].concat()).expect(0);
+    // What is made from rehearsals is made anew.
+    desk.call(&SMALL).expect(0);
+    fs::create_dir(path("run")).expect("created");
+    fs::write(path("run/run.json"), "{}").expect("written");
+    refused(
+        &["weak.toml", "--ranks=1,2", "--out=run"],
+        "--out run: holds the result of a run",
+    );
+}
+
+#[test]
+fn a_signal_ends_the_series_and_what_is_done_stays() {
+    let desk = Desk::new(CONFIG);
+    let started = desk.start("", &["weak.toml", "--ranks=1,2000000", "--out=out"]);
+    let first = desk.0.path().join("out/ranks_1.json");
+    while !first.exists() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let busy = desk
+        .call(&["weak.toml", "--ranks=1", "--out=out"])
+        .expect(2);
+    assert!(
+        busy.stderr.contains("a dry run (process "),
+        "{}",
+        busy.stderr
+    );
+    signal("TERM", &[started.id()]);
+    let said = started.wait(LIMIT).expect(75).stderr;
+    let end =
+        "stdp-hpc: interrupted by SIGTERM: 1 rehearsals are done, the same command resumes it\n";
+    assert!(said.ends_with(end), "{said}");
+    assert!(first.exists() && !desk.0.path().join("out/table.md").exists());
 }
 
 #[test]
@@ -182,6 +252,16 @@ fn what_is_there_is_kept_unless_it_is_of_something_else() {
     )
     .expect("written");
     refused(&[], "out/ranks_2.json: commit is x");
+    fs::write(desk.0.path().join("out/ranks_2.json"), &before).expect("written");
+    let all = desk.call_on("portable", &SMALL).expect(0);
+    assert_eq!(all.stderr, "", "a table needs no rehearsal on this machine");
+    let more = [&SMALL[..], &["--ranks=4"]].concat();
+    let said = desk.call_on("portable", &more).stderr;
+    let widest = stdp_hpc::base::simd::InstructionSet::widest().name();
+    if widest != "portable" {
+        let why = format!("instruction set is {widest}, but portable here: ");
+        assert!(said.contains(&why) && said.lines().count() == 1, "{said}");
+    }
     fs::write(desk.0.path().join("out/ranks_2.json"), "{}").expect("written");
     refused(&[], "out/ranks_2.json: is no result of a rehearsal");
     fs::write(
@@ -208,6 +288,32 @@ fn json_has_every_rehearsal() {
     desk.read("results/rehearsal/weak/ranks_2.json");
 }
 
+/// Names that a shell, clap or Markdown would read as something else.
+#[test]
+fn odd_names_of_the_config_are_taken_literally() {
+    let desk = Desk::new(CONFIG);
+    for (name, code) in [
+        (
+            "-x.toml",
+            "`stdp-hpc dry-run --ranks=1 --rank=0 -- -x.toml`",
+        ),
+        (
+            "a`b.toml",
+            "`` stdp-hpc dry-run --ranks=1 --rank=0 'a`b.toml' ``",
+        ),
+        (
+            "a\nb.toml",
+            "`stdp-hpc dry-run --ranks=1 --rank=0 'a\\nb.toml'`",
+        ),
+    ] {
+        fs::write(desk.0.path().join(name), CONFIG).expect("written");
+        let out = format!("--out={}", code.len());
+        let ended = desk.call(&["--ranks=1", &out, "--", name]);
+        let table = ended.expect(0).stdout;
+        assert!(table.contains(code), "{code} is not in {table}");
+    }
+}
+
 #[test]
 fn bad_input_ends_with_one_line() {
     let desk = Desk::new(CONFIG);
@@ -219,7 +325,11 @@ fn bad_input_ends_with_one_line() {
         assert!(!desk.0.path().join("out/table.md").exists());
     };
     let with = |more: &[&str]| desk.call(&[&["weak.toml", "--out=out"], more].concat());
-    refused(2, with(&["--ranks", "1,x"]), "invalid value 'x'");
+    refused(
+        2,
+        with(&["--ranks", "1,x"]),
+        "'x' for '--ranks <R,…>': must be an integer",
+    );
     refused(
         2,
         with(&["--ranks", "0,1"]),
@@ -227,6 +337,22 @@ fn bad_input_ends_with_one_line() {
     );
     refused(2, with(&[]), "--ranks");
     refused(2, with(&["--ranks=1,2", "--rank", "-1"]), "-1");
+    refused(
+        2,
+        with(&["--ranks=1,2", "--rank=2"]),
+        "--rank 2: must be an integer 0 … 1 (--ranks 2)",
+    );
+    refused(2, with(&["--ranks=4", "--rank=9"]), "0 … 3 (--ranks 4)");
+    refused(
+        2,
+        desk.call(&["weak.toml", "--ranks=4", "--force"]),
+        "--force: needs --out",
+    );
+    refused(
+        2,
+        desk.call(&["/dev/null", "--ranks=1", "--out=out"]),
+        "/dev/null: must be a file",
+    );
     refused(2, with(&["--ranks=1,2", "--threads", "0"]), "threads");
     refused(
         2,

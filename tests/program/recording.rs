@@ -711,7 +711,7 @@ fn what_is_said_can_be_chosen() {
         assert_eq!(say(ranks, &["--quiet"]).0, "");
         let (normal, digest) = say(ranks, &[]);
         for part in [
-            "network            1,000 neurons, 64,000 plastic and 36,000 static synapses\n",
+            "network            1,000 iaf_psc_alpha neurons, 64,000 plastic and 36,000 static synapses\n",
             &format!("split              {ranks} rank(s) x 1 thread(s)\n"),
             "\nrates ",
             "\nreal-time factor ",

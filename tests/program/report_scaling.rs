@@ -115,6 +115,46 @@ fn results_that_are_not_done_are_left_out_and_named() {
 }
 
 #[test]
+fn a_series_without_a_run_that_is_done_says_why() {
+    let series = Series::new();
+    for ranks in [1, 2] {
+        series.change(ranks, "\"done\"", "\"failed\", \"error\": \"disk full\"");
+    }
+    let refused = series.report("out", &[]).expect(2).stderr;
+    let why = "ranks-1: failed: disk full (and 1 others)\n";
+    assert!(refused.ends_with(why), "{refused}");
+    assert!(!series.at("out").exists());
+}
+
+#[test]
+fn no_file_is_written_unless_all_can_be() {
+    let series = Series::new();
+    let page = text(&series.at("page.html")).to_owned();
+    let figures = text(&series.at("figures")).to_owned();
+    fs::create_dir(&figures).expect("created");
+    let taken = format!("{figures}/strong_scaling.png");
+    for (existing, options) in [(&page, ["-o", &page]), (&taken, ["--png", &figures])] {
+        fs::write(existing, "precious").expect("written");
+        let refused = series.report("out", &options).expect(2).stderr;
+        assert!(
+            refused.ends_with("exists: name another file, or --force to overwrite it\n"),
+            "{refused}"
+        );
+        assert!(!series.at("out").exists() && !series.at("report.html").exists());
+        assert_eq!(fs::read_to_string(existing).expect("read"), "precious");
+    }
+    let out = text(&series.at("out2")).to_owned();
+    let refused = series
+        .report("out2", &["-o", &format!("{out}/scaling.md")])
+        .expect(2);
+    let why = "scaling.md: --scaling writes this file too: name another\n";
+    assert!(refused.stderr.ends_with(why), "{}", refused.stderr);
+    assert!(!series.at("out2").exists());
+    // Figures of the page and of the series have different names.
+    series.report("out2", &["--png", &out]).expect(0);
+}
+
+#[test]
 fn digests_that_differ_fail_the_report() {
     let series = Series::new();
     let run = fs::read_to_string(series.at("series/ranks-2/run.json")).expect("read");

@@ -45,7 +45,7 @@ def simulate(run):
     return run["wall_time"]["simulate"]["max"]
 
 
-def check_scaling(panels, runs, name):
+def check_network_size(panels, runs, name):
     """Time, rate and weights over size."""
     time, rate, weights = panels
     point = {(size(r), simulate(r)): (model(r), cores(r)) for r in runs}
@@ -108,7 +108,7 @@ def check_memory(panels, runs, name):
 
 
 FIGURES = {
-    "scaling": check_scaling,
+    "network_size": check_network_size,
     "weak_scaling": check_cores,
     "strong_scaling": check_cores,
     "real_time_factor": check_real_time,

@@ -18,6 +18,7 @@ const TAIL: f64 = 10.0;
 pub(super) fn check(document: &Document, params: &Params) -> Result<()> {
     weight_precision(document, params)?;
     law(document, params)?;
+    interconnect(document, params)?;
     if params.neuron.model == NeuronModel::IafPscAlpha {
         neuron(document, params)?;
     }
@@ -94,6 +95,27 @@ fn law(document: &Document, params: &Params) -> Result<()> {
     if stdp.lambda >= most {
         let what = format!("must be at most {most:e}, or potentiation leaves the range of doubles");
         return Err(table.fault("lambda", what));
+    }
+    Ok(())
+}
+
+/// Largest latency (µs), and smallest bandwidth (GB/s): slower than any network, and modelled times
+/// stay finite.
+const SLOWEST_NETWORK: (f64, f64) = (1e9, 1e-9);
+
+/// Rejects an interconnect whose modelled times could be infinite.
+fn interconnect(document: &Document, params: &Params) -> Result<()> {
+    let interconnect = &params.interconnect;
+    let table = document.section("interconnect")?;
+    let (latency, bandwidth) = SLOWEST_NETWORK;
+    if interconnect.latency > latency {
+        return Err(table.fault("latency", format!("must be at most {latency:e} (µs)")));
+    }
+    if interconnect.bandwidth < bandwidth {
+        return Err(table.fault(
+            "bandwidth",
+            format!("must be at least {bandwidth:e} (GB/s)"),
+        ));
     }
     Ok(())
 }

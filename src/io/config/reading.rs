@@ -109,7 +109,8 @@ impl Document {
                 let origin = self.origin(&inner);
                 return Err(Error::input(format!("{origin}: {what}, {hint}")));
             }
-            if let Value::Table(inside) = value {
+            // A table in place of a value is refused when that value is read.
+            if let (Value::Table(inside), true) = (value, holds_table(self.keys, &inner)) {
                 self.check_names(&inner, inside)?;
             }
         }
@@ -133,6 +134,12 @@ impl Document {
             &self.file
         }
     }
+}
+
+/// Returns whether the value at `path` may be a table.
+fn holds_table(keys: Keys, path: &str) -> bool {
+    let kind = find(keys, path).map(|key| key.kind);
+    matches!(kind, Some(Kind::Table | Kind::Switched | Kind::Free))
 }
 
 /// Allowed range of a number.

@@ -87,6 +87,7 @@ pub fn rehearse(
             target_table_is_exact: listeners_are_exact,
             spikes: emitted.counts.iter().sum(),
             received: census.exchange.received_entries,
+            intervals: census.exchange.intervals,
             synaptic_events: census.events,
         },
         memory: Memory {
@@ -122,7 +123,7 @@ pub fn rehearse(
 /// # Errors
 /// Fails if the neuron model is not `ignore_and_fire`: the spikes of other models depend on spikes
 /// from other ranks.
-fn check(params: &Params) -> Result<()> {
+pub fn check(params: &Params) -> Result<()> {
     if params.neuron.model != NeuronModel::IgnoreAndFire {
         return Err(Error::input(format!(
             "dry-run: [neuron] model = {:?}: must be \"ignore_and_fire\", whose spikes do not \

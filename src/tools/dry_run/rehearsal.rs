@@ -60,6 +60,8 @@ pub struct Counts {
     pub spikes: u64,
     /// Spikes received from all ranks, including the warm-up.
     pub received: u64,
+    /// Intervals of min_delay, including the warm-up.
+    pub intervals: u64,
     /// Synaptic events delivered, including the warm-up.
     pub synaptic_events: u64,
 }

@@ -11,10 +11,11 @@ mod stack;
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::base::error::{Error, Result, shown};
-use crate::base::files;
+use crate::base::files::Outputs;
 use crate::io::analysis::Results;
 use crate::io::outcome::RunRecord;
 use crate::tools::figure::Figure;
@@ -47,7 +48,16 @@ impl Found {
                 Some(parent) => parent,
                 None => directory,
             };
-            faults.extend(find(directory, &mut found, &mut seen).err());
+            let before = (found.len(), seen.len());
+            let unread = find(directory, &mut found, &mut seen);
+            // A directory that adds nothing because it was named twice is no fault.
+            if unread.is_empty() && found.len() == before.0 && seen.len() > before.1 {
+                let directory = directory.display();
+                faults.push(Error::input(format!(
+                    "{directory}: holds no result of stdp-hpc: there is no run.json"
+                )));
+            }
+            faults.extend(unread);
         }
         let mut runs = Vec::new();
         for directory in &found {
@@ -96,32 +106,56 @@ impl Scaling {
         if found.runs.is_empty() {
             return Err(all_of(found.faults.clone()));
         }
+        let left_out = found.not_done();
+        if found.runs.iter().all(|run| run.outcome.is_none()) {
+            return Err(Error::input(format!(
+                "no run is done, and a scaling table needs at least one: {}",
+                first_of(&left_out)
+            )));
+        }
         let series = many::ScalingSeries::new(&found.runs)?;
         Ok(Scaling {
             table: series.markdown(),
             csv: series.csv(),
             figure: series.figure(),
-            left_out: found.not_done(),
+            left_out,
             disagreements: series.disagreements(),
         })
     }
 
-    /// Writes `scaling.md`, `scaling.csv` and `scaling.png` to `directory`; creates it if needed.
+    /// Adds `scaling.md`, `scaling.csv` and `scaling.png` in `directory` to `outputs`.
     ///
     /// # Errors
-    /// Fails if a file cannot be written, or exists and `force` is not set.
-    pub fn write(&self, directory: &Path, force: bool) -> Result<()> {
-        let [table, csv, png] =
-            ["scaling.md", "scaling.csv", "scaling.png"].map(|name| directory.join(name));
-        create_for("--scaling", directory, &[&table, &csv, &png], force)?;
-        files::replace(&table, self.table.as_bytes())?;
-        files::replace(&csv, self.csv.as_bytes())?;
-        files::replace(&png, &self.figure.png(&png)?)
+    /// Fails if `directory` is something else, if `outputs` refuses a file, or if the figure cannot
+    /// be drawn.
+    pub fn add_to(&self, outputs: &mut Outputs, directory: &Path) -> Result<()> {
+        outputs.add_directory("--scaling", directory)?;
+        for (name, bytes) in [
+            ("scaling.md", self.table.clone().into_bytes()),
+            ("scaling.csv", self.csv.clone().into_bytes()),
+            ("scaling.png", self.figure.png(Path::new("scaling.png"))?),
+        ] {
+            outputs.add("--scaling", &directory.join(name), bytes)?;
+        }
+        Ok(())
     }
 }
 
-/// Writes the page of the `found` results to `output`, and its figures as PNG files to the
-/// directory `png`.
+/// Writes the page of the `found` results to `output`, replacing an existing file.
+///
+/// Returns what [`add_page`] returns.
+///
+/// # Errors
+/// Fails as [`add_page`] does, or if the file cannot be written.
+pub fn write(found: Found, output: &Path) -> Result<Vec<String>> {
+    let mut outputs = Outputs::new(true);
+    let faults = add_page(&mut outputs, found, output, None)?;
+    outputs.write()?;
+    Ok(faults)
+}
+
+/// Adds the page of the `found` results as file `output` to `outputs`, and its figures as PNG files
+/// in the directory `png`.
 ///
 /// Returns one line per item that the page does not show: results that cannot be read and, for a
 /// single result, its files that are missing or cannot be read. The page reports them too.
@@ -129,20 +163,31 @@ impl Scaling {
 /// Cost: reads all files of a single result, see [`figures_of_run`].
 ///
 /// # Errors
-/// Fails if no result can be read, if a file cannot be written, or if one exists and `force` is not
-/// set.
-pub fn write(found: Found, output: &Path, png: Option<&Path>, force: bool) -> Result<Vec<String>> {
-    files::refuse_existing("-o", output, force)?;
+/// Fails if no result can be read, if `outputs` refuses a file (`output` before the results are
+/// read), or if a figure cannot be drawn.
+pub fn add_page(
+    outputs: &mut Outputs,
+    found: Found,
+    output: &Path,
+    png: Option<&Path>,
+) -> Result<Vec<String>> {
     let Found { runs, faults } = found;
+    if runs.is_empty() {
+        return Err(all_of(faults));
+    }
+    outputs.check("-o", output)?;
     let (html, figures, faults) = match &runs[..] {
-        [] => return Err(all_of(faults)),
         [run] => page_of_one(run, faults)?,
         runs => page_of_many(runs, faults),
     };
     if let Some(directory) = png {
-        write_images(directory, &figures, force)?;
+        outputs.add_directory("--png", directory)?;
+        for figure in &figures {
+            let path = directory.join(format!("{}.png", figure.name));
+            outputs.add("--png", &path, figure.png(&path)?)?;
+        }
     }
-    files::replace(output, html.as_bytes())?;
+    outputs.add("-o", output, html.into_bytes())?;
     Ok(faults)
 }
 
@@ -156,14 +201,17 @@ fn read(directory: &Path, one_of_many: bool) -> Result<RunRecord> {
     Ok(run)
 }
 
-/// Returns one error for results none of which can be read: the first error and the number of the
-/// others.
+/// Returns one error for results none of which can be read.
 fn all_of(faults: Vec<Error>) -> Error {
-    let others = faults.len().saturating_sub(1);
-    match faults.into_iter().next() {
-        Some(first) if others == 0 => first,
-        Some(first) => Error::input(format!("{first} ({others} more results cannot be read)")),
-        None => Error::input("no result"),
+    Error::input(first_of(&lines(faults)))
+}
+
+/// Returns the first of `lines`, which tell why results are of no use, and the number of others.
+fn first_of(lines: &[String]) -> String {
+    match lines {
+        [] => "no result".to_owned(),
+        [only] => only.clone(),
+        [first, others @ ..] => format!("{first} (and {} others)", others.len()),
     }
 }
 
@@ -206,37 +254,39 @@ pub fn figures_of_run(directory: &Path) -> Result<Vec<Figure>> {
 }
 
 /// Adds `directory` to `found` if it is a result, otherwise all results below it. A directory in
-/// `seen` adds nothing: it was named twice or reached through a link.
-///
-/// # Errors
-/// Fails if `directory` cannot be read or holds no result.
-fn find(directory: &Path, found: &mut Vec<PathBuf>, seen: &mut HashSet<PathBuf>) -> Result<()> {
-    let fault = |what: String| Error::input(format!("{}: {what}", directory.display()));
-    let unreadable = |error| fault(format!("cannot be read: {error}"));
-    if !seen.insert(fs::canonicalize(directory).map_err(unreadable)?) {
-        return Ok(());
+/// `seen` adds nothing: it was named twice or reached through a link. Returns the errors of the
+/// directories that cannot be read.
+fn find(directory: &Path, found: &mut Vec<PathBuf>, seen: &mut HashSet<PathBuf>) -> Vec<Error> {
+    match entries(directory, seen) {
+        Err(error) => {
+            let directory = directory.display();
+            vec![Error::input(format!(
+                "{directory}: cannot be read: {error}"
+            ))]
+        }
+        Ok(None) => Vec::new(),
+        Ok(Some(_)) if directory.join("run.json").exists() => {
+            found.push(directory.to_owned());
+            Vec::new()
+        }
+        Ok(Some(entries)) => {
+            let inner = entries.iter().filter(|path| path.is_dir());
+            inner.flat_map(|path| find(path, found, seen)).collect()
+        }
     }
-    if directory.join("run.json").exists() {
-        found.push(directory.to_owned());
-        return Ok(());
+}
+
+/// Returns the paths in `directory`, sorted; `None` if it is in `seen`.
+fn entries(directory: &Path, seen: &mut HashSet<PathBuf>) -> io::Result<Option<Vec<PathBuf>>> {
+    if !seen.insert(fs::canonicalize(directory)?) {
+        return Ok(None);
     }
-    let entries = fs::read_dir(directory).map_err(unreadable)?;
-    let mut inner: Vec<PathBuf> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.is_dir())
-        .collect();
-    inner.sort();
-    // An inner directory without results is not an error if another one holds some.
-    let held = inner
-        .iter()
-        .filter(|path| find(path, found, seen).is_ok())
-        .count();
-    match held > 0 && !found.is_empty() {
-        true => Ok(()),
-        false => Err(fault(
-            "holds no result of stdp-hpc: there is no run.json".to_owned(),
-        )),
-    }
+    let entries = fs::read_dir(directory)?;
+    let mut paths = entries
+        .map(|entry| Ok(entry?.path()))
+        .collect::<io::Result<Vec<_>>>()?;
+    paths.sort();
+    Ok(Some(paths))
 }
 
 /// Names of the figures that few readers need; the page folds them away.
@@ -357,42 +407,4 @@ fn origins(runs: &[RunRecord]) -> String {
 fn name(directory: &Path) -> String {
     let whole = fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
     shown(Path::new(whole.file_name().unwrap_or(whole.as_os_str())))
-}
-
-/// Writes each figure to `directory` as a PNG file with the figure's name.
-fn write_images(directory: &Path, figures: &[Figure], force: bool) -> Result<()> {
-    let paths: Vec<PathBuf> = figures
-        .iter()
-        .map(|figure| directory.join(format!("{}.png", figure.name)))
-        .collect();
-    let all: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
-    create_for("--png", directory, &all, force)?;
-    for (figure, path) in figures.iter().zip(&paths) {
-        files::replace(path, &figure.png(path)?)?;
-    }
-    Ok(())
-}
-
-/// Creates `directory`, which the user gave as `option`, for the files `paths` in it.
-///
-/// # Errors
-/// Fails if `directory` is not a directory or cannot be created, or if a file exists and `force` is
-/// not set.
-fn create_for(option: &str, directory: &Path, paths: &[&Path], force: bool) -> Result<()> {
-    let shown = directory.display();
-    if directory.exists() && !directory.is_dir() {
-        return Err(Error::input(format!(
-            "{option} {shown}: is not a directory"
-        )));
-    }
-    if directory.exists() {
-        for path in paths {
-            files::refuse_existing(option, path, force)?;
-        }
-    }
-    fs::create_dir_all(directory).map_err(|error| {
-        Error::run(format!(
-            "{option} {shown}: cannot create the directory: {error}"
-        ))
-    })
 }

@@ -2,9 +2,8 @@
 
 use std::fs::File;
 use std::io;
-use std::process::{Child, Command, ExitStatus};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::process::{Command, ExitStatus};
+use std::time::Instant;
 
 use crate::comm::signals;
 use crate::tools::child::{self, shell_line};
@@ -83,31 +82,7 @@ fn start(
         .stdin(lock.try_clone().map_err(fault)?)
         .stdout(log.try_clone().map_err(fault)?)
         .stderr(log);
-    child::prepare(&mut command);
-    let ended = command.spawn().and_then(wait);
-    ended.map_err(|error| format!("{} cannot be started: {error}", words[0]))
-}
-
-/// Interval between two checks of a run: short compared with a run, long compared with a check.
-const LOOK: Duration = Duration::from_millis(10);
-
-/// Waits for the end of `child`. Passes a signal to end on as SIGUSR1. A launcher forwards SIGUSR1
-/// and lets its ranks end regularly, and a run that has already received SIGINT from the terminal
-/// does not count it as a second SIGINT.
-fn wait(mut child: Child) -> io::Result<ExitStatus> {
-    let mut told = false;
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(status);
-        }
-        if !told && signals::received().is_some() {
-            // SAFETY: plain numbers; the child has not been waited for, so the id is still the
-            // child's.
-            unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGUSR1) };
-            told = true;
-        }
-        sleep(LOOK);
-    }
+    child::run(command).map_err(|error| format!("{} cannot be started: {error}", words[0]))
 }
 
 /// Returns the words of the command line of `run`.

@@ -25,6 +25,7 @@ use crate::io::analysis::Results;
 use crate::io::config::recorded::FORMAT;
 use crate::io::outcome::{self, COMMIT, PROGRAM, RunRecord};
 use crate::tools::child;
+use crate::tools::output_directory;
 use crate::tools::report;
 
 use runs::Run;
@@ -257,7 +258,7 @@ impl Study {
         let runs = done.chain(unusable.iter().copied());
         let directories: Vec<PathBuf> = runs.map(|run| self.directory(run)).collect();
         let found = report::Found::in_directories(&directories);
-        report::write(found, &self.out.join("report.html"), None, true)?;
+        report::write(found, &self.out.join("report.html"))?;
         Ok(Some(table::table(finished, unusable)))
     }
 
@@ -301,26 +302,9 @@ impl Study {
 
     /// Takes the locks of OUT. Passes a warning to `say` if the file system does not support locks.
     fn lock(&self, say: &mut dyn FnMut(&str)) -> Result<Locks> {
+        let directory = output_directory::lock(&self.out, "a study", say)?;
         let fault = |what: String| Error::input(format!("--out {}: {what}", self.out.display()));
-        if self.out.join("run.json").exists() {
-            return Err(fault(
-                "holds the result of a run: name another directory".to_owned(),
-            ));
-        }
         let unwritable = |error| fault(format!("cannot write there: {error}"));
-        fs::create_dir_all(&self.out).map_err(unwritable)?;
-        let directory = match DirectoryLock::take(&self.out, "a study") {
-            Ok(lock) => lock,
-            Err(Refusal::Busy(who)) => {
-                return Err(fault(format!(
-                    "{who} is using it: name another directory, or wait until it ends"
-                )));
-            }
-            Err(Refusal::Unwritable(error)) => return Err(unwritable(error)),
-        };
-        if let Some(warning) = directory.warning() {
-            say(&warning);
-        }
         let runs = File::create(self.out.join("lock")).map_err(unwritable)?;
         // Runs of a study that was killed may take a moment to end.
         match Hold::take(&runs, Duration::from_secs(5)) {

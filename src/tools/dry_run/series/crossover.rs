@@ -59,47 +59,70 @@ fn update(one: &Scaled) -> f64 {
     one.time("update")
 }
 
-/// Returns one Markdown list item per comparison.
+/// Returns one Markdown list item per comparison; empty for a single R.
 pub(super) fn lines(series: &[Scaled]) -> String {
+    if series.len() < 2 {
+        return String::new();
+    }
     let lines = QUESTIONS.iter().map(|(what, left, right)| {
-        let since = crossover(series, *left, *right);
-        format!("- {what}: {}\n", told(series, since))
+        let since = Since::of(series, *left, *right);
+        format!("- {what}: {}\n", since.told())
     });
-    lines.collect()
+    format!(
+        "\nWhere one part grows beyond another, interpolated on the axis of log R:\n\n{}",
+        lines.collect::<String>()
+    )
 }
 
-/// Returns the smallest R from which `left` stays larger than `right` up to the largest R.
-/// Interpolates linearly in log R. Returns `None` if `left` is not larger at the largest R.
-fn crossover(series: &[Scaled], left: Of, right: Of) -> Option<f64> {
-    let excess: Vec<f64> = series
-        .iter()
-        .map(|one| match (left(one), right(one)) {
-            (left, right) if left > 0.0 && right > 0.0 => (left / right).ln(),
-            (left, right) if left == right => 0.0,
-            (left, right) => (left - right).signum(),
-        })
-        .collect();
-    let above = excess.iter().rev().take_while(|excess| **excess > 0.0);
-    let since = excess.len() - above.count();
-    if since == excess.len() {
-        return None;
-    }
-    if since == 0 {
-        return Some(series[0].ranks());
-    }
-    let [low, high] = [since - 1, since].map(|nth| series[nth].ranks().ln());
-    let part = excess[since - 1] / (excess[since - 1] - excess[since]);
-    Some((low + part * (high - low)).exp())
+/// Smallest R from which the left-hand quantity stays larger up to the largest R.
+enum Since {
+    /// There is none up to this R, the largest.
+    Never(usize),
+    /// This R, the smallest.
+    Smallest(usize),
+    /// About this R, by linear interpolation of the log ratio over log R.
+    About(f64),
+    /// It lies between these two, where one quantity is zero and has no log ratio.
+    Between(usize, usize),
 }
 
-fn told(series: &[Scaled], since: Option<f64>) -> String {
-    let [first, last] = [0, series.len() - 1].map(|nth| series[nth].0.ranks);
-    match since {
-        None => format!("not up to R = {}", grouped(last)),
-        Some(ranks) if ranks == first as f64 => {
-            format!("from R = {} on, the smallest", grouped(first))
+impl Since {
+    fn of(series: &[Scaled], left: Of, right: Of) -> Self {
+        let excess: Vec<f64> = series
+            .iter()
+            .map(|one| match (left(one), right(one)) {
+                (left, right) if left == right => 0.0,
+                (left, right) => (left / right).ln(),
+            })
+            .collect();
+        let ranks = |nth: usize| series[nth].0.ranks;
+        let above = excess.iter().rev().take_while(|excess| **excess > 0.0);
+        let since = excess.len() - above.count();
+        if since == excess.len() {
+            return Since::Never(ranks(since - 1));
         }
-        Some(ranks) if ranks >= 10.0 => format!("from R ≈ {} on", grouped(ranks.round())),
-        Some(ranks) => format!("from R ≈ {ranks:.1} on"),
+        if since == 0 {
+            return Since::Smallest(ranks(0));
+        }
+        let (below, above) = (excess[since - 1], excess[since]);
+        if !(below.is_finite() && above.is_finite()) {
+            return Since::Between(ranks(since - 1), ranks(since));
+        }
+        let [low, high] = [since - 1, since].map(|nth| series[nth].ranks().ln());
+        Since::About((low + below / (below - above) * (high - low)).exp())
+    }
+
+    fn told(self) -> String {
+        match self {
+            Since::Never(last) => format!("not up to R = {}", grouped(last)),
+            Since::Smallest(first) => format!("from R = {} on, the smallest", grouped(first)),
+            Since::About(ranks) if ranks >= 10.0 => {
+                format!("from R ≈ {} on", grouped(ranks.round()))
+            }
+            Since::About(ranks) => format!("from R ≈ {ranks:.1} on"),
+            Since::Between(low, high) => {
+                format!("from between R = {} and {} on", grouped(low), grouped(high))
+            }
+        }
     }
 }

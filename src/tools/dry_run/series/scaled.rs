@@ -124,9 +124,7 @@ impl Scaled<'_> {
     /// Returns the number of spikes that the rank receives per interval, averaged over the run
     /// including the warm-up.
     pub(super) fn received(&self) -> f64 {
-        let timed = self.0.network.exchanges as f64;
-        let intervals = timed * (1.0 + self.0.warm_up_ms / self.0.model_time_ms);
-        self.0.counts.received as f64 / intervals
+        self.0.counts.received as f64 / self.0.counts.intervals as f64
     }
 
     /// Returns the minimum number of bytes that the received spikes of an interval take.

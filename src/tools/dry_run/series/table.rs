@@ -1,5 +1,6 @@
 //! Tables of rehearsals with several numbers of ranks: Markdown for people, CSV for programs.
 
+use crate::base::error::printable;
 use crate::base::memory::{KIB, MIB};
 use crate::base::units::grouped;
 use crate::tools::text_table::{self, significant};
@@ -17,14 +18,20 @@ pub(super) fn markdown(series: &[Scaled], found: &[Rehearsed]) -> String {
     header.extend(["*network, modelled (s/s)*", "memory per rank (MiB)"].map(str::to_owned));
     header.extend(MemoryPart::ALL.map(|part| format!("{} (MiB)", part.name())));
     header.extend(["at most (MiB)", "bytes per plastic synapse"].map(str::to_owned));
-    header.extend(["sent per interval and rank (KiB)", "received spikes"].map(str::to_owned));
+    header.extend(
+        [
+            "sent per interval and rank (KiB)",
+            "received per interval (spikes)",
+        ]
+        .map(str::to_owned),
+    );
     let rows: Vec<_> = series.iter().map(cells).collect();
     let (first, last) = (series[0].0, series[series.len() - 1].0);
     let origin = &found[found.len() - 1];
     let synapses = (last.counts.synapses_plastic + last.counts.synapses_static) as f64;
     format!(
-        "{}\nWhere one part grows beyond another, interpolated on the axis of log R:\n\n{}\n\
-         One rank of R, of {} thread(s), rehearsed by `stdp-hpc {}`, and so for the other R; s/s are \
+        "{}{}\n\
+         One rank of R, of {} thread(s), rehearsed by {}{}; s/s are \
          seconds per second of model time. Commit {}, {}, {} cores, {}. {} ranks hold about {:.1e} \
          synapses.\n\n\
          Exact, for they are what that rank would hold and do: synapses, received spikes, memory of all \
@@ -35,7 +42,11 @@ pub(super) fn markdown(series: &[Scaled], found: &[Rehearsed]) -> String {
         text_table::markdown(&header, &rows),
         crossover::lines(series),
         first.threads,
-        origin.command,
+        code(&format!("stdp-hpc {}", origin.command)),
+        match series.len() {
+            1 => "",
+            _ => ", and so for the other R",
+        },
         first.commit,
         origin.machine.cpu,
         origin.machine.cores,
@@ -43,6 +54,14 @@ pub(super) fn markdown(series: &[Scaled], found: &[Rehearsed]) -> String {
         grouped(last.ranks),
         synapses * last.ranks as f64,
     )
+}
+
+/// Returns `text` as one line of code in Markdown: its fence is longer than any in the text.
+fn code(text: &str) -> String {
+    let runs = text.split(|c| c != '`').map(str::len);
+    let fence = "`".repeat(1 + runs.max().unwrap_or(0));
+    let pad = if fence.len() > 1 { " " } else { "" };
+    format!("{fence}{pad}{}{pad}{fence}", printable(text))
 }
 
 fn cells(one: &Scaled) -> Vec<String> {

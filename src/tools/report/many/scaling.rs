@@ -192,7 +192,7 @@ pub(super) fn over_size(series: &[Vec<Run>]) -> Option<Figure> {
     );
     let time = timed.draw(over_neurons("wall time of the loop (s)", &time), &time, "");
     Some(Figure {
-        name: "scaling",
+        name: "network_size",
         title: "Time, rate and weights over network size".into(),
         caption,
         rows: vec![

@@ -45,7 +45,7 @@ fn a_network_that_grows_with_the_cores_scales_weakly() {
         set(run, "/network/N_per_rank", per_rank);
     }
     let figures = drawn(&runs);
-    let all = ["scaling", "weak_scaling", "real_time_factor", "memory"];
+    let all = ["network_size", "weak_scaling", "real_time_factor", "memory"];
     assert_eq!(names(&figures), all);
     let time = panel(&figures, "weak_scaling", 0);
     close(line(time, IAF).0, &[2.0, 4.0, 8.0]);
@@ -55,7 +55,7 @@ fn a_network_that_grows_with_the_cores_scales_weakly() {
         line(panel(&figures, "weak_scaling", 1), IAF).1,
         &[1.0, 0.8, 0.5],
     );
-    let scaling = named(&figures, "scaling");
+    let scaling = named(&figures, "network_size");
     assert!(
         scaling
             .caption
@@ -71,7 +71,10 @@ fn a_network_that_grows_with_the_cores_scales_weakly() {
 #[test]
 fn sizes_that_no_rank_shares_evenly_do_not_scale_weakly() {
     let figures = drawn(&[run(1000, (1, 1), 4.0), run(2001, (2, 1), 5.0)]);
-    assert_eq!(names(&figures), ["scaling", "real_time_factor", "memory"]);
+    assert_eq!(
+        names(&figures),
+        ["network_size", "real_time_factor", "memory"]
+    );
 }
 
 #[test]
@@ -107,10 +110,10 @@ fn sizes_on_several_splits_have_a_line_of_time_for_each() {
         runs.push(run(neurons, (2, 1), seconds / 2.0));
     }
     let figures = drawn(&runs);
-    let time = panel(&figures, "scaling", 0);
+    let time = panel(&figures, "network_size", 0);
     assert_eq!(legend(time), ["1×1", "2×1"]);
     close(line(time, "2×1").1, &[2.0, 4.0]);
-    assert_eq!(legend(panel(&figures, "scaling", 1)), [IAF]);
+    assert_eq!(legend(panel(&figures, "network_size", 1)), [IAF]);
     let strong = legend(panel(&figures, "strong_scaling", 1));
     assert_eq!(strong, ["ideal", "N 1000", "N 2000"]);
     // 1000 neurons per core, on one core and on two.
@@ -122,16 +125,24 @@ fn splits_of_one_size_have_no_line_beside_those_of_several() {
     let mut runs = vec![run(1000, (1, 1), 1.0), run(2000, (1, 1), 2.0)];
     runs.push(run(2000, (2, 1), 1.0));
     let figures = drawn(&runs);
-    let time = panel(&figures, "scaling", 0);
+    let time = panel(&figures, "network_size", 0);
     assert_eq!(legend(time), [IAF]);
     close(line(time, IAF).1, &[1.0, 2.0]);
-    assert!(named(&figures, "scaling").caption.contains("only of ranks"));
+    assert!(
+        named(&figures, "network_size")
+            .caption
+            .contains("only of ranks")
+    );
     runs.remove(1);
     runs.push(run(2000, (1, 2), 3.0));
     let figures = drawn(&runs);
-    let all = legend(panel(&figures, "scaling", 0));
+    let all = legend(panel(&figures, "network_size", 0));
     assert_eq!(all, ["1×1", "1×2", "2×1"], "dots where there is no line");
-    assert!(!named(&figures, "scaling").caption.contains("only of ranks"));
+    assert!(
+        !named(&figures, "network_size")
+            .caption
+            .contains("only of ranks")
+    );
 }
 
 #[test]
@@ -145,7 +156,7 @@ fn series_differ_in_what_does_not_follow_from_the_size() {
     };
     let rates = |runs: &[RunRecord]| -> Vec<String> {
         let figures = drawn(runs);
-        let legend = legend(panel(&figures, "scaling", 1));
+        let legend = legend(panel(&figures, "network_size", 1));
         legend.into_iter().map(str::to_owned).collect()
     };
     let k = |k: u64| ("/network/K", json!(k));
@@ -181,7 +192,7 @@ fn models_of_one_size_stand_side_by_side() {
     let mut other = run(1000, (1, 1), 3.0);
     set(&mut other, "/neuron/model", json!("ignore_and_fire"));
     let figures = drawn(&[other, run(1000, (1, 1), 1.0)]);
-    let time = panel(&figures, "scaling", 0);
+    let time = panel(&figures, "network_size", 0);
     assert_eq!(legend(time), [IAF, "ignore_and_fire"]);
     close(line(time, "ignore_and_fire").1, &[3.0]);
     let colours = [time.series[0].colour, time.series[1].colour];
@@ -199,7 +210,10 @@ fn more_series_than_colours_are_not_all_drawn() {
         })
         .collect();
     let figures = drawn(&runs);
-    assert_eq!(panel(&figures, "scaling", 1).series.len(), Colour::DISTINCT);
-    let caption = &named(&figures, "scaling").caption;
+    assert_eq!(
+        panel(&figures, "network_size", 1).series.len(),
+        Colour::DISTINCT
+    );
+    let caption = &named(&figures, "network_size").caption;
     assert!(caption.contains("first 8 of 10 lines"), "{caption}");
 }

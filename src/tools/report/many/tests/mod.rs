@@ -220,7 +220,7 @@ fn runs_of_the_program_are_shown_as_they_are() {
     }
     let figures = drawn(&runs);
     let all = [
-        "scaling",
+        "network_size",
         "weak_scaling",
         "strong_scaling",
         "real_time_factor",
@@ -229,15 +229,18 @@ fn runs_of_the_program_are_shown_as_they_are() {
     assert_eq!(names(&figures), all);
     let outcome = |nth: usize| runs[nth].outcome.as_ref().expect("done");
     // Runs 6 … 8 have 100 neurons of model ignore_and_fire.
-    let (x, y) = line(panel(&figures, "scaling", 1), "ignore_and_fire");
+    let (x, y) = line(panel(&figures, "network_size", 1), "ignore_and_fire");
     close(x, &[100.0, 200.0]);
     let rate = |nth| {
         let rates = &outcome(nth).rates;
         0.8 * rates.E.expect("E") + 0.2 * rates.I.expect("I")
     };
     assert!((y[0] - (rate(6) + rate(7) + rate(8)) / 3.0).abs() < 1e-9);
-    let (_, mean) = line(panel(&figures, "scaling", 2), "iaf_psc_alpha, mean");
-    let (_, upper) = line(panel(&figures, "scaling", 2), "iaf_psc_alpha, mean + SD");
+    let (_, mean) = line(panel(&figures, "network_size", 2), "iaf_psc_alpha, mean");
+    let (_, upper) = line(
+        panel(&figures, "network_size", 2),
+        "iaf_psc_alpha, mean + SD",
+    );
     let weights = [3, 4, 5].map(|nth| {
         let weights = &outcome(nth).weights;
         [weights.mean, weights.sd].map(|value| value.expect("plastic synapses"))
@@ -285,7 +288,7 @@ fn a_network_without_excitatory_neurons_or_plastic_synapses_is_shown() {
         simulated(&[&neurons, "network.beta=0.0"], 1)
     });
     let figures = drawn(&runs);
-    let (_, rates) = line(panel(&figures, "scaling", 1), IAF);
+    let (_, rates) = line(panel(&figures, "network_size", 1), IAF);
     let outcome = runs[1].outcome.as_ref().expect("done");
     assert_eq!(
         (outcome.rates.E, outcome.counts.synapses_plastic),
@@ -293,6 +296,6 @@ fn a_network_without_excitatory_neurons_or_plastic_synapses_is_shown() {
     );
     close(&rates[1..], &[outcome.rates.I.expect("I")]);
     // No synapses, so no weight panel.
-    assert_eq!(named(&figures, "scaling").rows[0].len(), 2);
+    assert_eq!(named(&figures, "network_size").rows[0].len(), 2);
     assert_eq!(cell(&table(&runs), 0, "rate E (spikes/s)"), "none");
 }
