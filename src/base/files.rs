@@ -40,6 +40,18 @@ pub fn read_text(path: &Path) -> Result<String> {
     })
 }
 
+/// Reads a text file that this program wrote, as [`read_text`] does.
+///
+/// # Errors
+/// Fails as [`read_text`] does, or if it is not a regular file: opening a pipe could wait forever.
+pub fn read_own_text(path: &Path) -> Result<String> {
+    if fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
+        let path = path.display();
+        return Err(Error::input(format!("{path}: must be a regular file")));
+    }
+    read_text(path)
+}
+
 /// Writes `bytes` to a file at `path` and replaces an existing file atomically.
 ///
 /// Writes to a [`draft`] first: no reader ever sees an incomplete file. Follows a symbolic link

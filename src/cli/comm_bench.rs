@@ -37,8 +37,8 @@ fn named(name: &str) -> std::result::Result<Algorithm, String> {
 /// Measures, and prints the report on rank 0. Collective; returns the same result on all ranks.
 pub(super) fn run(comm: &Comm, arguments: &CommBench) -> Result<()> {
     let report = Report::measure(comm, arguments.algorithm)?;
-    if comm.rank() == 0 {
-        print_result(&report, arguments.json);
-    }
-    Ok(())
+    comm.agree(match comm.rank() {
+        0 => print_result(&report, arguments.json),
+        _ => Ok(()),
+    })
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::base::error::{Result, shown};
+use crate::base::error::{Result, printable, shown};
 use crate::base::units::{Interval, grouped};
 use crate::comm::{Comm, Spread};
 use crate::engine::{Observer, Simulation};
@@ -126,7 +126,7 @@ impl Observer for Watcher {
 /// Prints a warning on standard error; the run continues.
 pub fn warn(what: &str) {
     // The warning is lost if standard error is closed.
-    let _ = writeln!(stderr(), "warning: {what}");
+    let _ = writeln!(stderr(), "warning: {}", printable(what));
 }
 
 /// Prints the parameters of the network on standard error, for [`Verbosity::Verbose`].

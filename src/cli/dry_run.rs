@@ -104,8 +104,7 @@ fn one(comm: &Comm, arguments: &DryRun, ranks: usize) -> Result<()> {
     let mut watcher = Watcher::new(comm, &params, verbosity);
     let rehearsal = rehearse(params, arguments.rank, ranks, &mut [&mut watcher])?;
     watcher.close();
-    print_result(&rehearsal, arguments.json);
-    Ok(())
+    print_result(&rehearsal, arguments.json)
 }
 
 /// Rehearses one rank of each number of ranks, writes the files and prints the table.
@@ -145,5 +144,4 @@ fn several(comm: &Comm, arguments: &DryRun) -> Result<()> {
         true => print_text(&json(&found)),
         false => print_text(&table),
     }
-    Ok(())
 }

@@ -12,7 +12,7 @@ mod study;
 
 use std::fmt::Display;
 use std::fs;
-use std::io::{IsTerminal, Write, stderr, stdout};
+use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
 use std::path::{Path, PathBuf};
 
 use clap::error::{ContextKind, ContextValue};
@@ -247,7 +247,10 @@ fn check_inputs(comm: &Comm, params: &Params, whole: bool) -> Result<()> {
 }
 
 /// Prints the result of a verb as JSON or as text.
-fn print_result<T: Serialize + Display>(result: &T, as_json: bool) {
+///
+/// # Errors
+/// Fails as [`print_text`] does.
+fn print_result<T: Serialize + Display>(result: &T, as_json: bool) -> Result<()> {
     match as_json {
         true => print_text(&json(result)),
         false => print_text(&result.to_string()),
@@ -259,9 +262,20 @@ fn json<T: Serialize>(result: &T) -> String {
     serde_json::to_string_pretty(result).expect("plain data") + "\n"
 }
 
-/// Prints to standard output. A closed standard output (`| head -1`) is not an error.
-fn print_text(text: &str) {
-    let _ = stdout().write_all(text.as_bytes());
+/// Prints the result of a verb to standard output. A closed standard output (`| head -1`) is not an
+/// error.
+///
+/// # Errors
+/// Fails if the text cannot be written, as on a full disk.
+fn print_text(text: &str) -> Result<()> {
+    let mut stdout = stdout();
+    let written = stdout.write_all(text.as_bytes());
+    match written.and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::run(format!(
+            "standard output: cannot be written: {error}"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Returns the text of the config, which rank 0 reads and sends to all ranks. Collective.

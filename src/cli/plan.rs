@@ -98,7 +98,7 @@ pub(super) fn run(comm: &Comm, arguments: &Plan) -> Result<()> {
     };
     let fault = plan.why_not(&params, &inputs, room, whose);
     if comm.rank() == 0 {
-        print(arguments, &plan, (room, whose), fault.as_deref());
+        print(arguments, &plan, (room, whose), fault.as_deref())?;
     }
     fault.map_or(Ok(()), |why| Err(Error::input(why)))
 }
@@ -131,7 +131,12 @@ fn program(comm: &Comm, ranks: usize) -> u64 {
     resident().now + mpi
 }
 
-fn print(arguments: &Plan, plan: &plan::Plan, (room, whose): (u64, &str), why_not: Option<&str>) {
+fn print(
+    arguments: &Plan,
+    plan: &plan::Plan,
+    (room, whose): (u64, &str),
+    why_not: Option<&str>,
+) -> Result<()> {
     let text = if arguments.json {
         let answer = Answer {
             plan,
@@ -150,5 +155,5 @@ fn print(arguments: &Plan, plan: &plan::Plan, (room, whose): (u64, &str), why_no
             show_size(room)
         )
     };
-    print_text(&text);
+    print_text(&text)
 }

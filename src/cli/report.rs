@@ -87,7 +87,7 @@ fn write(arguments: &Report) -> Result<()> {
 /// # Errors
 /// Fails if the table omits a result or digests differ.
 fn print(scaling: &Scaling) -> Result<()> {
-    print_text(&scaling.table);
+    print_text(&scaling.table)?;
     for line in &scaling.disagreements {
         console::warn(line);
     }

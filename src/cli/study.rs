@@ -55,8 +55,7 @@ pub(super) fn run(arguments: &StudyArguments) -> Result<()> {
     let StudyArguments { study, out, .. } = arguments;
     let study = Study::read(study, out.as_deref(), arguments.quick)?;
     if arguments.list {
-        print_text(&study.list()?);
-        return Ok(());
+        return print_text(&study.list()?);
     }
     let place = if arguments.slurm {
         Place::Slurm
@@ -71,7 +70,7 @@ pub(super) fn run(arguments: &StudyArguments) -> Result<()> {
     };
     let conclusion = study.conduct(place, arguments.force, &mut say)?;
     if let Ok(Some(table)) = &conclusion.table {
-        print_text(table);
+        print_text(table)?;
         say(&format!(
             "written {}",
             study.out().join("{report.html,study.csv}").display()

@@ -1,9 +1,12 @@
 //! Tables as text: Markdown for people, CSV for programs.
 
-/// Returns a Markdown table with right-aligned columns.
+use crate::base::error::printable;
+
+/// Returns a Markdown table with right-aligned columns; cells are safe to show in a terminal.
 pub(super) fn markdown(header: &[String], rows: &[Vec<String>]) -> String {
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
-    let rows: String = rows.iter().map(|cells| line(cells)).collect();
+    let shown = |cells: &Vec<String>| cells.iter().map(|cell| printable(cell)).collect::<Vec<_>>();
+    let rows: String = rows.iter().map(|cells| line(&shown(cells))).collect();
     format!("{}|{}\n{rows}", line(header), "---:|".repeat(header.len()))
 }
 

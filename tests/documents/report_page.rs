@@ -34,7 +34,7 @@ const OF_ONE: [&str; 9] = [
 ];
 
 const OF_SEVERAL: [&str; 5] = [
-    "scaling",
+    "network_size",
     "weak_scaling",
     "strong_scaling",
     "real_time_factor",

@@ -369,6 +369,20 @@ fn bad_input_ends_with_one_line() {
         desk.call(&["none.toml", "--ranks=1,2", "--out", "out"]),
         "none.toml: ",
     );
+    let mut command = command_alone(program());
+    let full = fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .expect("a device");
+    command.args(["dry-run", "weak.toml", "--ranks=1", "-q"]);
+    command.current_dir(desk.0.path()).stdout(full);
+    let ended = command.output().expect("started");
+    assert_eq!(ended.status.code(), Some(1));
+    let said = String::from_utf8(ended.stderr).expect("UTF-8");
+    assert!(
+        said.starts_with("stdp-hpc: standard output: cannot be written: "),
+        "{said}"
+    );
     fs::write(desk.0.path().join("file"), "").expect("written");
     refused(
         2,

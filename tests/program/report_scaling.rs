@@ -154,6 +154,29 @@ fn no_file_is_written_unless_all_can_be() {
     series.report("out2", &["--png", &out]).expect(0);
 }
 
+/// Opening a pipe would wait for a writer, and escape sequences would reach the terminal.
+#[test]
+fn a_run_json_that_no_run_wrote_does_no_harm() {
+    let series = Series::new();
+    let commit = fs::read_to_string(series.at("series/ranks-1/run.json")).expect("read");
+    let commit: serde_json::Value = serde_json::from_str(&commit).expect("JSON");
+    let commit = commit["commit"].as_str().expect("a commit");
+    for ranks in [1, 2] {
+        series.change(ranks, commit, "\\u001b[31mred");
+    }
+    let table = series.report("out", &[]).expect(0).stdout;
+    assert!(
+        table.contains("commit \\u{1b}[31mred") && !table.contains('\u{1b}'),
+        "{table}"
+    );
+    let path = series.at("series/ranks-2/run.json");
+    fs::remove_file(&path).expect("removed");
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    assert!(made.expect("mkfifo starts").success());
+    let said = series.report("pipe", &[]).expect(1).stderr;
+    assert!(said.contains("run.json: must be a regular file"), "{said}");
+}
+
 #[test]
 fn digests_that_differ_fail_the_report() {
     let series = Series::new();

@@ -130,7 +130,7 @@ impl Results {
     pub fn open(directory: &Path) -> Result<Self> {
         let path = directory.join("run.json");
         let fault = |what: String| Error::input(format!("{}: {what}", path.display()));
-        let (text, life) = Life::while_reading(directory, || files::read_text(&path))?;
+        let (text, life) = Life::while_reading(directory, || files::read_own_text(&path))?;
         let mut run: Run = recorded::read(&text).map_err(fault)?;
         if run.id.as_ref().is_some_and(|id| !recorded::is_id(id)) {
             let what = "id: must be 32 hexadecimal digits, as the run wrote it";

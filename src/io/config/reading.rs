@@ -138,8 +138,8 @@ impl Document {
 
 /// Returns whether the value at `path` may be a table.
 fn holds_table(keys: Keys, path: &str) -> bool {
-    let kind = find(keys, path).map(|key| key.kind);
-    matches!(kind, Some(Kind::Table | Kind::Switched | Kind::Free))
+    find(keys, path).is_some_and(|key| key.kind == Kind::Free)
+        || names_in(keys, path).next().is_some()
 }
 
 /// Allowed range of a number.

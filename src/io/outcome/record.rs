@@ -84,7 +84,7 @@ impl RunRecord {
     pub fn read_in_part(directory: &Path) -> Result<Self> {
         let path = directory.join("run.json");
         let fault = |what: String| Error::input(format!("{}: {what}", path.display()));
-        let (text, life) = Life::while_reading(directory, || files::read_text(&path))?;
+        let (text, life) = Life::while_reading(directory, || files::read_own_text(&path))?;
         let head: Head = recorded::read(&text).map_err(fault)?;
         let mut record = Self {
             directory: directory.to_owned(),

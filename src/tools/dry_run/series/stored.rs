@@ -71,10 +71,9 @@ impl Input {
         let fault = |what: String| Error::input(format!("{}: {what}", self.path.display()));
         let written = match fs::metadata(&self.path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Ok(meta) if !meta.is_file() => return Err(fault("must be a file".to_owned())),
             meta => meta.and_then(|meta| meta.modified()).ok(),
         };
-        let text = files::read_text(&self.path)?;
+        let text = files::read_own_text(&self.path)?;
         let found: Rehearsed = serde_json::from_str(&text).map_err(|error| {
             fault(format!(
                 "is no result of a rehearsal ({error}): --force rehearses again"

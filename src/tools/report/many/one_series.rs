@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::base::error::{Error, Result};
+use crate::base::error::{Error, Result, printable};
 use crate::base::memory::MIB;
 use crate::base::units::grouped;
 use crate::comm::Spread;
@@ -93,8 +93,8 @@ impl<'a> ScalingSeries<'a> {
              phases over ranks. Efficiency: relative to {} rank(s).\n",
             markdown(&header, &rows),
             first.outcome.model_time_ms,
-            first.record.provenance.commit,
-            day(first),
+            printable(&first.record.provenance.commit),
+            printable(&day(first)),
             first.ranks(),
         )
     }
