@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
-# Runs every check of the project, as CI does: set-up, format, lints, docs, tests.
+# Runs the checks of the project: set-up, format, lints, docs, tests.
 # Stops at the first step that fails, names it and exits non-zero. The last line is
 # "N passed, M failed", summed over all test programs of cargo and the test of slurm/.
-#   --quick   during development: format, lints and unit tests only (no docs, MPI runs, Python, Slurm)
+#   --quick   during development: format, lints and unit tests only (no docs, MPI runs, Python)
+#   --all     as CI does: also Slurm, and a run that is killed at each of its writes
 set -euo pipefail
 
 case "${1-}" in
-  '') quick= ;;
-  --quick) quick=yes ;;
-  *) echo "usage: test.sh [--quick]" >&2; exit 2 ;;
+  '') quick='' all='' ;;
+  --quick) quick=yes all='' ;;
+  --all) quick='' all=yes ;;
+  *) echo "usage: test.sh [--quick | --all]" >&2; exit 2 ;;
 esac
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -65,6 +67,11 @@ cargo_test() {
   cargo test --release --locked --no-fail-fast "$@" 2>&1 | tee "$log"
 }
 
+killed_at_each_write() {
+  STDP_HPC_KILL_ALL=1 cargo test --release --locked --test program -- a_run_killed_at_any_write 2>&1 |
+    tee -a "$log"
+}
+
 # Its last line has the format of cargo's test programs.
 slurm_test() {
   scripts/test_slurm.sh </dev/null 2>&1 | tee -a "$log"
@@ -98,6 +105,9 @@ else
   mpi_env_allow_crowding
   mpi_env_yield
   step "tests" cargo_test
-  step "Slurm" slurm_test
+  if [[ -n $all ]]; then
+    step "killed at each write" killed_at_each_write
+    step "Slurm" slurm_test
+  fi
 fi
 summary
