@@ -94,7 +94,7 @@ step "format" cargo fmt --check
 # --release everywhere: one profile builds build scripts and dependencies only once.
 step "lints" cargo clippy --release --locked --quiet --all-targets -- -D warnings
 if [[ -n $quick ]]; then
-  step "unit tests" cargo_test --lib --bins
+  step "unit tests" cargo_test --lib --bins --test core
 else
   RUSTDOCFLAGS="-D warnings" step "docs" cargo doc --release --locked --quiet --no-deps
   step "Python venv" python_venv

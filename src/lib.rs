@@ -48,7 +48,7 @@
 //!     .set("network.K", 20)
 //!     .set("neuron.model", "iaf_psc_alpha")
 //!     .set("simulation.T", 100.0);
-//! let comm = Comm::from_launcher()?; // one rank, or those of mpirun
+//! let comm = Comm::from_launcher()?; // or Comm::Alone
 //! let network = DrawnNetwork::new(config.params(comm.size())?)?;
 //! let mut simulation = Simulation::build(comm, network)?;
 //! let mut collector = Collector::default();

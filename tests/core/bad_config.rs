@@ -2,7 +2,7 @@
 //!
 //! A case is a `# title`, the lines of a config with `--set` lines among them, and `> ` with
 //! the whole message. What a config lacks to be complete is added, so a case states only
-//! what is wrong with it. Three ranks load it.
+//! what is wrong with it. Three ranks load it. [`FILES`] counts the cases.
 
 use std::path::Path;
 

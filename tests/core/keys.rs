@@ -1,6 +1,6 @@
 //! Documents that are written from the table of keys.
 //!
-//! After a change of src/io/config/keys.rs, `STDP_HPC_WRITE=1 cargo test --test core keys::` writes
+//! After a change of src/io/config/keys.rs, `STDP_HPC_WRITE=1 cargo test --release --test core keys::` writes
 //! them anew.
 
 use std::fs;
@@ -15,7 +15,7 @@ fn is_written_from_the_keys(name: &str, text: &str) {
         fs::write(&path, text).expect("written");
     }
     let there = fs::read_to_string(&path).expect("read");
-    let again = "STDP_HPC_WRITE=1 cargo test --test core keys:: writes it anew";
+    let again = "STDP_HPC_WRITE=1 cargo test --release --test core keys:: writes it anew";
     assert!(
         there == text,
         "{name} is not what src/io/config/keys.rs says: {again}"

@@ -160,6 +160,7 @@ impl Simulation {
                 timers = Timers::start_at(self.params.simulation.presim);
             }
             self.deliver_and_update(interval, &mut timers);
+            self.clock.now = interval.end();
             timers.time(Phase::Collocate, || self.collocate());
             timers.time(Phase::Record, || self.record(&mut observers, interval));
             let flags = self.exchange(&observers, interval, &mut timers)?;
@@ -173,7 +174,6 @@ impl Simulation {
             if flags.failed || flags.interrupted {
                 observers.check(&self.comm)?;
             }
-            self.clock.now = interval.end();
             if flags.interrupted {
                 self.end_if_asked()?;
             }

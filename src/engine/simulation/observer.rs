@@ -31,10 +31,10 @@ pub trait Observer {
     }
 
     /// Receives the spikes of this rank's neurons in one interval, except those in the warm-up.
-    /// They are ordered by thread, not by time.
+    /// They are ordered by thread, not by time; often there are none.
     fn spikes(&mut self, _spikes: &[Spike]) {}
 
-    /// Receives the network at the end of `interval`, after [`spikes`](Observer::spikes).
+    /// Receives the network at the end of `interval`, after its [`spikes`](Observer::spikes).
     ///
     /// # Errors
     /// Fails if the observer cannot continue. The run then ends.
@@ -48,7 +48,8 @@ pub trait Observer {
         false
     }
 
-    /// Writes or gathers the data observed since the last flush.
+    /// Writes or gathers the data observed since the last flush. Not called at the end of the run:
+    /// [`end`](Observer::end) writes the rest.
     ///
     /// # Errors
     /// Fails if the observer cannot write or gather its data. The run then ends.

@@ -306,20 +306,20 @@ impl Exchange {
         )))
     }
 
-    /// Replaces the contents of `arrivals` with the received entries, as packed (lag, row) in
+    /// Replaces the contents of `entries` with the received entries, as packed (lag, row) in
     /// ascending order. Shrinks the chunks at the end of a window of low traffic.
-    pub fn received(&mut self, arrivals: &mut Vec<u64>) {
-        arrivals.clear();
+    pub fn received(&mut self, entries: &mut Vec<u64>) {
+        entries.clear();
         for chunk in self.receive.chunks_exact(HEADER + self.capacity) {
             let words = &chunk[HEADER..][..chunk[1] as usize];
-            arrivals.extend(
+            entries.extend(
                 words
                     .chunks_exact(self.entry.words())
                     .map(|w| self.entry.read(w)),
             );
         }
-        arrivals.sort_unstable();
-        self.statistics.received_entries += arrivals.len() as u64;
+        entries.sort_unstable();
+        self.statistics.received_entries += entries.len() as u64;
         self.age += 1;
         if self.age == WINDOW {
             if 4 * self.peak.max(MIN_CAPACITY) < self.capacity {

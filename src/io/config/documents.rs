@@ -173,7 +173,7 @@ fn allowed(key: &Key) -> String {
         Kind::Choice(words) => alternatives(words),
         Kind::Switch | Kind::Switched => "true or false".to_owned(),
         Kind::Count(of) => format!("\"all\" or 0 … {of}"),
-        Kind::Pair(_) | Kind::Times | Kind::File | Kind::Table | Kind::Free => String::new(),
+        Kind::Pair(_) | Kind::Times | Kind::File | Kind::Table | Kind::AnyTable => String::new(),
     }
 }
 

@@ -43,8 +43,8 @@ pub(crate) enum Kind {
     Table,
     /// `true`, `false` or a table of known keys.
     Switched,
-    /// Any value; names inside it are not checked against the list of keys.
-    Free,
+    /// A table in which any name is allowed; only study files have some.
+    AnyTable,
 }
 
 /// Description of a key or of a table of keys.

@@ -93,7 +93,7 @@ impl Document {
 
     /// Rejects unknown tables and keys in `table` at `path` and in the tables below it.
     fn check_names(&self, path: &str, table: &Table) -> Result<()> {
-        if find(self.keys, path).is_some_and(|key| key.kind == Kind::Free) {
+        if find(self.keys, path).is_some_and(|key| key.kind == Kind::AnyTable) {
             return Ok(());
         }
         let known: Vec<&str> = names_in(self.keys, path).collect();
@@ -138,7 +138,7 @@ impl Document {
 
 /// Returns whether the value at `path` may be a table.
 fn holds_table(keys: Keys, path: &str) -> bool {
-    find(keys, path).is_some_and(|key| key.kind == Kind::Free)
+    find(keys, path).is_some_and(|key| key.kind == Kind::AnyTable)
         || names_in(keys, path).next().is_some()
 }
 

@@ -13,7 +13,8 @@ use crate::model::params::Params;
 
 use super::keys::{KEYS, Key, Kind};
 
-/// Format of run.json that this build writes.
+/// Format of run.json that this build writes. It rises when readers of the format before would
+/// misread a file; a new key is no reason.
 ///
 /// Files of format 1 do not state their format and store the times on the grid in steps.
 pub const FORMAT: u64 = 2;

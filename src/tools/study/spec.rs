@@ -16,14 +16,14 @@ const STUDY: Keys = &[
     Key::new("study", Kind::Table, ""),
     Key::new("study.config", Kind::File, ""),
     Key::new("study.repeats", Kind::Integer(1, MAX_COUNT), "1"),
-    Key::new("set", Kind::Free, ""),
-    Key::new("axes", Kind::Free, ""),
+    Key::new("set", Kind::AnyTable, ""),
+    Key::new("axes", Kind::AnyTable, ""),
     Key::new("quick", Kind::Table, ""),
-    Key::new("quick.set", Kind::Free, ""),
-    Key::new("quick.axes", Kind::Free, ""),
+    Key::new("quick.set", Kind::AnyTable, ""),
+    Key::new("quick.axes", Kind::AnyTable, ""),
     Key::new("slurm", Kind::Table, ""),
     Key::new("slurm.ranks_per_node", Kind::Integer(1, MAX_COUNT), ""),
-    Key::new("slurm.options", Kind::Free, ""),
+    Key::new("slurm.options", Kind::AnyTable, ""),
 ];
 
 /// Keys that a study may set or vary in addition to the keys of a config.
