@@ -160,7 +160,7 @@ fn a_run_json_that_no_run_wrote_does_no_harm() {
     let series = Series::new();
     let commit = fs::read_to_string(series.at("series/ranks-1/run.json")).expect("read");
     let commit: serde_json::Value = serde_json::from_str(&commit).expect("JSON");
-    let commit = commit["commit"].as_str().expect("a commit");
+    let commit = commit["provenance"]["commit"].as_str().expect("a commit");
     for ranks in [1, 2] {
         series.change(ranks, commit, "\\u001b[31mred");
     }
