@@ -2,9 +2,11 @@
 //! benches/README.md says how to run and read it.
 
 mod report;
+mod short_rows;
 
 use std::hint::black_box;
 use std::path::Path;
+use std::sync::Arc;
 
 use criterion::BenchmarkGroup;
 use criterion::measurement::WallTime;
@@ -24,7 +26,7 @@ use stdp_hpc::model::neuron::Emission;
 use stdp_hpc::model::params::Params;
 use stdp_hpc::model::recipe::DrawnNetwork;
 use stdp_hpc::model::stimulus::{BLOCK, Input};
-use stdp_hpc::model::synapse::{RowBuilder, RowIndex, Rows, Sources, Targets};
+use stdp_hpc::model::synapse::{RowBuilder, RowIndex, Sources};
 
 /// Steps of an interval of the default network.
 const INTERVAL: i32 = 12;
@@ -39,6 +41,7 @@ fn main() {
     let mut criterion = report::criterion();
     let mut group = report::group(&mut criterion);
     deliver(&report, &mut group);
+    short_rows::measure(&report, &mut group);
     update(&report, &mut group);
     poisson(&report, &mut group);
     pow(&report, &mut group);
@@ -101,10 +104,12 @@ impl Delivery {
         let e = sources.excitatory().len() as u32;
         let rows = if plastic {
             // Only these: a row of E otherwise has static synapses too.
-            vp.ei.rows = Rows {
-                index: RowIndex::new(vec![0; e as usize + 1]),
-                targets: Targets::Narrow(Vec::new()),
-            };
+            let ee = &mut vp.ee.rows;
+            let starts = (0..e).map(|row| ee.range(row).start as u32);
+            let starts: Vec<u32> = starts.chain([ee.len() as u32]).collect();
+            let none = vec![0; starts.len()];
+            ee.index = Arc::new(RowIndex::new([starts, none]));
+            vp.ei.rows.index = Arc::clone(&ee.index);
             0..e
         } else {
             e..sources.len() as u32

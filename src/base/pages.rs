@@ -1,4 +1,5 @@
-//! Arrays on huge pages, for data that a thread traverses in every interval.
+//! Arrays on huge pages: for data that a thread traverses in every interval, and for large data that
+//! it reads in random places, where the translation of every address would miss the TLB.
 
 use crate::base::sizes::whole;
 use std::marker::PhantomData;
@@ -79,6 +80,41 @@ impl<T: Pod> DerefMut for HugeArray<T> {
     #[inline(always)]
     fn deref_mut(&mut self) -> &mut [T] {
         bytemuck::cast_slice_mut(&mut self.map[self.range.clone()])
+    }
+}
+
+/// Returns an empty vector with room for `len` elements, on huge pages as far as it covers whole
+/// ones and the system has them. They are taken as the vector is filled.
+pub fn with_capacity<T>(len: usize) -> Vec<T> {
+    let vec: Vec<T> = Vec::with_capacity(len);
+    #[cfg(target_os = "linux")]
+    advise(vec.as_ptr().cast(), len * size_of::<T>());
+    vec
+}
+
+/// Returns a vector of `len` times `value`, as [`with_capacity`] does.
+pub fn filled<T: Copy>(value: T, len: usize) -> Vec<T> {
+    let mut vec = with_capacity(len);
+    vec.resize(len, value);
+    vec
+}
+
+/// Returns `items`, `len` of them, in a vector as [`with_capacity`] makes.
+pub fn collect<T>(len: usize, items: impl Iterator<Item = T>) -> Vec<T> {
+    let mut vec = with_capacity(len);
+    vec.extend(items);
+    vec
+}
+
+/// Advises the system to use huge pages for those that lie wholly within `bytes` bytes from `start`.
+#[cfg(target_os = "linux")]
+fn advise(start: *const u8, bytes: usize) {
+    let before = start.align_offset(HUGE);
+    let whole = bytes.saturating_sub(before) / HUGE * HUGE;
+    if whole > 0 {
+        // SAFETY: the range is within an allocation. The advice changes no value, and its failure
+        // only costs speed.
+        unsafe { libc::madvise(start.add(before) as *mut _, whole, libc::MADV_HUGEPAGE) };
     }
 }
 

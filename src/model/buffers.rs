@@ -4,6 +4,7 @@
 use crate::base::math::GridExp;
 use crate::base::memory::allocated_bytes;
 use crate::base::pages::HugeArray;
+use crate::base::simd;
 use crate::base::sizes::{product, total, whole};
 use crate::base::units::{GROUP, Lid, Ms, Steps};
 
@@ -34,8 +35,10 @@ impl RingBuffer {
         }
     }
 
+    /// Returns the index of the first sum that arrives with stamp `arrival`. Takes an integer
+    /// division.
     #[inline(always)]
-    fn start(&self, arrival: Steps) -> usize {
+    pub fn start(&self, arrival: Steps) -> usize {
         arrival.0 as usize % self.slots * (self.channels * self.width)
     }
 
@@ -47,10 +50,29 @@ impl RingBuffer {
     /// Returns the sums that arrive at the neurons from `first` on with stamp `arrival`.
     #[inline(always)]
     pub fn slot(&mut self, arrival: Steps, first: usize) -> Slot<'_> {
-        let start = self.start(arrival);
+        self.slot_at(self.start(arrival), first)
+    }
+
+    /// Returns the sums that arrive at the neurons from `first` on; `start` is that of their stamp,
+    /// see [`RingBuffer::start`].
+    #[inline(always)]
+    pub fn slot_at(&mut self, start: usize, first: usize) -> Slot<'_> {
         let inhibitory = (self.channels - 1) * self.width;
         let sums = &mut self.sums[start + first..start + self.channels * self.width];
         Slot { sums, inhibitory }
+    }
+
+    /// Prefetches the sum of the `inhibitory` or the excitatory weights that arrives at `neuron`;
+    /// `start` is that of its stamp, see [`RingBuffer::start`].
+    #[inline(always)]
+    pub fn prefetch(&self, start: usize, neuron: usize, inhibitory: bool) {
+        let channel = if inhibitory {
+            (self.channels - 1) * self.width
+        } else {
+            0
+        };
+        let index = start.wrapping_add(channel).wrapping_add(neuron);
+        simd::prefetch(&self.sums, index);
     }
 
     /// Returns the sums that arrive at the neurons of `group` with stamp `arrival`, by channel. The
@@ -207,6 +229,12 @@ impl SpikeHistory {
         }
         record.stamps = [stamp.0, newest, second, third];
         record.traces = [record.traces[0] + gain, record.traces[0]];
+    }
+
+    /// Prefetches the record of neuron `lid`.
+    #[inline(always)]
+    pub fn prefetch(&self, lid: usize) {
+        simd::prefetch(&self.recent, lid);
     }
 
     /// Returns the records of all neurons, by lid.

@@ -7,3 +7,4 @@ mod good_config;
 mod keys;
 mod nest_neurons;
 mod power;
+mod short_rows;

@@ -6,6 +6,7 @@ use std::time::Instant;
 use crate::base::allocator::working_on;
 use crate::base::error::{Error, Result};
 use crate::base::memory::Structure;
+use crate::base::pages;
 use crate::base::units::{Gid, Grid, Projection, Steps};
 use crate::comm::Comm;
 use crate::comm::signals;
@@ -328,9 +329,11 @@ fn plastic(
     precision: WeightPrecision,
 ) -> PlasticProjection {
     let weights = match (precision, weights) {
-        (WeightPrecision::F64, None) => PlasticWeights::F64(vec![weight; rows.len()]),
+        (WeightPrecision::F64, None) => PlasticWeights::F64(pages::filled(weight, rows.len())),
         (WeightPrecision::F64, Some(weights)) => PlasticWeights::F64(weights),
-        (WeightPrecision::F32, None) => PlasticWeights::F32(vec![weight as f32; rows.len()]),
+        (WeightPrecision::F32, None) => {
+            PlasticWeights::F32(pages::filled(weight as f32, rows.len()))
+        }
         (WeightPrecision::F32, Some(weights)) => {
             PlasticWeights::F32(weights.into_iter().map(|w| w as f32).collect())
         }

@@ -8,9 +8,11 @@
 //! with N. Then (source, target) pairs are stored and sorted instead.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::base::error::{Error, Result};
 use crate::base::memory::allocated_bytes;
+use crate::base::pages;
 use crate::base::sizes::{product, total};
 use crate::base::units::{Lid, pack, unpack};
 use crate::model::network::{Placement, Pool};
@@ -45,6 +47,14 @@ enum Synapses {
 
 /// Rows ready for use, with weights (pA) if synapses have individual ones.
 pub type Built = (Rows, Option<Vec<f64>>);
+
+/// Synapses of all rows onto one population.
+struct Side {
+    /// Start of every row and end of the last.
+    starts: Vec<u32>,
+    targets: Targets,
+    weights: Option<Vec<f64>>,
+}
 
 impl<'a> RowBuilder<'a> {
     /// Makes the first pass over the synapses from `pool` onto the neurons of thread `thread`.
@@ -107,7 +117,20 @@ impl<'a> RowBuilder<'a> {
             }
         };
         let [to_e, to_i] = onto;
-        Ok([build(0, to_e)?, build(1, to_i)?])
+        let (e, i) = (build(0, to_e)?, build(1, to_i)?);
+        let index = Arc::new(RowIndex::new([e.starts, i.starts]));
+        let rows = |side: usize, targets| {
+            let index = Arc::clone(&index);
+            Rows {
+                index,
+                side,
+                targets,
+            }
+        };
+        Ok([
+            (rows(0, e.targets), e.weights),
+            (rows(1, i.targets), i.weights),
+        ])
     }
 }
 
@@ -206,7 +229,7 @@ impl Lister<'_> {
         synapses: Synapses,
         sources: &[u32],
         stored: fn(Vec<T>) -> Targets,
-    ) -> Result<Built> {
+    ) -> Result<Side> {
         let target = |key: u64| T::new(key as u32 as usize);
         let (starts, targets, weights) = match synapses {
             Synapses::Counted(counts, weighted) => {
@@ -216,7 +239,8 @@ impl Lister<'_> {
             }
             Synapses::Listed(keys) => {
                 let starts = starts(lengths(keys.iter().copied(), sources))?;
-                (starts, keys.iter().map(|&key| target(key)).collect(), None)
+                let targets = keys.iter().map(|&key| target(key));
+                (starts, pages::collect(keys.len(), targets), None)
             }
             Synapses::Weighted(pairs) => {
                 let starts = starts(lengths(pairs.iter().map(|&(key, _)| key), sources))?;
@@ -225,9 +249,11 @@ impl Lister<'_> {
                 (starts, targets, Some(weights))
             }
         };
-        let index = RowIndex::new(starts);
-        let targets = stored(targets);
-        Ok((Rows { index, targets }, weights))
+        Ok(Side {
+            starts,
+            targets: stored(targets),
+            weights,
+        })
     }
 
     /// Lists the synapses again and puts each at the next free position of its source's row.
@@ -244,7 +270,7 @@ impl Lister<'_> {
             cursors[source as usize] = start;
         }
         let synapses = starts[starts.len() - 1] as usize;
-        let mut targets = vec![T::new(0); synapses];
+        let mut targets = pages::filled(T::new(0), synapses);
         let mut weights = weighted.then(|| vec![0.0; synapses]);
         self.for_each_target(side, |target, incoming| {
             let target = T::new(target as usize);
@@ -305,7 +331,7 @@ fn counts(size: u64, local: u64) -> bool {
 /// Fails if the sum exceeds 2³² − 1.
 fn starts(lengths: impl Iterator<Item = u32>) -> Result<Vec<u32>> {
     let mut end = 0u32;
-    let mut starts = Vec::with_capacity(lengths.size_hint().0 + 1);
+    let mut starts = pages::with_capacity(lengths.size_hint().0 + 1);
     starts.push(0);
     for length in lengths {
         end = end.checked_add(length).ok_or_else(|| {

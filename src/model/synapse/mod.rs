@@ -15,6 +15,7 @@ pub use sources::{Arrival, Sources};
 pub use stdp::{Batch, Law, Visit};
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::base::memory::allocated_bytes;
 use crate::base::simd;
@@ -101,7 +102,17 @@ impl Targets {
         }
     }
 
+    /// Prefetches the first and the last target of the synapses `range`.
+    #[inline(always)]
+    pub fn prefetch_ends(&self, range: Range<usize>) {
+        match self {
+            Targets::Narrow(targets) => prefetch_ends(targets, range),
+            Targets::Wide(targets) => prefetch_ends(targets, range),
+        }
+    }
+
     /// Returns the target of synapse `index`.
+    #[inline(always)]
     pub fn get(&self, index: usize) -> usize {
         match self {
             Targets::Narrow(targets) => targets[index].index(),
@@ -112,8 +123,10 @@ impl Targets {
 
 /// Synapses of one projection, row after row; a row holds the synapses of one source.
 pub struct Rows {
-    /// Start and end of each row.
-    pub index: RowIndex,
+    /// Start and end of each row, for the synapses of the same sources onto E and onto I.
+    pub index: Arc<RowIndex>,
+    /// Population of the targets: 0 for E, 1 for I.
+    pub side: usize,
     /// Targets of the synapses, ascending within a row.
     pub targets: Targets,
 }
@@ -122,7 +135,8 @@ impl Rows {
     /// Returns the range of synapses of row `row`.
     #[inline(always)]
     pub fn range(&self, row: u32) -> Range<usize> {
-        self.index.range(row)
+        let [e, i] = self.index.ranges(row);
+        if self.side == 0 { e } else { i }
     }
 
     /// Returns the first synapse of row `row` whose target is at least `bound`, or the end of the
@@ -142,7 +156,7 @@ impl Rows {
 
     /// Returns the number of synapses.
     pub fn len(&self) -> usize {
-        self.index.synapses()
+        self.index.synapses()[self.side]
     }
 
     /// Returns whether there are no synapses.
@@ -211,6 +225,15 @@ impl PlasticWeights {
         }
     }
 
+    /// Prefetches the first and the last weight of the synapses `range`.
+    #[inline(always)]
+    pub fn prefetch_ends(&self, range: Range<usize>) {
+        match self {
+            PlasticWeights::F64(weights) => prefetch_ends(weights, range),
+            PlasticWeights::F32(weights) => prefetch_ends(weights, range),
+        }
+    }
+
     /// Returns whether all weights are finite. Reads all of them.
     pub fn are_finite(&self) -> bool {
         match self {
@@ -240,6 +263,15 @@ fn all_finite<W: Weight>(weights: &[W]) -> bool {
 fn prefetch<T>(slice: &[T], range: Range<usize>) {
     for index in range.step_by(simd::LINE / size_of::<T>()) {
         simd::prefetch(slice, index);
+    }
+}
+
+/// Prefetches the first and the last element of `slice[range]`: all of it if it is short.
+#[inline(always)]
+fn prefetch_ends<T>(slice: &[T], range: Range<usize>) {
+    if !range.is_empty() {
+        simd::prefetch(slice, range.start);
+        simd::prefetch(slice, range.end - 1);
     }
 }
 

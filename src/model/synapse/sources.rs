@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use crate::base::math::GridExp;
 use crate::base::memory::allocated_bytes;
+use crate::base::pages;
 use crate::base::simd;
 use crate::base::sizes::{product, total};
 use crate::base::units::Steps;
@@ -94,7 +95,7 @@ impl Sources {
     /// Creates one row per source. Sources are indices within their population, ascending.
     pub fn new(excitatory: Vec<u32>, inhibitory: Vec<u32>) -> Self {
         Sources {
-            last: vec![0; excitatory.len()],
+            last: pages::filled(0, excitatory.len()),
             excitatory: Ids::new(excitatory),
             inhibitory: Ids::new(inhibitory),
             traces: Traces::NotOne(HashMap::new()),

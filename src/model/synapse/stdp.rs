@@ -135,6 +135,58 @@ impl Law {
     }
 }
 
+impl Law {
+    /// Returns the weight of a synapse onto neuron `target` after one presynaptic arrival, for rows
+    /// that are too short for [`Law::deliver`]; with the same result to the last bit. `fade` is that
+    /// of `history` at `visit.until`.
+    #[inline(always)]
+    pub fn visited<W: Weight>(
+        &self,
+        weight: W,
+        visit: Visit,
+        fade: f64,
+        history: &SpikeHistory,
+        target: usize,
+    ) -> W {
+        let Recent { stamps, traces } = &history.recent()[target];
+        let [newest, second, third, fourth] = *stamps;
+        let (after, until) = (visit.opens(), visit.until);
+        if fourth > after || second >= until {
+            let lid = Lid(target as u32);
+            return W::stored(self.weight_after(weight.value(), visit, history, lid));
+        }
+        let scale = self.lambda * visit.trace;
+        let potentiated = |weight: W, stamp: i32| {
+            let factor = scale * self.decay_plus.at(stamp.wrapping_sub(visit.after));
+            W::stored(self.potentiated(weight.value(), factor))
+        };
+        let mut weight = weight;
+        if third > after {
+            weight = potentiated(weight, third);
+        }
+        if second > after {
+            weight = potentiated(weight, second);
+        }
+        if newest > after && newest <= until {
+            weight = potentiated(weight, newest);
+        }
+        let trace = traces[usize::from(newest >= until)];
+        W::stored(self.depressed(weight.value(), trace, fade))
+    }
+}
+
+impl Visit {
+    /// Returns the stamp after which postsynaptic spikes potentiate; without a trace none does.
+    #[inline(always)]
+    fn opens(&self) -> i32 {
+        if self.trace > 0.0 {
+            self.after
+        } else {
+            i32::MAX
+        }
+    }
+}
+
 /// Synapses per batch; the arrays of a batch stay in L1.
 const BATCH: usize = 128;
 /// Maximum number of potentiations that go through the vector units together.
@@ -224,12 +276,7 @@ impl<T: Target, W: Weight> Kernel for Collect<'_, T, W> {
             targets,
         } = self.row;
         let until = visit.until;
-        // Without a trace there is nothing to potentiate: the window is empty.
-        let after = if visit.trace > 0.0 {
-            visit.after
-        } else {
-            i32::MAX
-        };
+        let after = visit.opens();
         let recent = history.recent();
         let [latest, second_latest, third_latest] = &mut self.batch.rounds;
         (latest.len, second_latest.len, third_latest.len) = (0, 0, 0);

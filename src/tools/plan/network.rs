@@ -375,9 +375,12 @@ impl Share {
                 let each = StaticProjection::bytes(count(from, onto), neurons[onto], read);
                 add(Structure::StaticSynapses, each);
             }
-            for (from, onto) in [(E, E), (E, I), (I, E), (I, I)] {
-                let each = RowIndex::bytes(self.rows[from], count(from, onto));
-                add(Structure::RowIndex, each);
+            for from in [E, I] {
+                let synapses = [count(from, E), count(from, I)];
+                add(
+                    Structure::RowIndex,
+                    RowIndex::bytes(self.rows[from], synapses),
+                );
             }
             let ring = RingBuffer::bytes(e + i, channels, slots);
             let history = SpikeHistory::bytes(e, expected.older_spikes());

@@ -1,0 +1,139 @@
+//! Delivery in long rows: one row at a time, in batches that fill the vector units.
+
+use std::ops::Range;
+
+use crate::base::simd::Kernel;
+use crate::base::units::Steps;
+use crate::engine::vp::VirtualProcess;
+use crate::model::buffers::{RingBuffer, SpikeHistory};
+use crate::model::synapse::{
+    Arrival, Batch, Law, PlasticProjection, PlasticWeights, StaticProjection, Target, Targets,
+    Visit, Weight,
+};
+
+use super::{index, targets};
+
+/// Kernel that delivers `arrivals` row by row.
+pub(super) struct Deliver<'a> {
+    pub(super) vp: &'a mut VirtualProcess,
+    pub(super) arrivals: &'a [Arrival],
+}
+
+impl Kernel for Deliver<'_> {
+    type Output = ();
+
+    /// Delivers the arrivals in order. Looks up and prefetches the next row before each delivery,
+    /// since it is not in the cache.
+    #[inline(always)]
+    fn run(self) {
+        let Deliver { vp, arrivals } = self;
+        let mut batch = Batch::new();
+        let mut next = [0..0, 0..0];
+        for step in 0..arrivals.len() + 1 {
+            if let Some(later) = arrivals.get(step + PREFETCH_DISTANCE) {
+                index(vp, later).prefetch(later.row);
+            }
+            let [to_e, to_i] = next.clone();
+            if let Some(arrival) = arrivals.get(step) {
+                next = index(vp, arrival).ranges(arrival.row);
+                prefetch(vp, arrival, &next);
+            }
+            if let Some(now) = step.checked_sub(1) {
+                let arrival = &arrivals[now];
+                vp.events += (to_e.len() + to_i.len()) as u64;
+                let (ring, e) = (&mut vp.ring, vp.excitatory);
+                if arrival.excitatory {
+                    fixed(&vp.ei, arrival.stamp, to_i, ring, e);
+                    plastic(vp, arrival, to_e, &mut batch);
+                } else {
+                    fixed(&vp.ie, arrival.stamp, to_e, ring, 0);
+                    fixed(&vp.ii, arrival.stamp, to_i, ring, e);
+                }
+            }
+        }
+    }
+}
+
+/// Prefetch distance of the index of a row, in arrivals.
+const PREFETCH_DISTANCE: usize = 8;
+
+/// Prefetches the targets of the synapses of an arrival, and the weights of the plastic ones.
+#[inline(always)]
+fn prefetch(vp: &VirtualProcess, arrival: &Arrival, [to_e, to_i]: &[Range<usize>; 2]) {
+    let [onto_e, onto_i] = targets(vp, arrival);
+    onto_e.prefetch(to_e.clone());
+    onto_i.prefetch(to_i.clone());
+    if arrival.excitatory {
+        vp.ee.weights.prefetch(to_e.clone());
+    }
+}
+
+/// Adds the weights of a static row to the ring buffer, one delay after `stamp`. `first` is the lid
+/// of the first neuron of the target population.
+#[inline(always)]
+fn fixed(
+    projection: &StaticProjection,
+    stamp: i32,
+    row: Range<usize>,
+    ring: &mut RingBuffer,
+    first: usize,
+) {
+    let slot = ring.slot(Steps(stamp + projection.delay.0), first);
+    projection.deliver(row, slot);
+}
+
+/// Applies STDP to a plastic row and adds its weights to the ring buffer.
+#[inline(always)]
+fn plastic(vp: &mut VirtualProcess, arrival: &Arrival, range: Range<usize>, batch: &mut Batch) {
+    let PlasticProjection {
+        delay,
+        rows,
+        weights,
+    } = &mut vp.ee;
+    let visit = Visit {
+        after: arrival.last - delay.0,
+        until: arrival.stamp - delay.0,
+        trace: arrival.trace,
+    };
+    let mut slot = vp.ring.slot(Steps(arrival.stamp + delay.0), 0);
+    let slot = slot.channel(1.0);
+    let mut row = PlasticRow {
+        law: &vp.law,
+        batch,
+        visit,
+        history: &vp.history,
+        range,
+        slot,
+    };
+    match (&rows.targets, weights) {
+        (Targets::Narrow(targets), PlasticWeights::F64(weights)) => row.deliver(targets, weights),
+        (Targets::Narrow(targets), PlasticWeights::F32(weights)) => row.deliver(targets, weights),
+        (Targets::Wide(targets), PlasticWeights::F64(weights)) => row.deliver(targets, weights),
+        (Targets::Wide(targets), PlasticWeights::F32(weights)) => row.deliver(targets, weights),
+    }
+}
+
+/// Arguments of the delivery to a plastic row, independent of the storage of targets and weights.
+struct PlasticRow<'a> {
+    law: &'a Law,
+    batch: &'a mut Batch,
+    visit: Visit,
+    history: &'a SpikeHistory,
+    range: Range<usize>,
+    slot: &'a mut [f64],
+}
+
+impl PlasticRow<'_> {
+    /// Delivers to the row, which is `range` within the projection's `targets` and `weights`.
+    #[inline(always)]
+    fn deliver<T: Target, W: Weight>(&mut self, targets: &[T], weights: &mut [W]) {
+        self.law.deliver(
+            self.batch,
+            self.visit,
+            self.history,
+            &targets[self.range.clone()],
+            &mut weights[self.range.clone()],
+            self.slot,
+        );
+    }
+}
