@@ -24,6 +24,7 @@
 //! A receiver delivers in ascending order of (lag, row), and rows ascend by gid. The order in which
 //! weights are added therefore does not depend on the split.
 
+mod sort;
 mod targets;
 
 pub use targets::{TargetTable, asked, request};
@@ -72,15 +73,21 @@ impl Entry {
     /// Returns (lag, row) packed into one word. These words sort in the order of delivery.
     fn read(self, words: &[u32]) -> u64 {
         let (row, lag) = match self {
-            Entry::Narrow { row_bits } => {
-                let word = u64::from(words[0]);
-                let row = word & ((1 << row_bits) - 1);
-                (row as u32, (word >> row_bits) as u32)
-            }
+            Entry::Narrow { row_bits } => return narrow(words[0], row_bits),
             Entry::Wide => (words[0], words[1]),
         };
         pack(lag, row)
     }
+}
+
+/// Returns (lag, row) of a narrow entry, packed.
+#[inline(always)]
+fn narrow(word: u32, row_bits: u32) -> u64 {
+    let word = u64::from(word);
+    pack(
+        (word >> row_bits) as u32,
+        (word & ((1 << row_bits) - 1)) as u32,
+    )
 }
 
 /// Flags that ranks exchange with the spikes. A flag is set after the exchange if any rank set it
@@ -167,6 +174,10 @@ pub struct Exchange {
     /// Number of intervals since the window began.
     age: u32,
     statistics: ExchangeStatistics,
+    /// Bits of rows and of lags in received entries: first bit and number of each.
+    fields: [(u32, u32); 2],
+    /// Working memory for sorting.
+    spare: Vec<u64>,
 }
 
 /// Statistics of the exchange, for run.json.
@@ -191,9 +202,12 @@ pub struct ExchangeStatistics {
 impl Exchange {
     /// Allocates buffers for this rank's `rows` rows and intervals of `lags` steps. Collective.
     pub fn new(comm: &Comm, rows: usize, lags: u32) -> Self {
-        let entry = Entry::fitting(comm.max(rows as u64), lags);
+        let rows = comm.max(rows as u64);
+        let entry = Entry::fitting(rows, lags);
         let mut exchange = Exchange {
             entry,
+            fields: [(0, bits(rows)), (u32::BITS, bits(u64::from(lags)))],
+            spare: Vec::new(),
             ranks: comm.size(),
             capacity: 0,
             send: Vec::new(),
@@ -269,19 +283,22 @@ impl Exchange {
             chunk[1] = told(need) as u32;
         }
         comm.all_to_all_chunks(&self.send, &mut self.receive);
-        let heads = self.receive.iter().step_by(chunk);
-        let need = heads.clone().map(|&head| head & NEED).max().unwrap_or(0) as usize;
+        let (mut set, mut need) = (0, 0);
+        for head in self.receive.iter().step_by(chunk) {
+            set |= head;
+            need = need.max(head & NEED);
+        }
+        let need = need as usize;
         if need > self.capacity || need == NEED as usize {
             self.check_size(need)?;
             self.statistics.grown += 1;
             self.resize(Self::grown(self.capacity as u64, need as u64) as usize);
             return Ok(None);
         }
-        let any = |bit| heads.clone().any(|head| head & bit != 0);
         let flags = Flags {
-            failed: any(FAILED),
-            flush: any(FLUSH),
-            interrupted: any(INTERRUPTED),
+            failed: set & FAILED != 0,
+            flush: set & FLUSH != 0,
+            interrupted: set & INTERRUPTED != 0,
         };
         self.statistics.intervals += 1;
         self.statistics.peak_words = self.statistics.peak_words.max(need);
@@ -310,15 +327,23 @@ impl Exchange {
     /// ascending order. Shrinks the chunks at the end of a window of low traffic.
     pub fn received(&mut self, entries: &mut Vec<u64>) {
         entries.clear();
-        for chunk in self.receive.chunks_exact(HEADER + self.capacity) {
-            let words = &chunk[HEADER..][..chunk[1] as usize];
-            entries.extend(
-                words
-                    .chunks_exact(self.entry.words())
-                    .map(|w| self.entry.read(w)),
-            );
+        let chunks = self.receive.chunks_exact(HEADER + self.capacity);
+        match self.entry {
+            // On many ranks most chunks hold no entry or one.
+            Entry::Narrow { row_bits } => {
+                for chunk in chunks {
+                    let words = &chunk[HEADER..][..chunk[1] as usize];
+                    entries.extend(words.iter().map(|&word| narrow(word, row_bits)));
+                }
+            }
+            Entry::Wide => {
+                for chunk in chunks {
+                    let words = &chunk[HEADER..][..chunk[1] as usize];
+                    entries.extend(words.chunks_exact(2).map(|words| self.entry.read(words)));
+                }
+            }
         }
-        entries.sort_unstable();
+        sort::sort(entries, &self.fields, &mut self.spare);
         self.statistics.received_entries += entries.len() as u64;
         self.age += 1;
         if self.age == WINDOW {
