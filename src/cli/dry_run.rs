@@ -9,8 +9,8 @@ use clap::Args;
 
 use crate::base::error::{Error, Result, printable};
 use crate::base::simd;
-use crate::cli::console::{Verbosity, Watcher};
-use crate::comm::{Comm, launcher};
+use crate::cli::console::{self, Verbosity, Watcher};
+use crate::comm::{Comm, cores, launcher};
 use crate::model::params::Params;
 use crate::tools::dry_run::{self, Series, rehearse};
 
@@ -101,6 +101,12 @@ fn one(comm: &Comm, arguments: &DryRun, ranks: usize) -> Result<()> {
     } else {
         Verbosity::Normal
     };
+    if let (true, Some(shortage)) = (
+        verbosity > Verbosity::Quiet,
+        cores::shortage(comm, params.simulation.threads),
+    ) {
+        console::warn(&shortage);
+    }
     let mut watcher = Watcher::new(comm, &params, verbosity);
     let rehearsal = rehearse(params, arguments.rank, ranks, &mut [&mut watcher])?;
     watcher.close();

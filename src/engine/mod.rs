@@ -4,7 +4,7 @@
 //!   which receives the spikes and the state of a run
 //! - [`vp`]: data of one thread, and the phases deliver and update
 //! - [`spikes`]: messages between ranks: target table, chunk, exchange
-//! - `team`: threads of a rank; `timers`: wall time by phase
+//! - `team`: threads of a rank; `timers`: wall time and CPU time by phase
 
 pub mod simulation;
 pub mod spikes;
@@ -15,4 +15,4 @@ pub mod vp;
 pub use simulation::{
     Census, Construction, Emitted, Observer, PRUNE_EVERY, Part, Simulation, Spike,
 };
-pub use timers::{Laps, Phase, Timers};
+pub use timers::{CpuTime, Laps, Phase, Timers};

@@ -272,9 +272,10 @@ fn cut(printed: &str) -> Option<(&str, i32, &str)> {
 
 /// The line without the numbers of measured times and sizes.
 fn unmeasured(line: &str) -> String {
-    const MEASURED: [&str; 7] = [
+    const MEASURED: [&str; 8] = [
         "construction",
         "simulate",
+        "a core per thread",
         "real-time factor",
         "memory",
         "program",

@@ -238,3 +238,34 @@ fn what_cannot_be_rehearsed_is_refused_with_the_reason() {
                    not on 2 ranks";
     assert!(ended.stderr.contains(message), "{ended:#?}");
 }
+
+/// Threads that take turns have CPU times all the same; the estimate adds those of the slowest.
+#[test]
+fn cpu_times_add_up_to_the_estimate() {
+    let desk = Desk::new();
+    let config = desk.config(
+        "cpu",
+        "[network]\nN_per_rank = 2000\nK = 300\n[simulation]\nT = 150.0\n",
+    );
+    for threads in [1, 8] {
+        let said = rehearsed(text(&config), 2, 1, threads, &[]);
+        let cpu = |phase: &str, of: &str| number(&said["cpu_time"][phase][of]);
+        for phase in ["deliver", "update"] {
+            let (total, slowest) = (cpu(phase, "total"), cpu(phase, "slowest_thread"));
+            assert!(
+                slowest > 0.0 && slowest <= total && total <= threads as f64 * slowest * 1.0001
+            );
+        }
+        let serial: f64 = ["collocate", "receive", "record"]
+            .map(|phase| cpu(phase, "total"))
+            .iter()
+            .sum();
+        let path = cpu("deliver", "slowest_thread") + cpu("update", "slowest_thread") + serial;
+        let estimated = &said["estimated"];
+        assert!((number(&estimated["serial"]) - serial).abs() < 1e-9);
+        assert!((number(&estimated["critical_path"]) - path).abs() < 1e-9);
+        assert!((number(&estimated["real_time_factor"]) - path / 0.15).abs() < 1e-6);
+        let cores = std::thread::available_parallelism().expect("known").get();
+        assert_eq!(said["threads_take_turns"], threads > cores);
+    }
+}

@@ -24,7 +24,7 @@ use crate::model::synapse::{
     StaticWeights,
 };
 
-use super::{Clock, Construction, Emitted, Simulation};
+use super::{Clock, Construction, Emitted, SAMPLE_CPU_EVERY, Simulation};
 
 impl Simulation {
     /// Builds this rank's part of the network of `recipe`. Collective.
@@ -106,6 +106,7 @@ impl Simulation {
             arrivals: Vec::new(),
             spikes: Vec::new(),
             emitted: Emitted::default(),
+            sample_cpu_every: SAMPLE_CPU_EVERY,
             construction: Construction {
                 create,
                 connect,
@@ -318,6 +319,7 @@ impl Context<'_> {
             emissions: Vec::new(),
             events: 0,
             laps: Default::default(),
+            cpu: Default::default(),
         }
     }
 }

@@ -29,7 +29,7 @@ use observer::Observers;
 pub use observer::{Observer, Spike};
 
 use super::team::Team;
-use super::timers::{Phase, Timers};
+use super::timers::{Phase, Timers, thread_cpu};
 
 /// One rank's part of the network, and the state that advances it.
 pub struct Simulation {
@@ -54,6 +54,8 @@ pub struct Simulation {
     /// Spikes of the current interval after the warm-up.
     spikes: Vec<Spike>,
     emitted: Emitted,
+    /// Period, in intervals, of measuring CPU time.
+    sample_cpu_every: u32,
 }
 
 /// Digest and counts of the spikes of one rank's neurons after the warm-up.
@@ -134,6 +136,9 @@ pub const PRUNE_EVERY: u32 = 1024;
 /// transfer. It takes as long as an exchange of few spikes; its average cost per interval is 1/16
 /// of that time.
 const SAMPLE_EVERY: u32 = 16;
+/// Default period, in intervals, of measuring CPU time: the system calls of one interval take about
+/// 4 µs per thread.
+const SAMPLE_CPU_EVERY: u32 = 16;
 /// Prefetch distance for the state of a source, in received entries.
 const PREFETCH_DISTANCE: usize = 16;
 
@@ -152,13 +157,15 @@ impl Simulation {
     /// data that is not flushed.
     pub fn run(&mut self, observers: &mut [&mut dyn Observer]) -> Result<Timers> {
         let mut observers = Observers::new(observers);
-        let mut timers = Timers::start();
+        let threads = self.vps.len();
+        let mut timers = Timers::start(Steps(0), threads);
         observers.begin(self)?;
         while let Some(interval) = self.next_interval() {
             // Restarts the timers in each interval that begins during the warm-up or at its end.
             if interval.start <= self.params.simulation.presim {
-                timers = Timers::start_at(self.params.simulation.presim);
+                timers = Timers::start(self.params.simulation.presim, threads);
             }
+            timers.begin_interval(self.is_cpu_sampled(interval));
             self.deliver_and_update(interval, &mut timers);
             self.clock.now = interval.end();
             timers.time(Phase::Collocate, || self.collocate());
@@ -203,13 +210,26 @@ impl Simulation {
         (steps > 0).then_some(Interval { start: now, steps })
     }
 
+    /// Measures CPU time in every interval of `period`; the default is 16.
+    pub fn sample_cpu_every(&mut self, period: u32) {
+        self.sample_cpu_every = period;
+    }
+
+    /// Returns whether CPU time is measured in `interval`: between sampled exchanges, whose barrier
+    /// is no part of the usual work.
+    fn is_cpu_sampled(&self, interval: Interval) -> bool {
+        let period = self.sample_cpu_every;
+        self.clock.number(interval) % period == period / 2
+    }
+
     /// Delivers and updates on every thread, and adds the times of the calling thread to `timers`.
     /// Prunes the history if pruning is due.
     fn deliver_and_update(&mut self, interval: Interval, timers: &mut Timers) {
         let arrivals = &self.arrivals;
         let begun = Instant::now();
+        let sampled = timers.is_sampling();
         self.team
-            .each(&self.vps, |_, vp| vp.advance(arrivals, interval));
+            .each(&self.vps, |_, vp| vp.advance(arrivals, interval, sampled));
         let all = begun.elapsed();
         let [deliver, update] = self.vps.lock(0).laps;
         timers.book(Phase::Deliver, deliver);
@@ -218,6 +238,13 @@ impl Simulation {
             Phase::Synchronize,
             all.saturating_sub(deliver).saturating_sub(update),
         );
+        if sampled {
+            for (thread, vp) in self.vps.iter().enumerate() {
+                for (phase, time) in [Phase::Deliver, Phase::Update].into_iter().zip(vp.cpu) {
+                    timers.book_cpu(thread, phase, time);
+                }
+            }
+        }
         if self.clock.is_upkeep_due(interval) {
             self.prune(interval);
         }
@@ -278,6 +305,7 @@ impl Simulation {
             interrupted: signals::received().is_some(),
         };
         let begun = Instant::now();
+        let cpu = timers.is_sampling().then(thread_cpu);
         let sampled =
             self.comm.size() > 1 && self.clock.number(interval).is_multiple_of(SAMPLE_EVERY);
         if sampled {
@@ -294,6 +322,9 @@ impl Simulation {
             timers.book(Phase::SampledTransfer, met.elapsed());
         }
         timers.book(Phase::Communicate, begun.elapsed());
+        if let Some(cpu) = cpu {
+            timers.book_cpu(0, Phase::Communicate, thread_cpu().saturating_sub(cpu));
+        }
         Ok(flags)
     }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::base::memory::{ByStructure, Structure};
 use crate::base::units::Interval;
 use crate::engine::spikes::TargetTable;
+use crate::engine::timers::thread_cpu;
 use crate::model::buffers::{RingBuffer, SpikeHistory};
 use crate::model::neuron::{Emission, Neurons};
 use crate::model::stimulus::Input;
@@ -48,6 +49,8 @@ pub struct VirtualProcess {
     pub events: u64,
     /// Wall times of the last deliver phase and the last update phase.
     pub laps: [Duration; 2],
+    /// CPU times of the last such phases that were sampled.
+    pub cpu: [Duration; 2],
 }
 
 /// Average number of plastic synapses of a row from which on batches of a row are faster.
@@ -57,13 +60,24 @@ impl VirtualProcess {
     /// Advances by one interval: delivers `arrivals`, then updates the neurons.
     ///
     /// Neither phase depends on other threads, so threads synchronize once per interval. A
-    /// synchronization costs microseconds.
-    pub fn advance(&mut self, arrivals: &[Arrival], interval: Interval) {
-        let begun = Instant::now();
+    /// synchronization costs microseconds. Measures the CPU time if the interval is `sampled`.
+    pub fn advance(&mut self, arrivals: &[Arrival], interval: Interval, sampled: bool) {
+        let cpu = || {
+            if sampled {
+                thread_cpu()
+            } else {
+                Duration::ZERO
+            }
+        };
+        let (begun, begun_cpu) = (Instant::now(), cpu());
         self.deliver(arrivals);
-        let delivered = Instant::now();
+        let (delivered, delivered_cpu) = (Instant::now(), cpu());
         self.update(interval);
         self.laps = [delivered - begun, delivered.elapsed()];
+        self.cpu = [
+            delivered_cpu.saturating_sub(begun_cpu),
+            cpu().saturating_sub(delivered_cpu),
+        ];
     }
 
     /// Delivers presynaptic spikes in the given order: applies STDP, then adds the weights to the

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::digest::Digest;
 use crate::comm::{Comm, Spread};
-use crate::engine::{Laps, Phase, Timers};
+use crate::engine::{CpuTime, Laps, Phase, Timers};
 
 /// Times, memory and digests of one rank.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -109,6 +109,12 @@ impl Phases<f64> {
     /// Returns the total time of each phase on this rank (s).
     pub fn of(timers: &Timers) -> Self {
         Self::ALL.map(|phase| timers.of(phase).total)
+    }
+
+    /// Returns the CPU time of each phase on this rank; 0 for the wait for other threads, which
+    /// spins.
+    pub fn cpu(timers: &Timers) -> Phases<CpuTime> {
+        Self::ALL.map(|phase| timers.cpu(phase))
     }
 
     /// Returns the part of `whole` (s) that no phase accounts for.
@@ -281,11 +287,12 @@ fn advise(shares: &Shares) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::units::Steps;
     use std::time::Duration;
 
     #[test]
     fn waiting_is_told_from_samples() {
-        let mut timers = Timers::start();
+        let mut timers = Timers::start(Steps(0), 1);
         assert_eq!(waiting(&timers), 0.0);
         timers.book(Phase::SampledWait, Duration::from_millis(3));
         timers.book(Phase::SampledTransfer, Duration::from_millis(1));

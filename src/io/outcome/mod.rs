@@ -20,7 +20,7 @@ use crate::base::sizes::total;
 use crate::base::units::{Grid, Ms};
 use crate::comm::{Comm, Spread};
 use crate::engine::spikes::ExchangeStatistics;
-use crate::engine::{Simulation, Timers};
+use crate::engine::{CpuTime, Simulation, Timers};
 use crate::io::config::recorded::{FORMAT, Recorded};
 use crate::model::params::{Delays, Params};
 
@@ -106,6 +106,10 @@ pub struct Outcome {
     pub delay: Delays<Ms>,
     /// Wall times per phase (s): minimum, mean and maximum over the ranks.
     pub wall_time: WallTime,
+    /// CPU times per phase, sampled: sum over all threads, and that of the slowest thread (s). Older
+    /// files have none.
+    #[serde(default)]
+    pub cpu_time: Option<Phases<CpuTime>>,
     /// Load balance over the ranks.
     pub balance: Balance,
     /// Records of the ranks, on rank 0 only. With more than 1024 ranks, every k-th is kept.
@@ -275,6 +279,13 @@ impl Outcome {
             },
             delay: simulation.delays().map(|delay| delay.to_ms(grid)),
             wall_time: WallTime::new(simulation, timers),
+            cpu_time: Some(Phases::cpu(timers).map(|mine| {
+                let total = comm.spread(mine.total);
+                CpuTime {
+                    total: total.mean * comm.size() as f64,
+                    slowest_thread: comm.spread(mine.slowest_thread).max,
+                }
+            })),
             balance: Balance::new(comm, timers, simulation.params().simulation.threads),
             ranks: RankRecord::gather(comm, timers, [emitted.digest, census.weights.digest], peak),
             model_time_ms: timers.model,

@@ -14,6 +14,7 @@ mod wheel;
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::thread::available_parallelism;
 
 use crate::base::error::{Error, Result};
 use crate::base::memory::resident;
@@ -28,7 +29,7 @@ use crate::model::params::{NeuronModel, Params};
 
 use listeners::Listeners;
 use others::Others;
-pub use rehearsal::{Counts, Memory, Network, RealTimeFactor, Rehearsal, WallTime};
+pub use rehearsal::{Counts, Estimated, Memory, Network, RealTimeFactor, Rehearsal, WallTime};
 pub use series::{Rehearsed, Series};
 
 /// Rehearses rank `rank` of `ranks` on `params.simulation.threads` threads; `observers` observe the
@@ -54,6 +55,7 @@ pub fn rehearse(
     let before = resident().now;
     let comm = Comm::played(Box::new(others), rank, ranks);
     let mut simulation = Simulation::build(comm, FileNetwork::new(params))?;
+    simulation.sample_cpu_every(1);
     let timers = simulation.run(observers)?;
 
     let grown = resident().peak.saturating_sub(before + played.get());
@@ -61,6 +63,8 @@ pub fn rehearse(
     let emitted = simulation.emitted();
     let phases = Phases::of(&timers);
     let simulate = timers.simulate - phases.communicate;
+    let cpu_time = Phases::cpu(&timers);
+    let cores = available_parallelism().map_or(usize::MAX, usize::from);
     let built = simulation.construction();
     let exchanges = timers.of(crate::engine::Phase::Communicate).count;
     let chunk = Exchange::chunk_bytes(census.exchange.capacity_words as u64);
@@ -103,6 +107,9 @@ pub fn rehearse(
             simulate,
             phases,
         },
+        threads_take_turns: place.threads as usize > cores,
+        estimated: Estimated::of(&cpu_time, timers.model),
+        cpu_time,
         model_time_ms: timers.model,
         warm_up_ms,
         network: Network {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::memory::{ByStructure, MIB, Structure};
+use crate::engine::CpuTime;
 use crate::io::outcome::{Digests, Phases};
 
 /// Name of the phase that is simulated: its measured time is not that of a real exchange.
@@ -31,6 +32,12 @@ pub struct Rehearsal {
     pub memory: Memory,
     /// Wall times (s).
     pub wall_time: WallTime,
+    /// CPU times of the phases; `communicate` is that of simulating the other ranks.
+    pub cpu_time: Phases<CpuTime>,
+    /// Threads outnumber the cores of this machine: wall times are those of threads that take turns.
+    pub threads_take_turns: bool,
+    /// Time on a machine with a core for each thread.
+    pub estimated: Estimated,
     /// Model time after the warm-up (ms), which the loop's wall times cover.
     pub model_time_ms: f64,
     /// Model time of the warm-up (ms); `counts.received` and `counts.synaptic_events` include it.
@@ -92,6 +99,35 @@ pub struct WallTime {
     /// Phases of the loop; `communicate` is the time spent simulating the other ranks.
     #[serde(flatten)]
     pub phases: Phases<f64>,
+}
+
+/// Time of the loop on a machine with a core for each thread, without exchanges: an estimate from
+/// CPU times, which hold for threads that take turns. It leaves out that threads share memory
+/// bandwidth and caches, and that they wait for one another in every interval.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Estimated {
+    /// CPU time of the slowest thread in the parallel phases, and of the first thread in the others
+    /// (s).
+    pub critical_path: f64,
+    /// CPU time of the phases that one thread runs while the others wait (s); part of
+    /// `critical_path`.
+    pub serial: f64,
+    /// `critical_path` divided by model time.
+    pub real_time_factor: f64,
+}
+
+impl Estimated {
+    /// Returns the estimate from the CPU times of the phases and the model time (ms).
+    pub(super) fn of(cpu: &Phases<CpuTime>, model_time_ms: f64) -> Self {
+        let parallel = cpu.deliver.slowest_thread + cpu.update.slowest_thread;
+        let serial = cpu.collocate.total + cpu.receive.total + cpu.record.total;
+        let critical_path = parallel + serial;
+        Estimated {
+            critical_path,
+            serial,
+            real_time_factor: 1000.0 * critical_path / model_time_ms,
+        }
+    }
 }
 
 /// Modelled cost of the exchanges.
@@ -197,6 +233,10 @@ impl std::fmt::Display for Rehearsal {
         let phases: Vec<_> = phases
             .map(|(name, seconds)| format!("{name} {seconds:.3} s"))
             .collect();
+        let timed = match self.threads_take_turns {
+            true => "threads take turns",
+            false => "measured",
+        };
         line(
             "simulate",
             format!(
@@ -204,7 +244,16 @@ impl std::fmt::Display for Rehearsal {
                 wall.simulate,
                 phases.join(", ")
             ),
-            "measured",
+            timed,
+        )?;
+        let estimated = &self.estimated;
+        line(
+            "a core per thread",
+            format!(
+                "{:.3} s, of which {:.3} s on one thread: real-time factor {:.3}",
+                estimated.critical_path, estimated.serial, estimated.real_time_factor
+            ),
+            "estimated",
         )?;
         line(
             "network",
@@ -223,7 +272,7 @@ impl std::fmt::Display for Rehearsal {
                 "{:.3} without exchanges, {:.3} with modelled ones",
                 self.real_time_factor.measured, self.real_time_factor.with_modelled_network
             ),
-            "measured, modelled",
+            &format!("{timed}, modelled"),
         )
     }
 }
