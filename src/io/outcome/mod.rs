@@ -364,7 +364,7 @@ struct Report<'a> {
 }
 
 /// Approximate size of run.json (bytes) without parameters and rank records.
-const REPORT_BYTES: usize = 5500;
+const REPORT_BYTES: usize = 6150;
 /// Approximate size of a rank record (bytes).
 const RECORD_BYTES: usize = 1270;
 
