@@ -207,6 +207,36 @@ impl PlasticProjection {
     }
 }
 
+/// Work on a plastic row, whatever the types of its targets and weights.
+pub trait RowWork {
+    /// Works on the `targets` and `weights` (pA) of a row.
+    ///
+    /// Hot loops pass through here: implementations are `#[inline(always)]`.
+    fn run<T: Target, W: Weight>(self, targets: &[T], weights: &mut [W]);
+}
+
+impl PlasticProjection {
+    /// Runs `work` on the synapses `range`.
+    #[inline(always)]
+    pub fn work_on(&mut self, range: Range<usize>, work: impl RowWork) {
+        use {PlasticWeights as W, Targets as T};
+        match (&self.rows.targets, &mut self.weights) {
+            (T::Narrow(targets), W::F64(weights)) => {
+                work.run(&targets[range.clone()], &mut weights[range]);
+            }
+            (T::Narrow(targets), W::F32(weights)) => {
+                work.run(&targets[range.clone()], &mut weights[range]);
+            }
+            (T::Wide(targets), W::F64(weights)) => {
+                work.run(&targets[range.clone()], &mut weights[range]);
+            }
+            (T::Wide(targets), W::F32(weights)) => {
+                work.run(&targets[range.clone()], &mut weights[range]);
+            }
+        }
+    }
+}
+
 /// Plastic weights in the configured precision.
 pub enum PlasticWeights {
     /// Double precision, 8 bytes per weight.

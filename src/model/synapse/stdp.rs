@@ -10,7 +10,7 @@ use crate::base::units::{Lid, Ms, Steps};
 use crate::model::buffers::{NEVER, Post, Recent, SpikeHistory};
 use crate::model::params::StdpParams;
 
-use super::{Target, Weight};
+use super::{Arrival, Target, Weight};
 
 /// Constants of the law, on the grid.
 #[derive(Clone, Debug)]
@@ -176,6 +176,16 @@ impl Law {
 }
 
 impl Visit {
+    /// Returns the visit of `arrival` to synapses of this delay.
+    #[inline(always)]
+    pub fn of(arrival: &Arrival, delay: Steps) -> Self {
+        Visit {
+            after: arrival.last - delay.0,
+            until: arrival.stamp - delay.0,
+            trace: arrival.trace,
+        }
+    }
+
     /// Returns the stamp after which postsynaptic spikes potentiate; without a trace none does.
     #[inline(always)]
     fn opens(&self) -> i32 {

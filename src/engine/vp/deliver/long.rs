@@ -7,8 +7,7 @@ use crate::base::units::Steps;
 use crate::engine::vp::VirtualProcess;
 use crate::model::buffers::{RingBuffer, SpikeHistory};
 use crate::model::synapse::{
-    Arrival, Batch, Law, PlasticProjection, PlasticWeights, StaticProjection, Target, Targets,
-    Visit, Weight,
+    Arrival, Batch, Law, RowWork, StaticProjection, Target, Visit, Weight,
 };
 
 use super::{index, targets};
@@ -85,55 +84,31 @@ fn fixed(
 /// Applies STDP to a plastic row and adds its weights to the ring buffer.
 #[inline(always)]
 fn plastic(vp: &mut VirtualProcess, arrival: &Arrival, range: Range<usize>, batch: &mut Batch) {
-    let PlasticProjection {
-        delay,
-        rows,
-        weights,
-    } = &mut vp.ee;
-    let visit = Visit {
-        after: arrival.last - delay.0,
-        until: arrival.stamp - delay.0,
-        trace: arrival.trace,
-    };
+    let delay = vp.ee.delay;
     let mut slot = vp.ring.slot(Steps(arrival.stamp + delay.0), 0);
-    let slot = slot.channel(1.0);
-    let mut row = PlasticRow {
+    let work = InBatches {
         law: &vp.law,
         batch,
-        visit,
+        visit: Visit::of(arrival, delay),
         history: &vp.history,
-        range,
-        slot,
+        slot: slot.channel(1.0),
     };
-    match (&rows.targets, weights) {
-        (Targets::Narrow(targets), PlasticWeights::F64(weights)) => row.deliver(targets, weights),
-        (Targets::Narrow(targets), PlasticWeights::F32(weights)) => row.deliver(targets, weights),
-        (Targets::Wide(targets), PlasticWeights::F64(weights)) => row.deliver(targets, weights),
-        (Targets::Wide(targets), PlasticWeights::F32(weights)) => row.deliver(targets, weights),
-    }
+    vp.ee.work_on(range, work);
 }
 
-/// Arguments of the delivery to a plastic row, independent of the storage of targets and weights.
-struct PlasticRow<'a> {
+/// Delivery to a plastic row in batches.
+struct InBatches<'a> {
     law: &'a Law,
     batch: &'a mut Batch,
     visit: Visit,
     history: &'a SpikeHistory,
-    range: Range<usize>,
     slot: &'a mut [f64],
 }
 
-impl PlasticRow<'_> {
-    /// Delivers to the row, which is `range` within the projection's `targets` and `weights`.
+impl RowWork for InBatches<'_> {
     #[inline(always)]
-    fn deliver<T: Target, W: Weight>(&mut self, targets: &[T], weights: &mut [W]) {
-        self.law.deliver(
-            self.batch,
-            self.visit,
-            self.history,
-            &targets[self.range.clone()],
-            &mut weights[self.range.clone()],
-            self.slot,
-        );
+    fn run<T: Target, W: Weight>(self, targets: &[T], weights: &mut [W]) {
+        let (law, history) = (self.law, self.history);
+        law.deliver(self.batch, self.visit, history, targets, weights, self.slot);
     }
 }

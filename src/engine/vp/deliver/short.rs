@@ -9,9 +9,7 @@ use crate::base::simd::Kernel;
 use crate::base::units::Steps;
 use crate::engine::vp::VirtualProcess;
 use crate::model::buffers::SpikeHistory;
-use crate::model::synapse::{
-    Arrival, Law, PlasticProjection, PlasticWeights, Target, Targets, Visit, Weight,
-};
+use crate::model::synapse::{Arrival, Law, RowWork, Target, Visit, Weight};
 
 use super::{index, targets};
 
@@ -75,7 +73,7 @@ fn look_up(vp: &VirtualProcess, arrival: &Arrival) -> Row {
     row
 }
 
-/// What all arrivals of one stamp share.
+/// Quantities shared by all arrivals of one stamp.
 struct Moment {
     stamp: i32,
     /// Starts of the ring buffer's sums onto E and onto I, from E and from I.
@@ -157,52 +155,33 @@ fn plastic(
     start: usize,
     fade: f64,
 ) {
-    let PlasticProjection {
-        delay,
-        rows,
-        weights,
-    } = &mut vp.ee;
-    let visit = Visit {
-        after: arrival.last - delay.0,
-        until: arrival.stamp - delay.0,
-        trace: arrival.trace,
-    };
     let mut slot = vp.ring.slot_at(start, 0);
-    let mut row = PlasticRow {
+    let work = OneByOne {
         law: &vp.law,
-        visit,
+        visit: Visit::of(arrival, vp.ee.delay),
         fade,
         history: &vp.history,
-        range,
         slot: slot.channel(1.0),
     };
-    match (&rows.targets, weights) {
-        (Targets::Narrow(targets), PlasticWeights::F64(weights)) => row.deliver(targets, weights),
-        (Targets::Narrow(targets), PlasticWeights::F32(weights)) => row.deliver(targets, weights),
-        (Targets::Wide(targets), PlasticWeights::F64(weights)) => row.deliver(targets, weights),
-        (Targets::Wide(targets), PlasticWeights::F32(weights)) => row.deliver(targets, weights),
-    }
+    vp.ee.work_on(range, work);
 }
 
-/// Arguments of the delivery to a plastic row, independent of the storage of targets and weights.
-struct PlasticRow<'a> {
+/// Delivery to a plastic row, one synapse after the other.
+struct OneByOne<'a> {
     law: &'a Law,
     visit: Visit,
     fade: f64,
     history: &'a SpikeHistory,
-    range: Range<usize>,
     slot: &'a mut [f64],
 }
 
-impl PlasticRow<'_> {
+impl RowWork for OneByOne<'_> {
     #[inline(always)]
-    fn deliver<T: Target, W: Weight>(&mut self, targets: &[T], weights: &mut [W]) {
-        let targets = &targets[self.range.clone()];
-        for (target, weight) in targets.iter().zip(&mut weights[self.range.clone()]) {
+    fn run<T: Target, W: Weight>(self, targets: &[T], weights: &mut [W]) {
+        let (law, visit, fade) = (self.law, self.visit, self.fade);
+        for (target, weight) in targets.iter().zip(weights) {
             let target = target.index();
-            *weight = self
-                .law
-                .visited(*weight, self.visit, self.fade, self.history, target);
+            *weight = law.visited(*weight, visit, fade, self.history, target);
             self.slot[target] += weight.value();
         }
     }
