@@ -98,6 +98,12 @@ pub struct Timers {
     pub model: f64,
 }
 
+/// Time at which work began, and the CPU time of its thread then if it is sampled.
+pub(super) struct Begun {
+    at: Instant,
+    cpu: Option<Duration>,
+}
+
 impl Timers {
     /// Starts the timers of `threads` threads now. `from` is the model time at which the measurement
     /// begins.
@@ -126,17 +132,31 @@ impl Timers {
         self.sampling
     }
 
-    /// Runs `work` and adds its time to `phase`, and its CPU time to that of the first thread.
+    /// Runs `work` on the first thread and adds its time and CPU time to `phase`.
     #[inline]
     pub fn time<T>(&mut self, phase: Phase, work: impl FnOnce() -> T) -> T {
-        let begun = Instant::now();
-        let cpu = self.sampling.then(thread_cpu);
+        let begun = self.begin();
         let result = work();
-        self.book(phase, begun.elapsed());
-        if let Some(cpu) = cpu {
+        self.end(phase, begun);
+        result
+    }
+
+    /// Returns the time at which work of the first thread begins.
+    #[inline]
+    pub(super) fn begin(&self) -> Begun {
+        Begun {
+            at: Instant::now(),
+            cpu: self.sampling.then(thread_cpu),
+        }
+    }
+
+    /// Adds time and CPU time since `begun` to `phase`.
+    #[inline]
+    pub(super) fn end(&mut self, phase: Phase, begun: Begun) {
+        self.book(phase, begun.at.elapsed());
+        if let Some(cpu) = begun.cpu {
             self.book_cpu(0, phase, thread_cpu().saturating_sub(cpu));
         }
-        result
     }
 
     /// Adds the CPU `time` of `thread` to `phase`.

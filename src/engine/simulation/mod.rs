@@ -29,7 +29,7 @@ use observer::Observers;
 pub use observer::{Observer, Spike};
 
 use super::team::Team;
-use super::timers::{Phase, Timers, thread_cpu};
+use super::timers::{Phase, Timers};
 
 /// One rank's part of the network, and the state that advances it.
 pub struct Simulation {
@@ -304,8 +304,7 @@ impl Simulation {
             flush: observers.wants_flush(),
             interrupted: signals::received().is_some(),
         };
-        let begun = Instant::now();
-        let cpu = timers.is_sampling().then(thread_cpu);
+        let begun = timers.begin();
         let sampled =
             self.comm.size() > 1 && self.clock.number(interval).is_multiple_of(SAMPLE_EVERY);
         if sampled {
@@ -321,10 +320,7 @@ impl Simulation {
         if sampled {
             timers.book(Phase::SampledTransfer, met.elapsed());
         }
-        timers.book(Phase::Communicate, begun.elapsed());
-        if let Some(cpu) = cpu {
-            timers.book_cpu(0, Phase::Communicate, thread_cpu().saturating_sub(cpu));
-        }
+        timers.end(Phase::Communicate, begun);
         Ok(flags)
     }
 
