@@ -250,6 +250,8 @@ pub struct Outputs {
 struct Output {
     option: &'static str,
     path: PathBuf,
+    /// Where `path` leads.
+    place: PathBuf,
     bytes: Vec<u8>,
 }
 
@@ -269,10 +271,10 @@ impl Outputs {
     /// Fails as [`Outputs::check`] does.
     pub fn add(&mut self, option: &'static str, path: &Path, bytes: Vec<u8>) -> Result<()> {
         self.check(option, path)?;
-        let path = path.to_owned();
         self.files.push(Output {
             option,
-            path,
+            path: path.to_owned(),
+            place: place(path),
             bytes,
         });
         Ok(())
@@ -300,11 +302,7 @@ impl Outputs {
     /// a file of this path was added.
     pub fn check(&self, option: &str, path: &Path) -> Result<()> {
         let place = place(path);
-        if let Some(other) = self
-            .files
-            .iter()
-            .find(|file| self::place(&file.path) == place)
-        {
+        if let Some(other) = self.files.iter().find(|file| file.place == place) {
             return Err(Error::input(format!(
                 "{option} {}: {} writes this file too: name another",
                 path.display(),

@@ -101,10 +101,9 @@ fn one(comm: &Comm, arguments: &DryRun, ranks: usize) -> Result<()> {
     } else {
         Verbosity::Normal
     };
-    if let (true, Some(shortage)) = (
-        verbosity > Verbosity::Quiet,
-        cores::shortage(comm, params.simulation.threads),
-    ) {
+    if verbosity > Verbosity::Quiet
+        && let Some(shortage) = cores::shortage(comm, params.simulation.threads)
+    {
         console::warn(&shortage);
     }
     let mut watcher = Watcher::new(comm, &params, verbosity);

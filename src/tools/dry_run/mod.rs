@@ -14,12 +14,11 @@ mod wheel;
 
 use std::cell::Cell;
 use std::rc::Rc;
-use std::thread::available_parallelism;
 
 use crate::base::error::{Error, Result};
 use crate::base::memory::resident;
-use crate::comm::Comm;
 use crate::comm::interconnect::Interconnect;
+use crate::comm::{Comm, cores};
 use crate::engine::spikes::Exchange;
 use crate::engine::{Observer, Simulation};
 use crate::io::file_network::FileNetwork;
@@ -64,7 +63,6 @@ pub fn rehearse(
     let phases = Phases::of(&timers);
     let simulate = timers.simulate - phases.communicate;
     let cpu_time = Phases::cpu(&timers);
-    let cores = available_parallelism().map_or(usize::MAX, usize::from);
     let built = simulation.construction();
     let exchanges = timers.of(crate::engine::Phase::Communicate).count;
     let chunk = Exchange::chunk_bytes(census.exchange.capacity_words as u64);
@@ -107,7 +105,7 @@ pub fn rehearse(
             simulate,
             phases,
         },
-        threads_take_turns: place.threads as usize > cores,
+        threads_take_turns: cores::shortage(&Comm::Alone, place.threads as usize).is_some(),
         estimated: Estimated::of(&cpu_time, timers.model),
         cpu_time,
         model_time_ms: timers.model,
