@@ -114,7 +114,7 @@ impl Short {
     }
 }
 
-/// What the memory allows: one record of weight and target per event, prefetched, and a record and
+/// Limit that the memory sets: one record of weight and target per event, prefetched, and a record and
 /// a sum of its target. No index, no law.
 struct Limit {
     synapses: Vec<(f64, u32)>,

@@ -193,7 +193,7 @@ fn files_that_no_series_wrote_are_kept() {
     }
     fs::write(path("out/table.md"), "old").expect("written");
     desk.call(&[&SMALL[..], &["--force"]].concat()).expect(0);
-    // What is made from rehearsals is made anew.
+    // Files made from rehearsals are replaced.
     desk.call(&SMALL).expect(0);
     fs::create_dir(path("run")).expect("created");
     fs::write(path("run/run.json"), "{}").expect("written");

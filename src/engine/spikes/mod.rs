@@ -329,7 +329,8 @@ impl Exchange {
         entries.clear();
         let chunks = self.receive.chunks_exact(HEADER + self.capacity);
         match self.entry {
-            // On many ranks most chunks hold no entry or one.
+            // On many ranks most chunks hold no entry or one: words as such are read faster than
+            // as slices of one word.
             Entry::Narrow { row_bits } => {
                 for chunk in chunks {
                     let words = &chunk[HEADER..][..chunk[1] as usize];

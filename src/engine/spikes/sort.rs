@@ -9,7 +9,7 @@ const FEW: usize = 256;
 /// `spare` is working memory.
 ///
 /// Least significant digit first (Knuth 1998, The Art of Computer Programming 3, 5.2.5):
-/// O(entries) per digit, a third of the time of comparing at 20,000 entries of 28 bits.
+/// O(entries) per digit.
 pub(super) fn sort(entries: &mut Vec<u64>, fields: &[(u32, u32)], spare: &mut Vec<u64>) {
     if entries.len() < FEW {
         entries.sort_unstable();
@@ -19,6 +19,7 @@ pub(super) fn sort(entries: &mut Vec<u64>, fields: &[(u32, u32)], spare: &mut Ve
         let digits = bits.div_ceil(DIGIT);
         for digit in 0..digits {
             let [from, to] = [digit, digit + 1].map(|nth| first + bits * nth / digits);
+            // Zeros bring the lines into the cache in order, before they are written in no order.
             spare.clear();
             spare.resize(entries.len(), 0);
             scatter(entries, spare, from, to - from);
