@@ -15,10 +15,12 @@ use report::{Report, Round, Traffic, timed};
 use stdp_hpc::base::math::Power;
 use stdp_hpc::base::rng::{Purpose, stream, unit};
 use stdp_hpc::base::simd::{self, Kernel};
+use stdp_hpc::base::sort::by_radix;
 use stdp_hpc::base::units::{GROUP, Gid, Interval, Lid, Steps};
 use stdp_hpc::comm::Comm;
 use stdp_hpc::engine::Simulation;
-use stdp_hpc::engine::spikes::{Exchange, Flags, TargetTable};
+use stdp_hpc::engine::delivery::Synapses;
+use stdp_hpc::engine::spikes::{Exchange, Flags, RowShares, TargetTable};
 use stdp_hpc::engine::vp::VirtualProcess;
 use stdp_hpc::io::config;
 use stdp_hpc::model::network::{Placement, Pool};
@@ -66,11 +68,19 @@ fn params(quick: bool, changes: &[&str]) -> Params {
 }
 
 /// What the first of the threads holds, and all sources.
-fn first_thread(params: Params) -> (VirtualProcess, Sources) {
+fn first_thread(params: Params) -> (VirtualProcess, Synapses, Sources) {
     let network = DrawnNetwork::new(params).expect("no files");
     let simulation = Simulation::build(Comm::Alone, network).expect("built");
-    let (vps, sources) = simulation.into_parts();
-    (vps.into_iter().next().expect("a thread"), sources)
+    let (vps, synapses, sources) = simulation.into_parts();
+    let first = (
+        vps.into_iter().next(),
+        synapses.into_iter().next(),
+        sources.into_iter().next(),
+    );
+    let (Some(vp), Some(synapses), Some(sources)) = first else {
+        unreachable!("a thread");
+    };
+    (vp, synapses, sources)
 }
 
 /// The interval after `now`, which moves on.
@@ -84,6 +94,7 @@ fn next(now: &mut i32) -> Interval {
 /// Deliveries as the default network has them, without the rest of its loop.
 struct Delivery {
     vp: VirtualProcess,
+    synapses: Synapses,
     sources: Sources,
     /// Which sources to deliver from: rows of the excitatory or of the inhibitory ones.
     rows: std::ops::Range<u32>,
@@ -100,16 +111,16 @@ struct Delivery {
 impl Delivery {
     /// Each source fires regularly, at a rate drawn around `rate` (spikes/s).
     fn new(params: Params, plastic: bool, rate: f64) -> Self {
-        let (mut vp, sources) = first_thread(params);
+        let (vp, mut synapses, sources) = first_thread(params);
         let e = sources.excitatory().len() as u32;
         let rows = if plastic {
             // Only these: a row of E otherwise has static synapses too.
-            let ee = &mut vp.ee.rows;
+            let ee = &mut synapses.ee.rows;
             let starts = (0..e).map(|row| ee.range(row).start as u32);
             let starts: Vec<u32> = starts.chain([ee.len() as u32]).collect();
             let none = vec![0; starts.len()];
             ee.index = Arc::new(RowIndex::new([starts, none]));
-            vp.ei.rows.index = Arc::clone(&ee.index);
+            synapses.ei.rows.index = Arc::clone(&ee.index);
             0..e
         } else {
             e..sources.len() as u32
@@ -122,6 +133,7 @@ impl Delivery {
         let (periods, next) = rows.clone().map(draw).unzip();
         Delivery {
             vp,
+            synapses,
             sources,
             rows,
             periods,
@@ -143,7 +155,7 @@ impl Delivery {
     /// One interval; an element is a synaptic event.
     fn round(&mut self) -> Round {
         self.spikes.sort_unstable();
-        let decay = self.vp.law.decay_plus();
+        let decay = self.synapses.law.decay_plus();
         let arrive = |&(stamp, row): &(i32, u32)| self.sources.arrive(row, Steps(stamp), decay);
         let arrivals: Vec<_> = self.spikes.iter().map(arrive).collect();
         self.other
@@ -151,10 +163,10 @@ impl Delivery {
             .step_by(64)
             .for_each(|byte| *byte = byte.wrapping_add(1));
         black_box(&mut self.other);
-        let before = self.vp.events;
-        let time = timed(|| self.vp.deliver(&arrivals));
+        let before = self.synapses.events;
+        let time = timed(|| self.synapses.deliver(&arrivals, &mut self.vp));
         self.fire();
-        (time, self.vp.events - before)
+        (time, self.synapses.events - before)
     }
 
     /// Spikes of the next interval, noted in the history as the update does.
@@ -179,9 +191,9 @@ impl Delivery {
             *next += period;
         }
         if interval.start.0 / INTERVAL % 1024 == 1023 {
-            let delay = self.vp.ee.delay;
-            let horizon = self.vp.law.decay_plus().horizon();
-            let windows = self.sources.open_windows(delay, horizon);
+            let delay = self.synapses.ee.delay;
+            let horizon = self.synapses.law.decay_plus().horizon();
+            let windows = Sources::open_windows(&[&self.sources], delay, horizon);
             let oldest = interval.stamp(0) - delay;
             windows.prune(&mut self.vp.history, oldest);
         }
@@ -381,7 +393,9 @@ struct Traded {
     exchange: Exchange,
     table: TargetTable,
     emissions: Vec<Emission>,
-    entries: Vec<u64>,
+    shares: RowShares,
+    entries: [Vec<u64>; 1],
+    spare: Vec<u64>,
 }
 
 impl Traded {
@@ -411,7 +425,9 @@ impl Traded {
             exchange: Exchange::new(&comm, neurons as usize, INTERVAL as u32),
             table: tables.into_iter().next().expect("a thread"),
             emissions,
-            entries: Vec::new(),
+            shares: RowShares::of([Sources::new((0..neurons).collect(), Vec::new())].iter()),
+            entries: [Vec::new()],
+            spare: Vec::new(),
             comm,
         }
     }
@@ -427,7 +443,13 @@ impl Traded {
                 break collocate;
             }
         };
-        let receive = timed(|| self.exchange.received(&mut self.entries));
+        let receive = timed(|| {
+            self.entries[0].clear();
+            self.exchange.read(0..1, &self.shares, &mut self.entries);
+            let [entries] = &mut self.entries;
+            by_radix(entries, &mut self.spare);
+            self.exchange.end_interval(entries.len());
+        });
         [(collocate, spikes), (receive, spikes)]
     }
 }

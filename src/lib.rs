@@ -10,7 +10,7 @@
 //! *synchronize*:
 //!
 //! 1. *deliver*: arrived spikes → [STDP](model::synapse::Law::deliver) → [ring
-//!    buffers](model::buffers::RingBuffer); [`VirtualProcess::deliver`]
+//!    buffers](model::buffers::RingBuffer); [`Synapses::deliver`]
 //! 2. *update*: ring buffers and [external input](model::stimulus::Input) →
 //!    [neurons](model::neuron::Neurons::update) → spikes; [`VirtualProcess::update`]
 //! 3. *collocate*: writes one entry per spike and target rank; [`Exchange::collocate`]
@@ -62,7 +62,7 @@
 //! # Ok::<(), stdp_hpc::Error>(())
 //! ```
 //!
-//! [`VirtualProcess::deliver`]: engine::vp::VirtualProcess::deliver
+//! [`Synapses::deliver`]: engine::delivery::Synapses::deliver
 //! [`VirtualProcess::update`]: engine::vp::VirtualProcess::update
 //! [`Exchange::collocate`]: engine::spikes::Exchange::collocate
 //! [`Exchange::exchange`]: engine::spikes::Exchange::exchange

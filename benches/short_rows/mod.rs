@@ -9,6 +9,7 @@ use stdp_hpc::base::pages;
 use stdp_hpc::base::rng::{Purpose, stream};
 use stdp_hpc::base::simd;
 use stdp_hpc::base::units::{Gid, Lid};
+use stdp_hpc::engine::delivery::Synapses;
 use stdp_hpc::engine::vp::VirtualProcess;
 use stdp_hpc::model::synapse::{PlasticWeights, RowIndex, Sources, Targets};
 
@@ -28,6 +29,7 @@ fn below(rng: &mut impl Rng, bound: u32) -> u32 {
 /// One thread with short rows, and the arrivals of an interval after the other.
 struct Short {
     vp: VirtualProcess,
+    synapses: Synapses,
     sources: Sources,
     plastic: bool,
     rows: u32,
@@ -40,7 +42,7 @@ struct Short {
 impl Short {
     /// Rows of `numerator` / `denominator` synapses on average, on random targets.
     fn new(report: &Report, plastic: bool, [numerator, denominator]: [u32; 2]) -> Self {
-        let (mut vp, _) = first_thread(params(report.quick, &["network.K=10"]));
+        let (vp, mut held, _) = first_thread(params(report.quick, &["network.K=10"]));
         let synapses = if report.quick { 10_000 } else { SYNAPSES };
         let rows = synapses / numerator * denominator;
         let mut rng = stream(1, Purpose::Rate, Gid(0));
@@ -61,20 +63,21 @@ impl Short {
         };
         // The rows of the other population stay empty: nothing arrives there.
         let (onto_e, onto_i) = match plastic {
-            true => (&mut vp.ee.rows, &mut vp.ei.rows),
-            false => (&mut vp.ie.rows, &mut vp.ii.rows),
+            true => (&mut held.ee.rows, &mut held.ei.rows),
+            false => (&mut held.ie.rows, &mut held.ii.rows),
         };
         onto_e.targets = Targets::Narrow(targets);
         onto_e.index = Arc::clone(&index);
         onto_i.index = Arc::clone(&index);
         if plastic {
-            vp.ee.weights = PlasticWeights::F64(pages::filled(30.0, last));
+            held.ee.weights = PlasticWeights::F64(pages::filled(30.0, last));
         } else {
             // Delivery looks at the index of E.
-            vp.ee.rows.index = index;
+            held.ee.rows.index = index;
         }
         Short {
             vp,
+            synapses: held,
             sources,
             plastic,
             rows,
@@ -93,13 +96,13 @@ impl Short {
             let mut rows: Vec<u32> = (0..each).map(|_| below(&mut self.rng, self.rows)).collect();
             rows.sort_unstable();
             rows.dedup();
-            let decay = self.vp.law.decay_plus();
+            let decay = self.synapses.law.decay_plus();
             let stamp = interval.stamp(lag);
             let arrive = |row| self.sources.arrive(row, stamp, decay);
             arrivals.extend(rows.into_iter().map(arrive));
         }
-        let before = self.vp.events;
-        let time = timed(|| self.vp.deliver(&arrivals));
+        let before = self.synapses.events;
+        let time = timed(|| self.synapses.deliver(&arrivals, &mut self.vp));
         self.vp.history.refer_to(interval.start);
         if self.plastic {
             for _ in 0..self.vp.excitatory / 666 {
@@ -110,7 +113,7 @@ impl Short {
                 }
             }
         }
-        (time, self.vp.events - before)
+        (time, self.synapses.events - before)
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! - units and sizes: [`units`], [`sizes`] (saturating arithmetic)
 //! - reproducible mathematics: [`math`], [`rng`], [`digest`]
-//! - speed: [`simd`] (hot loops compiled for wider vectors), [`pages`] (huge pages),
-//!   [`per_thread`]
+//! - speed: [`simd`] (hot loops compiled for wider vectors), [`pages`] (huge pages), [`sort`]
+//!   (by radix), [`per_thread`]
 //! - memory: [`memory`] (accounting, resident and available memory), [`allocator`]
 //!   (out-of-memory handling)
 //! - files: [`files`] (atomic writes), [`lock`] (directory locks)
@@ -21,4 +21,5 @@ pub mod per_thread;
 pub mod rng;
 pub mod simd;
 pub mod sizes;
+pub mod sort;
 pub mod units;

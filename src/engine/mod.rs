@@ -2,10 +2,12 @@
 //!
 //! - [`simulation`]: [`Simulation::build`] and [`Simulation::run`], **the loop**; [`Observer`],
 //!   which receives the spikes and the state of a run
-//! - [`vp`]: data of one thread, and the phases deliver and update
+//! - [`vp`]: neurons of one thread, and the phase update
+//! - [`delivery`]: synapses of one thread, and the phase deliver
 //! - [`spikes`]: messages between ranks: target table, chunk, exchange
 //! - `team`: threads of a rank; `timers`: wall time and CPU time by phase
 
+pub mod delivery;
 pub mod simulation;
 pub mod spikes;
 mod team;
@@ -15,4 +17,4 @@ pub mod vp;
 pub use simulation::{
     Census, Construction, Emitted, Observer, PRUNE_EVERY, Part, Simulation, Spike,
 };
-pub use timers::{CpuTime, Laps, Phase, Timers};
+pub use timers::{CpuTime, CriticalPath, Laps, Phase, Timers};

@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::base::per_thread::PerThread;
 use crate::base::units::{Ms, Steps};
+
+use super::team::Team;
 
 /// Phases of an interval, with NEST's names where NEST has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,8 +76,53 @@ pub struct CpuTime {
     pub slowest_thread: f64,
 }
 
+/// Wall time and CPU time of a piece of work.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Lap {
+    pub(super) wall: Duration,
+    /// 0 if it is not measured.
+    pub(super) cpu: Duration,
+}
+
+/// Clock for pieces of work that one thread does one after the other.
+pub(super) struct Stopwatch {
+    sampled: bool,
+    last: Begun,
+}
+
+impl Stopwatch {
+    /// Starts the clock, which measures CPU time if it is `sampled`.
+    pub(super) fn start(sampled: bool) -> Self {
+        Stopwatch {
+            sampled,
+            last: Begun::now(sampled),
+        }
+    }
+
+    /// Returns the times since the start or the last lap.
+    pub(super) fn lap(&mut self) -> Lap {
+        let now = Begun::now(self.sampled);
+        let last = std::mem::replace(&mut self.last, now);
+        let cpu = self.last.cpu.zip(last.cpu);
+        Lap {
+            wall: self.last.at - last.at,
+            cpu: cpu.map_or(Duration::ZERO, |(now, last)| now.saturating_sub(last)),
+        }
+    }
+}
+
+/// CPU time (s) that passes if every thread has a core, without the exchange: the sum over pieces of
+/// work between which all threads wait for each other, each as long as its slowest thread takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct CriticalPath {
+    /// CPU time of all pieces.
+    pub all: f64,
+    /// CPU time of the pieces that one thread runs while the others wait.
+    pub serial: f64,
+}
+
 /// Returns the CPU time of the calling thread. Takes some 0.5 µs: it is a system call.
-pub(super) fn thread_cpu() -> Duration {
+fn thread_cpu() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     let nanoseconds = time.tv_nsec.unsigned_abs() as u32;
     Duration::new(time.tv_sec.unsigned_abs(), nanoseconds)
@@ -86,6 +134,8 @@ pub struct Timers {
     laps: [Laps; Phase::COUNT],
     /// CPU times by thread and phase in the sampled intervals (s).
     cpu: Vec<[f64; Phase::COUNT]>,
+    /// CPU time of the sampled intervals along the critical path (s).
+    path: CriticalPath,
     /// Numbers of intervals begun: all, and those sampled for CPU time.
     intervals: [u64; 2],
     /// CPU time of the present interval is measured.
@@ -104,6 +154,15 @@ pub(super) struct Begun {
     cpu: Option<Duration>,
 }
 
+impl Begun {
+    fn now(sampled: bool) -> Self {
+        Begun {
+            at: Instant::now(),
+            cpu: sampled.then(thread_cpu),
+        }
+    }
+}
+
 impl Timers {
     /// Starts the timers of `threads` threads now. `from` is the model time at which the measurement
     /// begins.
@@ -111,6 +170,7 @@ impl Timers {
         Timers {
             laps: Default::default(),
             cpu: vec![Default::default(); threads],
+            path: CriticalPath::default(),
             intervals: [0; 2],
             sampling: false,
             begun: Instant::now(),
@@ -144,10 +204,7 @@ impl Timers {
     /// Returns the time at which work of the first thread begins.
     #[inline]
     pub(super) fn begin(&self) -> Begun {
-        Begun {
-            at: Instant::now(),
-            cpu: self.sampling.then(thread_cpu),
-        }
+        Begun::now(self.sampling)
     }
 
     /// Adds time and CPU time since `begun` to `phase`.
@@ -155,8 +212,46 @@ impl Timers {
     pub(super) fn end(&mut self, phase: Phase, begun: Begun) {
         self.book(phase, begun.at.elapsed());
         if let Some(cpu) = begun.cpu {
-            self.book_cpu(0, phase, thread_cpu().saturating_sub(cpu));
+            let cpu = thread_cpu().saturating_sub(cpu);
+            self.book_cpu(0, phase, cpu);
+            if phase != Phase::Communicate {
+                self.path.all += cpu.as_secs_f64();
+                self.path.serial += cpu.as_secs_f64();
+            }
         }
+    }
+
+    /// Calls `work(thread, item, watch)` on all threads of `team` at the same time, each with its item
+    /// of `state`. It returns the laps of `phases`, which are booked: wall times of the first thread,
+    /// whose wait for the others follows, and CPU times of all.
+    pub(super) fn time_all<T: Send, const N: usize>(
+        &mut self,
+        team: &Team,
+        phases: [Phase; N],
+        state: &PerThread<T>,
+        work: impl Fn(usize, &mut T, &mut Stopwatch) -> [Lap; N] + Sync,
+    ) {
+        let sampled = self.sampling;
+        let laps: PerThread<_> = (0..state.len()).map(|_| [Lap::default(); N]).collect();
+        let begun = Instant::now();
+        team.each(state, |thread, item| {
+            let mut watch = Stopwatch::start(sampled);
+            *laps.lock(thread) = work(thread, item, &mut watch);
+        });
+        let mut rest = begun.elapsed();
+        for (phase, lap) in phases.into_iter().zip(*laps.lock(0)) {
+            self.book(phase, lap.wall);
+            rest = rest.saturating_sub(lap.wall);
+        }
+        self.book(Phase::Synchronize, rest);
+        let mut slowest = Duration::ZERO;
+        for (thread, laps) in laps.into_items().enumerate() {
+            for (phase, lap) in phases.into_iter().zip(laps) {
+                self.book_cpu(thread, phase, lap.cpu);
+            }
+            slowest = slowest.max(laps.iter().map(|lap| lap.cpu).sum());
+        }
+        self.path.all += slowest.as_secs_f64();
     }
 
     /// Adds the CPU `time` of `thread` to `phase`.
@@ -178,13 +273,27 @@ impl Timers {
 
     /// Returns the CPU time of `phase` in all intervals; 0 if none was sampled.
     pub fn cpu(&self, phase: Phase) -> CpuTime {
-        let [all, sampled] = self.intervals.map(|number| number as f64);
-        let scale = if sampled > 0.0 { all / sampled } else { 0.0 };
+        let scale = self.scale();
         let times = self.cpu.iter().map(|times| scale * times[phase as usize]);
         CpuTime {
             total: times.clone().sum(),
             slowest_thread: times.fold(0.0, f64::max),
         }
+    }
+
+    /// Returns the critical path of all intervals; 0 if none was sampled.
+    pub fn critical_path(&self) -> CriticalPath {
+        let scale = self.scale();
+        CriticalPath {
+            all: scale * self.path.all,
+            serial: scale * self.path.serial,
+        }
+    }
+
+    /// Returns the ratio of all intervals to the sampled ones; 0 if none was sampled.
+    fn scale(&self) -> f64 {
+        let [all, sampled] = self.intervals.map(|number| number as f64);
+        if sampled > 0.0 { all / sampled } else { 0.0 }
     }
 
     /// Returns the statistics of `phase`.
@@ -219,5 +328,35 @@ mod tests {
         assert_eq!((total, slowest_thread), (24.0, 16.0));
         let record = timers.cpu(Phase::Record);
         assert!(record.total > 0.0 && record.total == record.slowest_thread);
+        let path = timers.critical_path();
+        assert_eq!((path.all, path.serial), (record.total, record.total));
+    }
+
+    #[test]
+    fn the_slowest_thread_counts() {
+        let team = Team::new(2, 0).unwrap();
+        let state: PerThread<()> = [(), ()].into_iter().collect();
+        let mut timers = Timers::start(Steps(0), 2);
+        for number in 0..4 {
+            timers.begin_interval(number % 2 == 0);
+            let phases = [Phase::Deliver, Phase::Update];
+            timers.time_all(&team, phases, &state, |thread, (), _| {
+                let lap = |seconds| Lap {
+                    wall: Duration::ZERO,
+                    cpu: Duration::from_secs(seconds),
+                };
+                match (number, thread) {
+                    (0, 0) => [lap(1), lap(5)],
+                    (0, _) => [lap(3), lap(2)],
+                    (2, 0) => [lap(1), lap(1)],
+                    (2, _) => [lap(3), lap(1)],
+                    _ => [lap(0), lap(0)],
+                }
+            });
+        }
+        let path = timers.critical_path();
+        assert_eq!((path.all, path.serial), (2.0 * (6.0 + 4.0), 0.0));
+        assert_eq!(timers.cpu(Phase::Deliver).slowest_thread, 12.0);
+        assert_eq!(timers.cpu(Phase::Update).total, 18.0);
     }
 }

@@ -50,13 +50,7 @@ impl RingBuffer {
     /// Returns the sums that arrive at the neurons from `first` on with stamp `arrival`.
     #[inline(always)]
     pub fn slot(&mut self, arrival: Steps, first: usize) -> Slot<'_> {
-        self.slot_at(self.start(arrival), first)
-    }
-
-    /// Returns the sums that arrive at the neurons from `first` on; `start` is that of their stamp,
-    /// see [`RingBuffer::start`].
-    #[inline(always)]
-    pub fn slot_at(&mut self, start: usize, first: usize) -> Slot<'_> {
+        let start = self.start(arrival);
         let inhibitory = (self.channels - 1) * self.width;
         let sums = &mut self.sums[start + first..start + self.channels * self.width];
         Slot { sums, inhibitory }
@@ -73,6 +67,18 @@ impl RingBuffer {
         };
         let index = start.wrapping_add(channel).wrapping_add(neuron);
         simd::prefetch(&self.sums, index);
+    }
+
+    /// Adds `weight` to the sum that arrives at `neuron`, in the channel of its sign; `start` is that
+    /// of the sum's stamp, see [`RingBuffer::start`].
+    #[inline(always)]
+    pub fn add(&mut self, start: usize, neuron: usize, weight: f64) {
+        let channel = if weight >= 0.0 {
+            0
+        } else {
+            (self.channels - 1) * self.width
+        };
+        self.sums[start.wrapping_add(channel).wrapping_add(neuron)] += weight;
     }
 
     /// Returns the sums that arrive at the neurons of `group` with stamp `arrival`, by channel. The

@@ -269,13 +269,17 @@ impl Drop for Place {
 
 /// The program on `ranks` ranks, without mpirun where it is one.
 pub fn run(ranks: usize, arguments: &[&str]) -> Ended {
-    if ranks == 1 {
-        let mut command = command_alone(program());
-        command.args(arguments);
-        start(command).wait(LIMIT)
-    } else {
-        mpirun(ranks, arguments)
-    }
+    start_on(ranks, arguments).wait(LIMIT)
+}
+
+/// Starts the program on `ranks` ranks, without mpirun where it is one.
+pub fn start_on(ranks: usize, arguments: &[&str]) -> Started {
+    let mut command = match ranks {
+        1 => command_alone(program()),
+        _ => command_mpirun(ranks, program()),
+    };
+    command.args(arguments);
+    start(command)
 }
 
 /// The program on `ranks` ranks under mpirun, even if it is one.

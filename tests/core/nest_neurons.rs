@@ -368,7 +368,8 @@ impl Trains {
                 }
             }
             if mode.prune {
-                let windows = sources.open_windows(Steps(self.delay), law.decay_plus().horizon());
+                let horizon = law.decay_plus().horizon();
+                let windows = Sources::open_windows(&[&sources], Steps(self.delay), horizon);
                 windows.prune(&mut history, Steps(start + 1 - self.delay));
             }
         }

@@ -1,7 +1,7 @@
 //! Short rows are delivered by other code than long ones; the numbers are the same.
 
 use stdp_hpc::base::units::Gid;
-use stdp_hpc::engine::vp::VirtualProcess;
+use stdp_hpc::engine::delivery::Synapses;
 use stdp_hpc::{Comm, Config, DrawnNetwork, Observer, Simulation, Spike};
 
 #[derive(Default)]
@@ -13,8 +13,9 @@ impl Observer for Spikes {
     }
 }
 
-/// Spikes (stamp, gid), and weights by source and target, as bits; and whether rows are short.
-type Run = (Vec<(i32, u32)>, Vec<(u32, u32, u64)>, bool);
+/// Spikes (stamp, gid), and weights by source and target, as bits; whether rows are short; number of
+/// threads that hold rows of their own.
+type Run = (Vec<(i32, u32)>, Vec<(u32, u32, u64)>, bool, usize);
 
 fn run(config: &Config, threads: i64) -> Run {
     let config = config.clone().set("simulation.threads", threads);
@@ -30,12 +31,13 @@ fn run(config: &Config, threads: i64) -> Run {
     };
     simulation.for_each_weight(0..400, &mut add);
     weights.sort_unstable();
-    let (vps, _) = simulation.into_parts();
-    let short = vps.iter().all(VirtualProcess::has_short_rows);
-    (spikes, weights, short)
+    let (_, synapses, sources) = simulation.into_parts();
+    let short = synapses.iter().all(Synapses::has_short_rows);
+    (spikes, weights, short, sources.len())
 }
 
-/// Rows of 40 E targets on one thread, and of 1 or 2 on 24. Some neurons fire so often that a synapse
+/// Rows of 40 E targets on one thread; several threads take whole rows, as each would have few
+/// synapses of a row. Some neurons fire so often that a synapse
 /// has more postsynaptic spikes in its window than the record of the history holds.
 #[test]
 fn the_length_of_rows_does_not_show() {
@@ -55,7 +57,7 @@ fn the_length_of_rows_does_not_show() {
             .set("stdp.weight_precision", precision)
             .set("stimulus.eta", 1.8)
             .set("simulation.T", 240.0);
-        let (spikes, weights, short) = run(&config, 1);
+        let (spikes, weights, short, _) = run(&config, 1);
         assert!(!short && spikes.len() > 500, "{} spikes", spikes.len());
         let initial = config.params(1).expect("good").synapse.I_E;
         let as_before =
@@ -65,9 +67,12 @@ fn the_length_of_rows_does_not_show() {
             as_before < weights.len() / 2,
             "{as_before} weights have not moved"
         );
-        let other = run(&config, 24);
-        assert!(other.2, "rows are short");
-        assert!(other.0 == spikes, "{model} {precision}: spikes differ");
-        assert!(other.1 == weights, "{model} {precision}: weights differ");
+        for threads in [2, 3, 24] {
+            let other = run(&config, threads);
+            assert_eq!(other.3, threads as usize, "each has rows of its own");
+            let case = format!("{model} {precision} {threads}");
+            assert!(other.0 == spikes, "{case}: spikes differ");
+            assert!(other.1 == weights, "{case}: weights differ");
+        }
     }
 }

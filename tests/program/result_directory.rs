@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::bench::{Bench, assert_refused, network, write};
-use crate::common::{self, LIMIT, command_alone, program, read_run, run, start, text};
+use crate::common::{self, LIMIT, command_alone, program, read_run, run, start, start_on, text};
 
 /// The files of a directory.
 fn content(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
@@ -175,24 +176,24 @@ fn a_full_disk_ends_the_run() {
     let bench = Bench::new();
     let disk = bench.path("disk");
     fs::create_dir(&disk).expect("directory");
-    let Some(_mounted) = Mounted::new(&disk, "size=160k") else {
+    let Some(_mounted) = Mounted::new(&disk, "size=16m") else {
         eprintln!("skipped: mounting a small file system is not permitted here");
         return;
     };
     let result = disk.join("result");
-    // 30 spikes in a second of model time, a hundred such seconds in one of wall time: the
-    // disk is full after a few flushes.
+    // 300 spikes in a second of model time. Another file fills the disk once some are written, so
+    // that the speed of the machine does not matter.
     let long = [
         "--set",
         "neuron.model=ignore_and_fire",
         "--set",
-        "neuron.ignore_and_fire.rate=[0.03, 0.03]",
+        "neuron.ignore_and_fire.rate=[0.3, 0.3]",
         "--set",
         "network.N=1000",
         "--set",
         "network.K=0",
         "--set",
-        "simulation.T=1000000.0",
+        "simulation.T=100000000.0",
         "--set",
         "record.weights=false",
     ];
@@ -203,9 +204,18 @@ fn a_full_disk_ends_the_run() {
         (1, &large[..], "weights.h5"),
         (2, &large[..], "weights.h5"),
     ] {
+        let filler = disk.join("filler");
+        if file == "weights.h5" {
+            // 130,000 weights do not fit beside it.
+            fs::write(&filler, vec![1; (16 << 20) - (160 << 10)]).expect("written");
+        }
         let begun = Instant::now();
         let arguments = [&[text(&bench.config), "--out", text(&result)], sets].concat();
-        let ended = run(ranks, &arguments);
+        let started = start_on(ranks, &arguments);
+        if file == "spikes.h5" {
+            fill_after_spikes(&result.join(file), &filler);
+        }
+        let ended = started.wait(LIMIT);
         let why = "cannot be written: No space left on device";
         let message = format!("stdp-hpc: {}: {why}", result.join(file).display());
         let said: Vec<_> = ended
@@ -223,7 +233,19 @@ fn a_full_disk_ends_the_run() {
             common::open(&result.join("weights.h5"));
         }
         fs::remove_dir_all(&result).expect("removed");
+        fs::remove_file(&filler).expect("removed");
     }
+}
+
+/// Waits until more than 100 spikes are in `spikes`, then fills the disk with `filler`.
+fn fill_after_spikes(spikes: &Path, filler: &Path) {
+    let begun = Instant::now();
+    while fs::metadata(spikes).map_or(0, |file| file.len()) < 50_000 {
+        assert!(begun.elapsed() < LIMIT, "no spikes are written");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let mut filler = fs::File::create(filler).expect("created");
+    while filler.write_all(&[1; 4096]).is_ok() {}
 }
 
 /// A run that goes on until it is killed, and has written run.json.

@@ -471,13 +471,13 @@ fn a_study_that_was_killed_goes_on_where_it_was() {
     let room = Room::new(
         "[set]\nneuron.model = \"iaf_psc_alpha\"\n\
          [[axes.together]]\n\
-         threads = [1, 2, 2]\n\
+         threads = [1, 1, 2]\n\
          simulation.seed = [1, 2, 3]\n\
          simulation.T = [20.0, 400000.0, 30.0]\n",
     );
     let [first, second, third] = [
         "T20_threads1_seed1",
-        "T400000_threads2_seed2",
+        "T400000_threads1_seed2",
         "T30_threads2_seed3",
     ];
     let mut child = room
@@ -511,7 +511,7 @@ fn a_study_that_was_killed_goes_on_where_it_was() {
     let direct = room.0.result(
         &room.at("net.toml"),
         1,
-        2,
+        1,
         &[
             "neuron.model=iaf_psc_alpha",
             "simulation.T=400000",

@@ -10,7 +10,9 @@ use crate::base::pages;
 use crate::base::units::{Gid, Grid, Projection, Steps};
 use crate::comm::Comm;
 use crate::comm::signals;
-use crate::engine::spikes::{Exchange, TargetTable};
+use crate::engine::delivery::Synapses;
+use crate::engine::delivery::events::{EventBuffer, Sorter};
+use crate::engine::spikes::{Exchange, Inbox, RowShares, TargetTable};
 use crate::engine::team::Team;
 use crate::engine::vp::VirtualProcess;
 use crate::model::buffers::{RingBuffer, SpikeHistory};
@@ -20,11 +22,11 @@ use crate::model::params::{Delays, NeuronModel, Params, Stimulus, WeightPrecisio
 use crate::model::recipe::{ExternalSpikes, GivenSpikes, Initial, Recipe};
 use crate::model::stimulus::Input;
 use crate::model::synapse::{
-    Built, Law, PlasticProjection, PlasticWeights, RowBuilder, Sources, StaticProjection,
-    StaticWeights,
+    Built, Holder, Law, Listed, Owners, PlasticProjection, PlasticWeights, RowBuilder, Sources,
+    StaticProjection, StaticWeights,
 };
 
-use super::{Clock, Construction, Emitted, SAMPLE_CPU_EVERY, Simulation};
+use super::{Clock, Construction, Recorded, SAMPLE_CPU_EVERY, Simulation};
 
 impl Simulation {
     /// Builds this rank's part of the network of `recipe`. Collective.
@@ -55,15 +57,14 @@ impl Simulation {
         let begun = Instant::now();
         let inhibitory = |source| Gid(params.network.N_E + source);
         working_on(Structure::TargetTable.name());
-        let (e, i) = (wired.sources.excitatory(), wired.sources.inhibitory());
-        let tables = TargetTable::set_up(
-            &comm,
-            &place,
-            e.iter().map(Gid).chain(i.iter().map(inhibitory)),
-        )?;
+        let e = wired.sources.iter().flat_map(|of| of.excitatory().iter());
+        let i = wired.sources.iter().flat_map(|of| of.inhibitory().iter());
+        let gids = e.map(Gid).chain(i.map(inhibitory));
+        let tables = TargetTable::set_up(&comm, &place, gids)?;
         working_on(Structure::Exchange.name());
         let min_delay = delays.min();
-        let exchange = Exchange::new(&comm, wired.sources.len(), min_delay.0 as u32);
+        let rows = wired.sources.iter().map(Sources::len).sum();
+        let exchange = Exchange::new(&comm, rows, min_delay.0 as u32);
         let prepare = begun.elapsed().as_secs_f64();
 
         working_on(Structure::Neurons.name());
@@ -75,18 +76,32 @@ impl Simulation {
             grid: Grid::new(params.simulation.dt),
         };
         let law = Arc::new(Law::new(&params.stdp, params.simulation.dt, clock.end));
+        let context = Context {
+            params: &params,
+            place: &place,
+            delays,
+            law: &law,
+            clock,
+        };
         let parts = wired.projections.into_iter().zip(tables).zip(nodes);
         // Each thread allocates its own data, which keeps the memory local to the thread.
-        let vps = team.map_items(parts.collect(), |thread, ((projections, table), node)| {
-            let context = Context {
-                params: &params,
-                place: &place,
-                delays,
-                law: &law,
-                clock,
+        let parts = team.map_items(parts.collect(), |thread, ((projections, table), node)| {
+            let owners = match wired.holder {
+                Holder::OfTarget => Owners::one(thread as u32),
+                Holder::OfSource => Owners::all(place.threads),
             };
-            context.virtual_process(thread as u32, projections, table, node)
+            let synapses = context.synapses(owners, projections);
+            let vp = context.virtual_process(thread as u32, table, node);
+            (vp, synapses)
         });
+        let (vps, synapses): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+        let threads = vps.len();
+        let inboxes = wired.sources.len();
+        // Number of threads that pass data to each other in every interval.
+        let sharing = match wired.holder {
+            Holder::OfTarget => 0,
+            Holder::OfSource => threads,
+        };
         let create = read + begun.elapsed().as_secs_f64();
         end_if_asked(&comm)?;
         working_on("");
@@ -95,17 +110,22 @@ impl Simulation {
             place,
             team,
             vps: vps.into_iter().collect(),
-            sources: wired.sources,
+            synapses: synapses.into_iter().collect(),
+            shares: RowShares::of(wired.sources.iter()),
+            entries: (0..threads).map(|_| vec![Vec::new(); inboxes]).collect(),
+            events: (0..sharing).map(|_| EventBuffer::new(threads)).collect(),
+            sorters: (0..sharing).map(|_| Sorter::default()).collect(),
+            addressed: (0..sharing).map(|_| vec![Vec::new(); threads]).collect(),
+            recorded: (0..threads).map(|_| Recorded::default()).collect(),
+            inboxes: wired.sources.into_iter().map(Inbox::new).collect(),
             exchange,
+            arrived: Steps(0),
             law,
             clock,
             delays,
             drafts: wired.drafted,
             given,
-            entries: Vec::new(),
-            arrivals: Vec::new(),
             spikes: Vec::new(),
-            emitted: Emitted::default(),
             sample_cpu_every: SAMPLE_CPU_EVERY,
             construction: Construction {
                 create,
@@ -123,9 +143,11 @@ fn end_if_asked(comm: &Comm) -> Result<()> {
     signals::end_if_asked(comm, when)
 }
 
-/// Sources of this rank, and the rows of each thread.
+/// Rows of each thread.
 struct Wired {
-    sources: Sources,
+    holder: Holder,
+    /// Sources of the rows: those of all threads, or of each.
+    sources: Vec<Sources>,
     projections: Vec<Projections>,
     /// Bytes of the temporary structures from which the rows are built.
     drafted: u64,
@@ -138,15 +160,25 @@ struct Projections {
     ii: Built,
 }
 
-/// Builds the rows from the synapses of the recipe. Returns the delays, the sources and the rows.
+/// Builds the rows from the synapses of the recipe. Returns the delays and the rows.
 fn connect(recipe: &mut dyn Recipe, place: &Placement, team: &Team) -> Result<(Delays, Wired)> {
     working_on(Structure::Construction.name());
     let delays = recipe.prepare(place)?;
     let recipe = &*recipe;
+    let holder = Holder::of(place, recipe.in_degree(Pool::E).into());
+    let wired = match holder {
+        Holder::OfTarget => connect_by_target(recipe, place, team)?,
+        Holder::OfSource => connect_by_source(recipe, place, team)?,
+    };
+    Ok((delays, wired))
+}
+
+/// Builds the rows so that each thread holds the synapses onto its neurons.
+fn connect_by_target(recipe: &dyn Recipe, place: &Placement, team: &Team) -> Result<Wired> {
     let builders = team.map(|thread| {
         [Pool::E, Pool::I].map(|pool| RowBuilder::new(recipe, pool, place, thread as u32))
     });
-    let drafted = recipe.held() + builders.iter().flatten().map(RowBuilder::held).sum::<u64>();
+    let drafted = recipe.held() + builders.iter().map(RowBuilder::drafted).sum::<u64>();
     working_on(Structure::Sources.name());
     let rows_of = |pool: usize| union(builders.iter().map(|builder| builder[pool].sources()));
     let (excitatory, inhibitory) = (rows_of(0), rows_of(1));
@@ -157,15 +189,46 @@ fn connect(recipe: &mut dyn Recipe, place: &Placement, team: &Team) -> Result<(D
         let [ie, ii] = from_i.build(&inhibitory)?;
         Ok(Projections { ee, ei, ie, ii })
     });
-    let projections = projections.into_iter().collect::<Result<_>>()?;
-    Ok((
-        delays,
-        Wired {
-            sources: Sources::new(excitatory, inhibitory),
-            projections,
-            drafted,
-        },
-    ))
+    Ok(Wired {
+        holder: Holder::OfTarget,
+        projections: projections.into_iter().collect::<Result<_>>()?,
+        sources: vec![Sources::new(excitatory, inhibitory)],
+        drafted,
+    })
+}
+
+/// Builds the rows so that each thread holds the synapses of a share of the sources.
+fn connect_by_source(recipe: &dyn Recipe, place: &Placement, team: &Team) -> Result<Wired> {
+    let mut drafted = 0;
+    // One pool after the other, which halves the lists.
+    let mut build = |pool, structure: Structure| -> Result<Vec<_>> {
+        working_on(Structure::Construction.name());
+        let lists = team.map(|thread| Listed::new(recipe, pool, place, thread as u32));
+        drafted = lists.iter().map(Listed::held).sum::<u64>().max(drafted);
+        working_on(structure.name());
+        let built = team.map(|thread| -> Result<_> {
+            let builder = RowBuilder::of_share(&lists, thread);
+            let sources = builder.sources();
+            Ok((builder.build(&sources)?, sources))
+        });
+        built.into_iter().collect()
+    };
+    let from_e = build(Pool::E, Structure::PlasticSynapses)?;
+    let from_i = build(Pool::I, Structure::StaticSynapses)?;
+    let wired = from_e.into_iter().zip(from_i).map(|(from_e, from_i)| {
+        let (([ee, ei], excitatory), ([ie, ii], inhibitory)) = (from_e, from_i);
+        (
+            Sources::new(excitatory, inhibitory),
+            Projections { ee, ei, ie, ii },
+        )
+    });
+    let (sources, projections) = wired.unzip();
+    Ok(Wired {
+        holder: Holder::OfSource,
+        sources,
+        projections,
+        drafted: recipe.held() + drafted,
+    })
 }
 
 /// Returns the union of `lists`, ascending and without duplicates.
@@ -260,13 +323,23 @@ struct Context<'a> {
 }
 
 impl Context<'_> {
-    fn virtual_process(
-        &self,
-        thread: u32,
-        projections: Projections,
-        table: TargetTable,
-        node: Nodes,
-    ) -> VirtualProcess {
+    fn synapses(&self, owners: Owners, projections: Projections) -> Synapses {
+        let (params, delays) = (self.params, self.delays);
+        let Projections { ee, ei, ie, ii } = projections;
+        let precision = params.stdp.weight_precision;
+        let (i_e, i_i) = (params.synapse.I_E, params.synapse.I_I);
+        Synapses {
+            owners,
+            ee: plastic(ee, delays.plastic(), i_e, precision),
+            ei: fixed(ei, delays.of(Projection::EI), i_e),
+            ie: fixed(ie, delays.of(Projection::IE), i_i),
+            ii: fixed(ii, delays.of(Projection::II), i_i),
+            law: Arc::clone(self.law),
+            events: 0,
+        }
+    }
+
+    fn virtual_process(&self, thread: u32, table: TargetTable, node: Nodes) -> VirtualProcess {
         let (params, delays) = (self.params, self.delays);
         let dt = params.simulation.dt;
         let gids: Vec<Gid> = self.place.gids(thread).collect();
@@ -296,7 +369,6 @@ impl Context<'_> {
             }
             (spikes, _) => Input::given(spikes.unwrap_or_default(), delays.x, gids.len()),
         };
-        let (i_e, i_i) = (params.synapse.I_E, params.synapse.I_I);
         working_on(Structure::SpikeHistory.name());
         VirtualProcess {
             excitatory,
@@ -305,21 +377,8 @@ impl Context<'_> {
             weight_x: params.synapse.I_X,
             ring,
             history: SpikeHistory::new(excitatory, dt, params.stdp.tau_minus, self.clock.end),
-            ee: plastic(
-                projections.ee,
-                delays.plastic(),
-                i_e,
-                params.stdp.weight_precision,
-            ),
-            ei: fixed(projections.ei, delays.of(Projection::EI), i_e),
-            ie: fixed(projections.ie, delays.of(Projection::IE), i_i),
-            ii: fixed(projections.ii, delays.of(Projection::II), i_i),
-            law: Arc::clone(self.law),
             table,
             emissions: Vec::new(),
-            events: 0,
-            laps: Default::default(),
-            cpu: Default::default(),
         }
     }
 }

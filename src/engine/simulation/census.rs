@@ -27,19 +27,28 @@ impl Simulation {
     /// Returns the counts and statistics of this rank. Cost: reads all plastic weights once.
     pub fn census(&self) -> Census {
         let mut census = Census {
-            rows: self.sources.len() as u64,
+            rows: self
+                .inboxes
+                .iter()
+                .map(|inbox| inbox.sources.len() as u64)
+                .sum(),
             exchange: self.exchange.statistics(),
             ..Census::default()
         };
         let n_e = self.place.n_e;
         let parts = self.map_threads(|part| {
-            let (plastic, fixed) = part.vp.synapses();
+            let (plastic, fixed) = part.synapses.count();
             let mut weights = WeightAdder::default();
             part.for_each_weight(0..n_e, |source, target, weight| {
                 weights.add(source, target, weight);
             });
             let listeners = part.vp.table.listeners();
-            let counts = [plastic as u64, fixed as u64, part.vp.events, listeners];
+            let counts = [
+                plastic as u64,
+                fixed as u64,
+                part.synapses.events,
+                listeners,
+            ];
             (counts, weights.finish())
         });
         for ([plastic, fixed, events, listeners], part) in parts {

@@ -12,7 +12,18 @@ impl Simulation {
         for vp in self.vps.iter() {
             vp.add_held(&mut held);
         }
-        held[Structure::Sources] = self.sources.held();
+        for synapses in self.synapses.iter() {
+            synapses.add_held(&mut held);
+        }
+        for events in self.events.iter() {
+            held[Structure::RingBuffers] += events.held();
+        }
+        for sorter in self.sorters.iter() {
+            held[Structure::RingBuffers] += sorter.held();
+        }
+        for inbox in self.inboxes.iter() {
+            held[Structure::Sources] += inbox.sources.held();
+        }
         held[Structure::Exchange] = self.exchange.held();
         held[Structure::Construction] = self.drafts;
         held

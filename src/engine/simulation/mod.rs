@@ -2,29 +2,32 @@
 
 mod build;
 mod census;
+mod emitted;
 mod memory;
 mod observer;
 mod range;
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::time::Instant;
 
-use crate::base::digest::Digest;
 use crate::base::error::Result;
 use crate::base::per_thread::PerThread;
 use crate::base::units::{Gid, Grid, Interval, Ms, Steps};
 use crate::comm::Comm;
 use crate::comm::signals;
-use crate::engine::spikes::{Exchange, Flags, row_and_stamp};
+use crate::engine::delivery::Synapses;
+use crate::engine::delivery::events::{EventBuffer, Sorter};
+use crate::engine::spikes::{Addressed, Exchange, Flags, Inbox, RowShares};
 use crate::engine::vp::VirtualProcess;
 use crate::model::network::Placement;
-use crate::model::neuron::Emission;
 use crate::model::params::{Delays, Params};
 use crate::model::recipe::GivenSpikes;
-use crate::model::synapse::{Arrival, Law, Sources};
+use crate::model::synapse::{Law, Sources};
 
 pub use census::Census;
+pub use emitted::Emitted;
+use emitted::Recorded;
 use observer::Observers;
 pub use observer::{Observer, Spike};
 
@@ -38,8 +41,19 @@ pub struct Simulation {
     place: Placement,
     team: Team,
     vps: PerThread<VirtualProcess>,
-    sources: Sources,
+    /// Synapses that each thread holds.
+    synapses: PerThread<Synapses>,
+    /// Inbox of the rank's rows or, if threads hold synapses by source, of each thread's rows.
+    inboxes: PerThread<Inbox>,
+    shares: RowShares,
+    /// Received entries as packed (lag, row), by reading thread, then by inbox.
+    entries: PerThread<Vec<Vec<u64>>>,
+    /// Weights from the synapses of each thread; none if each thread has those onto its neurons.
+    events: PerThread<EventBuffer>,
+    sorters: PerThread<Sorter>,
     exchange: Exchange,
+    /// Start of the interval whose spikes are delivered next.
+    arrived: Steps,
     law: Arc<Law>,
     clock: Clock,
     delays: Delays,
@@ -47,31 +61,15 @@ pub struct Simulation {
     given: Option<GivenSpikes>,
     /// Bytes of temporary structures during construction.
     drafts: u64,
-    /// Entries of the last exchange as packed (lag, row), ascending. `arrivals` has one item per
-    /// entry.
-    entries: Vec<u64>,
-    arrivals: Vec<Arrival>,
-    /// Spikes of the current interval after the warm-up.
+    /// Spikes of each thread's neurons after the warm-up.
+    recorded: PerThread<Recorded>,
+    /// Spikes of all of them in the current interval.
     spikes: Vec<Spike>,
-    emitted: Emitted,
+    /// Entries of each thread's spikes, by the thread that writes them to the send buffer; none if
+    /// one thread writes all of them.
+    addressed: PerThread<Vec<Vec<Addressed>>>,
     /// Period, in intervals, of measuring CPU time.
     sample_cpu_every: u32,
-}
-
-/// Digest and counts of the spikes of one rank's neurons after the warm-up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Emitted {
-    /// Digest of (gid, stamp) of all spikes.
-    pub digest: Digest,
-    /// Numbers of spikes of excitatory and inhibitory neurons.
-    pub counts: [u64; 2],
-}
-
-impl Emitted {
-    fn add(&mut self, spike: &Spike, n_e: u32) {
-        self.digest.add_spike(spike.gid, spike.stamp);
-        self.counts[usize::from(spike.gid.0 >= n_e)] += 1;
-    }
 }
 
 /// One thread's part of the network.
@@ -80,10 +78,12 @@ pub struct Part<'a> {
     pub thread: u32,
     /// Placement of the neurons.
     pub place: &'a Placement,
-    /// Sources with synapses on the rank.
+    /// Sources of the rows of `synapses`.
     pub sources: &'a Sources,
-    /// Neurons of the thread, and the synapses onto them.
+    /// Neurons of the thread.
     pub vp: &'a VirtualProcess,
+    /// Synapses that the thread holds.
+    pub synapses: &'a Synapses,
 }
 
 impl Part<'_> {
@@ -91,9 +91,32 @@ impl Part<'_> {
     /// from `sources`, ordered by source, then by target.
     pub fn for_each_weight(&self, sources: Range<u32>, mut each: impl FnMut(Gid, Gid, f64)) {
         let gids = self.sources.excitatory();
-        self.vp.ee.for_each(gids, sources, |source, lid, weight| {
-            each(Gid(source), self.place.gid(self.thread, lid), weight);
+        let Synapses { ee, owners, .. } = self.synapses;
+        ee.for_each(gids, sources, |source, target, weight| {
+            each(Gid(source), owners.gid(self.place, target), weight);
         });
+    }
+}
+
+/// The parts of all threads.
+struct Parts<'a> {
+    place: &'a Placement,
+    /// Locked once for all threads, which may share one.
+    inboxes: Vec<MutexGuard<'a, Inbox>>,
+    vps: &'a PerThread<VirtualProcess>,
+    synapses: &'a PerThread<Synapses>,
+}
+
+impl Parts<'_> {
+    fn with<T>(&self, thread: usize, work: impl FnOnce(&Part) -> T) -> T {
+        let inbox = thread.min(self.inboxes.len() - 1);
+        work(&Part {
+            thread: thread as u32,
+            place: self.place,
+            sources: &self.inboxes[inbox].sources,
+            vp: &self.vps.lock(thread),
+            synapses: &self.synapses.lock(thread),
+        })
     }
 }
 
@@ -139,9 +162,6 @@ const SAMPLE_EVERY: u32 = 16;
 /// Default period, in intervals, of measuring CPU time: the system calls of one interval take about
 /// 4 µs per thread.
 const SAMPLE_CPU_EVERY: u32 = 16;
-/// Prefetch distance for the state of a source, in received entries.
-const PREFETCH_DISTANCE: usize = 16;
-
 impl Simulation {
     /// Advances the network to the end of the run. Collective.
     ///
@@ -168,10 +188,10 @@ impl Simulation {
             timers.begin_interval(self.is_cpu_sampled(interval));
             self.deliver_and_update(interval, &mut timers);
             self.clock.now = interval.end();
-            timers.time(Phase::Collocate, || self.collocate());
+            self.collocate(&mut timers);
             timers.time(Phase::Record, || self.record(&mut observers, interval));
             let flags = self.exchange(&observers, interval, &mut timers)?;
-            timers.time(Phase::Receive, || self.receive(interval));
+            self.receive(interval, &mut timers);
             if flags.flush || flags.failed {
                 timers.time(Phase::Record, || observers.flush(&self.comm));
             }
@@ -222,32 +242,84 @@ impl Simulation {
         self.clock.number(interval) % period == period / 2
     }
 
-    /// Delivers and updates on every thread, and adds the times of the calling thread to `timers`.
-    /// Prunes the history if pruning is due.
+    /// Delivers and updates on every thread. Prunes the history if pruning is due.
     fn deliver_and_update(&mut self, interval: Interval, timers: &mut Timers) {
-        let arrivals = &self.arrivals;
-        let begun = Instant::now();
-        let sampled = timers.is_sampling();
-        self.team
-            .each(&self.vps, |_, vp| vp.advance(arrivals, interval, sampled));
-        let all = begun.elapsed();
-        let [deliver, update] = self.vps.lock(0).laps;
-        timers.book(Phase::Deliver, deliver);
-        timers.book(Phase::Update, update);
-        timers.book(
-            Phase::Synchronize,
-            all.saturating_sub(deliver).saturating_sub(update),
-        );
-        if sampled {
-            for (thread, vp) in self.vps.iter().enumerate() {
-                for (phase, time) in [Phase::Deliver, Phase::Update].into_iter().zip(vp.cpu) {
-                    timers.book_cpu(thread, phase, time);
-                }
-            }
+        if self.events.len() > 0 {
+            self.deliver_to_all(timers);
+            self.add_and_update(interval, timers);
+        } else {
+            let phases = [Phase::Deliver, Phase::Update, Phase::Record];
+            let (inbox, synapses) = (self.inboxes.lock(0), &self.synapses);
+            let recorder = self.recorder(interval);
+            timers.time_all(&self.team, phases, &self.vps, |thread, vp, watch| {
+                synapses.lock(thread).deliver(&inbox.arrivals, vp);
+                let deliver = watch.lap();
+                vp.update(interval);
+                let update = watch.lap();
+                recorder(thread, vp);
+                [deliver, update, watch.lap()]
+            });
         }
         if self.clock.is_upkeep_due(interval) {
             self.prune(interval);
         }
+    }
+
+    /// Delivers the arrivals of every thread's rows, whose targets are on all threads.
+    fn deliver_to_all(&self, timers: &mut Timers) {
+        let vps: Vec<_> = self.vps.iter().collect();
+        let histories: Vec<_> = vps.iter().map(|vp| &vp.history).collect();
+        let start = self.arrived;
+        let (inboxes, synapses) = (&self.inboxes, &self.synapses);
+        timers.time_all(
+            &self.team,
+            [Phase::Deliver],
+            &self.events,
+            |thread, events, watch| {
+                let arrivals = &inboxes.lock(thread).arrivals;
+                let mut synapses = synapses.lock(thread);
+                synapses.deliver_to_all(arrivals, start, &histories, events);
+                [watch.lap()]
+            },
+        );
+    }
+
+    /// Returns a function that keeps the spikes of `interval` of a thread's neurons.
+    fn recorder(&self, interval: Interval) -> impl Fn(usize, &VirtualProcess) + Sync + '_ {
+        let (recorded, place) = (&self.recorded, &self.place);
+        let presim = self.params.simulation.presim;
+        move |thread, vp| {
+            recorded
+                .lock(thread)
+                .take(&vp.emissions, place, thread, interval, presim);
+        }
+    }
+
+    /// Adds the delivered weights to the ring buffers of their owners, updates, and lists the entries
+    /// of the spikes by rank.
+    fn add_and_update(&self, interval: Interval, timers: &mut Timers) {
+        let delays = self.synapses.lock(0).delays();
+        let events: Vec<_> = self.events.iter().collect();
+        let events: Vec<_> = events.iter().map(|events| &**events).collect();
+        let phases = [
+            Phase::Deliver,
+            Phase::Update,
+            Phase::Record,
+            Phase::Collocate,
+        ];
+        let (start, sorters) = (self.arrived, &self.sorters);
+        let (exchange, addressed) = (&self.exchange, &self.addressed);
+        let recorder = self.recorder(interval);
+        timers.time_all(&self.team, phases, &self.vps, |thread, vp, watch| {
+            sorters.lock(thread).add(vp, thread, &events, start, delays);
+            let deliver = watch.lap();
+            vp.update(interval);
+            let update = watch.lap();
+            recorder(thread, vp);
+            let record = watch.lap();
+            exchange.address(&vp.emissions, &vp.table, &mut addressed.lock(thread));
+            [deliver, update, record, watch.lap()]
+        });
     }
 
     /// Drops postsynaptic spikes that no synapse will need. Spikes of this or a later interval
@@ -255,35 +327,47 @@ impl Simulation {
     /// history is needed from that time on.
     fn prune(&mut self, interval: Interval) {
         let delay = self.delays.plastic();
-        let windows = self
-            .sources
-            .open_windows(delay, self.law.decay_plus().horizon());
+        let horizon = self.law.decay_plus().horizon();
+        let inboxes: Vec<_> = self.inboxes.iter().collect();
+        let sources: Vec<_> = inboxes.iter().map(|inbox| &inbox.sources).collect();
+        let windows = Sources::open_windows(&sources, delay, horizon);
         let oldest_reading = interval.stamp(0) - delay;
         self.team.each(&self.vps, |_, vp| {
             windows.prune(&mut vp.history, oldest_reading)
         });
     }
 
-    fn collocate(&mut self) {
-        let vps: Vec<_> = self.vps.iter_mut().collect();
-        self.exchange
-            .collocate(vps.iter().map(|vp| (&vp.emissions[..], &vp.table)));
+    /// Writes the entries of the spikes to the send buffer.
+    fn collocate(&mut self, timers: &mut Timers) {
+        if self.addressed.len() == 0 {
+            let begun = timers.begin();
+            let vps: Vec<_> = self.vps.iter_mut().collect();
+            self.exchange
+                .collocate(vps.iter().map(|vp| (&vp.emissions[..], &vp.table)));
+            timers.end(Phase::Collocate, begun);
+            return;
+        }
+        let addressed: Vec<_> = self.addressed.iter().collect();
+        let parts: PerThread<_> = self.exchange.parts(self.vps.len()).into_iter().collect();
+        timers.time_all(
+            &self.team,
+            [Phase::Collocate],
+            &parts,
+            |thread, part, watch| {
+                addressed
+                    .iter()
+                    .for_each(|lists| part.write(&lists[thread]));
+                [watch.lap()]
+            },
+        );
     }
 
-    /// Counts the spikes after the warm-up and passes them to the observers.
+    /// Passes the spikes after the warm-up to the observers.
     fn record(&mut self, observers: &mut Observers, interval: Interval) {
         let mut spikes = std::mem::take(&mut self.spikes);
         spikes.clear();
-        for (vp, thread) in self.vps.iter_mut().zip(0..) {
-            let spike = |emission: &Emission| Spike {
-                gid: self.place.gid(thread, emission.lid),
-                stamp: interval.stamp(emission.lag),
-            };
-            let recorded = |spike: &Spike| spike.stamp > self.params.simulation.presim;
-            spikes.extend(vp.emissions.iter().map(spike).filter(recorded));
-        }
-        for spike in &spikes {
-            self.emitted.add(spike, self.params.network.N_E);
+        for recorded in self.recorded.iter_mut() {
+            spikes.extend(recorded.spikes());
         }
         observers.interval(self, &spikes, interval);
         self.spikes = spikes;
@@ -314,7 +398,7 @@ impl Simulation {
         let flags = loop {
             match self.exchange.exchange(&self.comm, flags)? {
                 Some(flags) => break flags,
-                None => self.collocate(),
+                None => self.collocate(timers),
             }
         };
         if sampled {
@@ -324,20 +408,59 @@ impl Simulation {
         Ok(flags)
     }
 
-    /// Turns the received entries into arrivals for the next delivery, ordered by (lag, row).
-    fn receive(&mut self, interval: Interval) {
-        self.exchange.received(&mut self.entries);
+    /// Turns the received entries into arrivals for the next delivery, ordered by (lag, row). If each
+    /// thread has rows of its own, each reads the entries of some ranks for all threads, then sorts
+    /// those of its rows.
+    fn receive(&mut self, interval: Interval, timers: &mut Timers) {
+        self.arrived = interval.start;
+        let ranks = self.comm.size();
+        let (exchange, shares) = (&self.exchange, &self.shares);
+        let read = |ranks: Range<usize>, lists: &mut Vec<Vec<u64>>| {
+            lists.iter_mut().for_each(Vec::clear);
+            exchange.read(ranks, shares, lists);
+        };
         let decay = self.law.decay_plus();
-        let sources = &mut self.sources;
-        self.arrivals.clear();
-        let stamped = |&entry: &u64| row_and_stamp(entry, interval.start);
-        for (now, entry) in self.entries.iter().enumerate() {
-            if let Some(later) = self.entries.get(now + PREFETCH_DISTANCE) {
-                sources.prefetch(stamped(later).0);
-            }
-            let (row, stamp) = stamped(entry);
-            self.arrivals.push(sources.arrive(row, stamp, decay));
+        let received;
+        if self.events.len() == 0 {
+            let begun = timers.begin();
+            let mut lists = self.entries.lock(0);
+            read(0..ranks, &mut lists);
+            received = lists[0].len();
+            let lists = lists.iter().map(Vec::as_slice);
+            self.inboxes.lock(0).receive(lists, interval.start, decay);
+            timers.end(Phase::Receive, begun);
+        } else {
+            let threads = self.vps.len();
+            timers.time_all(
+                &self.team,
+                [Phase::Receive],
+                &self.entries,
+                |thread, lists, watch| {
+                    let [first, end] = [thread, thread + 1].map(|part| part * ranks / threads);
+                    read(first..end, lists);
+                    [watch.lap()]
+                },
+            );
+            let lists: Vec<_> = self.entries.iter().collect();
+            received = lists
+                .iter()
+                .flat_map(|lists| lists.iter())
+                .map(Vec::len)
+                .sum();
+            timers.time_all(
+                &self.team,
+                [Phase::Receive],
+                &self.inboxes,
+                |thread, inbox, watch| {
+                    let of_thread = lists.iter().map(|lists| lists[thread].as_slice());
+                    inbox.receive(of_thread, interval.start, decay);
+                    [watch.lap()]
+                },
+            );
         }
+        let begun = timers.begin();
+        self.exchange.end_interval(received);
+        timers.end(Phase::Receive, begun);
     }
 
     /// Returns the communicator of the run.
@@ -357,17 +480,16 @@ impl Simulation {
 
     /// Returns the digest and counts of the spikes of this rank's neurons after the warm-up.
     pub fn emitted(&self) -> Emitted {
-        self.emitted
+        let mut all = Emitted::default();
+        for recorded in self.recorded.iter() {
+            all.merge(&recorded.emitted);
+        }
+        all
     }
 
     /// Returns the placement of the neurons.
     pub fn place(&self) -> &Placement {
         &self.place
-    }
-
-    /// Returns the sources with synapses on this rank.
-    pub fn sources(&self) -> &Sources {
-        &self.sources
     }
 
     /// Returns the virtual processes of this rank.
@@ -378,29 +500,31 @@ impl Simulation {
     /// Calls `work(part)` on all threads of this rank at the same time; returns the results,
     /// ordered by thread.
     pub fn map_threads<T: Send>(&self, work: impl Fn(&Part) -> T + Sync) -> Vec<T> {
-        let (vps, sources, place) = (&self.vps, &self.sources, &self.place);
-        self.team.map(|thread| {
-            work(&Part {
-                thread: thread as u32,
-                place,
-                sources,
-                vp: &vps.lock(thread),
-            })
-        })
+        let parts = self.parts();
+        self.team.map(|thread| parts.with(thread, &work))
+    }
+
+    /// Calls `work(part)` for each thread of this rank, in order; returns the results.
+    pub fn map_parts<T>(&self, mut work: impl FnMut(&Part) -> T) -> Vec<T> {
+        let parts = self.parts();
+        (0..self.vps.len())
+            .map(|thread| parts.with(thread, &mut work))
+            .collect()
+    }
+
+    fn parts(&self) -> Parts<'_> {
+        Parts {
+            place: &self.place,
+            inboxes: self.inboxes.iter().collect(),
+            vps: &self.vps,
+            synapses: &self.synapses,
+        }
     }
 
     /// Calls `each` with the source, target and weight (pA) of every plastic synapse of this rank
     /// from `sources`, ordered by thread, then by source, then by target.
     pub fn for_each_weight(&self, sources: Range<u32>, mut each: impl FnMut(Gid, Gid, f64)) {
-        for (vp, thread) in self.vps.iter().zip(0..) {
-            let part = Part {
-                thread,
-                place: &self.place,
-                sources: &self.sources,
-                vp: &vp,
-            };
-            part.for_each_weight(sources.clone(), &mut each);
-        }
+        self.map_parts(|part| part.for_each_weight(sources.clone(), &mut each));
     }
 
     /// Returns the parameters of the network.
@@ -408,10 +532,15 @@ impl Simulation {
         &self.params
     }
 
-    /// Returns the virtual processes of this rank and the sources of their rows, for benchmarks of
-    /// the kernels.
-    pub fn into_parts(self) -> (Vec<VirtualProcess>, Sources) {
-        (self.vps.into_items().collect(), self.sources)
+    /// Returns the virtual processes of this rank, the synapses of each thread and the sources of
+    /// their rows, for benchmarks of the kernels.
+    pub fn into_parts(self) -> (Vec<VirtualProcess>, Vec<Synapses>, Vec<Sources>) {
+        let sources = self.inboxes.into_items().map(|inbox| inbox.sources);
+        (
+            self.vps.into_items().collect(),
+            self.synapses.into_items().collect(),
+            sources.collect(),
+        )
     }
 
     /// Returns the delays of the network, which come from the parameters or from the file of edges.

@@ -50,7 +50,7 @@ impl Simulation {
     fn first_weight(&self) -> Found {
         let n_e = self.place.n_e;
         let found = self.map_threads(|part| {
-            if part.vp.ee.weights.are_finite() {
+            if part.synapses.ee.weights.are_finite() {
                 return None;
             }
             let mut first: Found = None;

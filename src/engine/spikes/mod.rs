@@ -24,15 +24,20 @@
 //! A receiver delivers in ascending order of (lag, row), and rows ascend by gid. The order in which
 //! weights are added therefore does not depend on the split.
 
-mod sort;
+mod inbox;
 mod targets;
 
+pub use inbox::{Inbox, RowShares};
+use targets::TargetRow;
 pub use targets::{TargetTable, asked, request};
+
+use std::ops::Range;
 
 use crate::base::error::{Error, Result};
 use crate::base::memory::allocated_bytes;
 use crate::base::sizes::{product, total, whole};
-use crate::base::units::{Steps, pack, unpack};
+use crate::base::sort::bits;
+use crate::base::units::pack;
 use crate::comm::{Comm, MPI_MOST};
 use crate::model::neuron::Emission;
 
@@ -174,10 +179,6 @@ pub struct Exchange {
     /// Number of intervals since the window began.
     age: u32,
     statistics: ExchangeStatistics,
-    /// Bits of rows and of lags in received entries: first bit and number of each.
-    fields: [(u32, u32); 2],
-    /// Working memory for sorting.
-    spare: Vec<u64>,
 }
 
 /// Statistics of the exchange, for run.json.
@@ -199,6 +200,47 @@ pub struct ExchangeStatistics {
     pub received_entries: u64,
 }
 
+/// Entry on its way to the send buffer.
+#[derive(Clone, Copy, Debug)]
+pub struct Addressed {
+    target: TargetRow,
+    lag: u32,
+}
+
+/// Chunks for some of the ranks.
+pub struct SendPart<'a> {
+    entry: Entry,
+    /// First rank.
+    first: usize,
+    /// Capacity of a chunk (words), without its header.
+    capacity: usize,
+    needs: &'a mut [usize],
+    send: &'a mut [u32],
+}
+
+impl SendPart<'_> {
+    /// Writes `entries`, which are for these ranks.
+    pub fn write(&mut self, entries: &[Addressed]) {
+        for entry in entries {
+            self.put(entry.target, entry.lag);
+        }
+    }
+
+    /// Writes an entry to the chunk of its rank. If it does not fit, it is counted but not written.
+    #[inline(always)]
+    fn put(&mut self, target: TargetRow, lag: u32) {
+        let words = self.entry.words();
+        let rank = target.rank as usize - self.first;
+        let need = &mut self.needs[rank];
+        if *need + words <= self.capacity {
+            let chunk = rank * (HEADER + self.capacity) + HEADER;
+            let place = &mut self.send[chunk + *need..][..words];
+            self.entry.write(target.row, lag, place);
+        }
+        *need += words;
+    }
+}
+
 impl Exchange {
     /// Allocates buffers for this rank's `rows` rows and intervals of `lags` steps. Collective.
     pub fn new(comm: &Comm, rows: usize, lags: u32) -> Self {
@@ -206,8 +248,6 @@ impl Exchange {
         let entry = Entry::fitting(rows, lags);
         let mut exchange = Exchange {
             entry,
-            fields: [(0, bits(rows)), (u32::BITS, bits(u64::from(lags)))],
-            spare: Vec::new(),
             ranks: comm.size(),
             capacity: 0,
             send: Vec::new(),
@@ -236,27 +276,72 @@ impl Exchange {
         self.statistics.capacity_words = self.capacity;
     }
 
-    /// Writes one entry per spike and target row to the chunk for the target's rank. Entries that
-    /// do not fit are counted but not written. `emissions` has one item per virtual process.
+    /// Writes one entry per spike and target row to the chunk for the target's rank. `emissions` has
+    /// one item per virtual process.
     pub fn collocate<'a>(
         &mut self,
         emissions: impl Iterator<Item = (&'a [Emission], &'a TargetTable)>,
     ) {
-        let words = self.entry.words();
-        self.needs.fill(0);
+        let all = self.parts(1).pop();
+        let mut all = all.expect("one part");
         for (emissions, table) in emissions {
             for emission in emissions {
                 for target in table.of(emission.lid) {
-                    let need = &mut self.needs[target.rank as usize];
-                    if *need + words <= self.capacity {
-                        let chunk = target.rank as usize * (HEADER + self.capacity) + HEADER;
-                        let place = &mut self.send[chunk + *need..][..words];
-                        self.entry.write(target.row, emission.lag, place);
-                    }
-                    *need += words;
+                    all.put(target, emission.lag);
                 }
             }
         }
+    }
+
+    /// Replaces the contents of `lists` by one entry per spike and target row; list p is for the
+    /// ranks of part p of [`Exchange::parts`].
+    pub fn address(
+        &self,
+        emissions: &[Emission],
+        table: &TargetTable,
+        lists: &mut [Vec<Addressed>],
+    ) {
+        lists.iter_mut().for_each(Vec::clear);
+        let parts = lists.len();
+        for emission in emissions {
+            // Target ranks ascend.
+            let (mut part, mut end) = (0, self.part(0, parts).end);
+            for target in table.of(emission.lid) {
+                while target.rank as usize >= end {
+                    part += 1;
+                    end = self.part(part, parts).end;
+                }
+                let lag = emission.lag;
+                lists[part].push(Addressed { target, lag });
+            }
+        }
+    }
+
+    /// Returns the send buffer in `parts` parts of equally many ranks, empty.
+    pub fn parts(&mut self, parts: usize) -> Vec<SendPart<'_>> {
+        let chunk = HEADER + self.capacity;
+        let ranks: Vec<_> = (0..parts).map(|part| self.part(part, parts)).collect();
+        self.needs.fill(0);
+        let (mut needs, mut send) = (&mut self.needs[..], &mut self.send[..]);
+        let part = |ranks: Range<usize>| {
+            let here;
+            (here, needs) = std::mem::take(&mut needs).split_at_mut(ranks.len());
+            let chunks;
+            (chunks, send) = std::mem::take(&mut send).split_at_mut(ranks.len() * chunk);
+            SendPart {
+                entry: self.entry,
+                first: ranks.start,
+                capacity: self.capacity,
+                needs: here,
+                send: chunks,
+            }
+        };
+        ranks.into_iter().map(part).collect()
+    }
+
+    /// Returns the ranks of one of `parts` parts.
+    fn part(&self, part: usize, parts: usize) -> Range<usize> {
+        part * self.ranks / parts..(part + 1) * self.ranks / parts
     }
 
     /// Sends the collocated chunks and receives those of all ranks. Returns the combined flags of
@@ -323,29 +408,37 @@ impl Exchange {
         )))
     }
 
-    /// Replaces the contents of `entries` with the received entries, as packed (lag, row) in
-    /// ascending order. Shrinks the chunks at the end of a window of low traffic.
-    pub fn received(&mut self, entries: &mut Vec<u64>) {
-        entries.clear();
-        let chunks = self.receive.chunks_exact(HEADER + self.capacity);
-        match self.entry {
+    /// Appends the entries received from `ranks`, as packed (lag, row), to the lists of the threads
+    /// that have the rows: one list for each share in `shares`, with the row counted in it.
+    pub fn read(&self, ranks: Range<usize>, shares: &RowShares, lists: &mut [Vec<u64>]) {
+        let length = HEADER + self.capacity;
+        let chunks = self.receive[ranks.start * length..ranks.end * length].chunks_exact(length);
+        let words = chunks.map(|chunk| &chunk[HEADER..][..chunk[1] as usize]);
+        match (self.entry, lists) {
             // On many ranks most chunks hold no entry or one: words as such are read faster than
             // as slices of one word.
-            Entry::Narrow { row_bits } => {
-                for chunk in chunks {
-                    let words = &chunk[HEADER..][..chunk[1] as usize];
-                    entries.extend(words.iter().map(|&word| narrow(word, row_bits)));
+            (Entry::Narrow { row_bits }, [all]) => {
+                for words in words {
+                    all.extend(words.iter().map(|&word| narrow(word, row_bits)));
                 }
             }
-            Entry::Wide => {
-                for chunk in chunks {
-                    let words = &chunk[HEADER..][..chunk[1] as usize];
-                    entries.extend(words.chunks_exact(2).map(|words| self.entry.read(words)));
+            (Entry::Narrow { row_bits }, lists) => {
+                for word in words.flatten() {
+                    shares.put(narrow(*word, row_bits), lists);
+                }
+            }
+            (Entry::Wide, lists) => {
+                for entry in words.flat_map(|words| words.chunks_exact(2)) {
+                    shares.put(self.entry.read(entry), lists);
                 }
             }
         }
-        sort::sort(entries, &self.fields, &mut self.spare);
-        self.statistics.received_entries += entries.len() as u64;
+    }
+
+    /// Ends an interval in which `entries` entries were received. Shrinks the chunks at the end of a
+    /// window of low traffic.
+    pub fn end_interval(&mut self, entries: usize) {
+        self.statistics.received_entries += entries as u64;
         self.age += 1;
         if self.age == WINDOW {
             if 4 * self.peak.max(MIN_CAPACITY) < self.capacity {
@@ -399,24 +492,11 @@ impl Exchange {
     }
 }
 
-/// Returns the number of bits that distinguish `values` values.
-fn bits(values: u64) -> u32 {
-    u64::BITS - values.saturating_sub(1).leading_zeros()
-}
-
-/// Returns the row and stamp of an entry from [`Exchange::received`], for the interval that starts
-/// at `start`.
-#[inline(always)]
-pub fn row_and_stamp(entry: u64, start: Steps) -> (u32, Steps) {
-    let (lag, row) = unpack(entry);
-    (row, Steps(start.0 + 1 + lag as i32))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::targets::TargetRow;
     use super::*;
     use crate::base::units::Lid;
+    use crate::model::synapse::Sources;
 
     #[test]
     fn entries_keep_row_and_lag() {
@@ -452,8 +532,12 @@ mod tests {
                 break;
             }
         }
-        let mut received = Vec::new();
-        exchange.received(&mut received);
+        let rows = Sources::new((0..300).collect(), Vec::new());
+        let mut received = [Vec::new()];
+        exchange.read(0..1, &RowShares::of([&rows].into_iter()), &mut received);
+        let [mut received] = received;
+        exchange.end_interval(received.len());
+        received.sort();
         received
     }
 

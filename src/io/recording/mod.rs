@@ -186,8 +186,8 @@ impl Recorder {
             return Ok(());
         };
         let comm = simulation.comm();
-        let vps = simulation.vps().iter();
-        let mine: u64 = vps.map(|vp| vp.ee.rows.len() as u64).sum();
+        let counts = simulation.map_parts(|part| part.synapses.count().0 as u64);
+        let mine: u64 = counts.into_iter().sum();
         let all = comm.sum(mine);
         let step = Self::sources_at_once(simulation.params().network.N_E, all) as usize;
         let at = at.to_ms(self.dt);

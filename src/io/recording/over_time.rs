@@ -7,13 +7,12 @@ use crate::base::memory::allocated_bytes;
 use crate::base::rng::{Purpose, below, stream};
 use crate::base::simd::{self, Kernel};
 use crate::base::sizes::{product, total};
-use crate::base::units::{Gid, Interval, Lid, Ms, Steps};
-use crate::engine::Simulation;
-use crate::engine::vp::VirtualProcess;
+use crate::base::units::{Gid, Interval, Ms, Steps};
+use crate::engine::delivery::Synapses;
+use crate::engine::{Part, Simulation};
 use crate::io::sonata::weights::Sample;
-use crate::model::network::Placement;
 use crate::model::params::WeightSampling;
-use crate::model::synapse::{PlasticWeights, Rows, Sources, Weight};
+use crate::model::synapse::{PlasticWeights, Weight};
 
 /// Sampler of the plastic weights of one rank.
 pub struct Sampler {
@@ -45,19 +44,11 @@ impl Sampler {
     pub fn new(simulation: &Simulation, sampling: &WeightSampling) -> (Self, Vec<(u32, u32)>) {
         let n_e = simulation.place().n_e;
         let pick = Pick::new(sampling.one_in, n_e);
-        let vps = simulation.vps().iter().zip(0..);
-        let counted = vps.map(|(vp, thread)| {
-            pick.synapses(
-                simulation.place(),
-                thread,
-                simulation.sources(),
-                &vp.ee.rows,
-            )
-        });
+        let counted = simulation.map_parts(|part| pick.synapses(part));
         let mut sampler = Sampler {
             every: sampling.every,
             bins: Bins::new(sampling.bins, sampling.max),
-            counted: counted.collect(),
+            counted,
             columns: 0,
             followed: Vec::new(),
         };
@@ -76,7 +67,7 @@ impl Sampler {
             if best == 0 {
                 continue;
             }
-            // All synapses onto a target are on one thread of one rank.
+            // All synapses from a source onto a target are on one thread of one rank.
             if mine.nearness == best {
                 sampler.followed.push(Followed {
                     column: synapses.len(),
@@ -106,7 +97,8 @@ impl Sampler {
     ///
     /// Cost: about 1 ns per counted synapse.
     pub fn sample(&self, simulation: &Simulation) -> Vec<u64> {
-        let parts = simulation.map_threads(|part| self.sample_of(part.thread as usize, part.vp));
+        let parts =
+            simulation.map_threads(|part| self.sample_of(part.thread as usize, part.synapses));
         let add = |mut sum: Vec<u64>, part: Vec<u64>| {
             sum.iter_mut()
                 .zip(part)
@@ -117,9 +109,9 @@ impl Sampler {
     }
 
     /// Returns the part of a sample from one thread.
-    fn sample_of(&self, thread: usize, vp: &VirtualProcess) -> Vec<u64> {
+    fn sample_of(&self, thread: usize, synapses: &Synapses) -> Vec<u64> {
         let (bins, counted) = (self.bins, &self.counted[thread]);
-        let mut sample = match &vp.ee.weights {
+        let mut sample = match &synapses.ee.weights {
             PlasticWeights::F64(weights) => simd::run(Count {
                 bins,
                 counted,
@@ -134,7 +126,7 @@ impl Sampler {
         let first = sample.len();
         sample.resize(first + self.columns, 0);
         for followed in self.followed.iter().filter(|f| f.thread == thread) {
-            let weight = vp.ee.weights.get(followed.synapse);
+            let weight = synapses.ee.weights.get(followed.synapse);
             sample[first + followed.column] = weight.to_bits();
             sample[first - 1] += u64::from(!weight.is_finite());
         }
@@ -220,20 +212,16 @@ impl Pick {
         (part * self.n_e).div_ceil(PARTS) as u32
     }
 
-    /// Returns the ranges of the counted synapses of thread `thread`, ascending.
-    fn synapses(
-        &self,
-        place: &Placement,
-        thread: u32,
-        sources: &Sources,
-        rows: &Rows,
-    ) -> Vec<Range<u32>> {
+    /// Returns the ranges of the counted synapses of a thread, ascending.
+    fn synapses(&self, part: &Part) -> Vec<Range<u32>> {
+        let Synapses { owners, ee, .. } = part.synapses;
+        let rows = &ee.rows;
         let step = self.one_in.div_ceil(PARTS);
         let bounds: Vec<usize> = (0..=PARTS)
-            .map(|part| place.count_below(thread, self.begin(part)) as usize)
+            .map(|nth| owners.first_from(part.place, Gid(self.begin(nth))))
             .collect();
         let mut found: Vec<Range<u32>> = Vec::new();
-        for (row, source) in (0..).zip(sources.excitatory().iter()) {
+        for (row, source) in (0..).zip(part.sources.excitatory().iter()) {
             let chosen = |part: &u64| (u64::from(source) + part * step).is_multiple_of(self.one_in);
             for part in (0..PARTS).filter(chosen) {
                 let bounds = &bounds[part as usize..];
@@ -296,21 +284,23 @@ impl Search {
                 column: 0,
             },
         };
-        let gids = simulation.sources().excitatory();
-        let row = gids.below(self.source);
-        if row == gids.len() || gids.get(row) != self.source {
-            return found;
-        }
-        for (thread, vp) in simulation.vps().iter().enumerate() {
-            for synapse in vp.ee.rows.range(row as u32) {
-                let lid = Lid(vp.ee.rows.targets.get(synapse) as u32);
-                let nearness = self.nearness(simulation.place().gid(thread as u32, lid).0);
+        simulation.map_parts(|part| {
+            let gids = part.sources.excitatory();
+            let row = gids.below(self.source);
+            if row == gids.len() || gids.get(row) != self.source {
+                return;
+            }
+            let Synapses { owners, ee, .. } = part.synapses;
+            for synapse in ee.rows.range(row as u32) {
+                let target = owners.gid(part.place, ee.rows.targets.get(synapse));
+                let nearness = self.nearness(target.0);
                 if nearness > found.nearness {
                     found.nearness = nearness;
-                    (found.synapse.thread, found.synapse.synapse) = (thread, synapse);
+                    found.synapse.thread = part.thread as usize;
+                    found.synapse.synapse = synapse;
                 }
             }
-        }
+        });
         found
     }
 }

@@ -1,16 +1,18 @@
-//! Synapses of one virtual process, stored on the virtual process of their targets.
+//! Synapses of one thread, stored on the rank of their targets.
 
 mod construction;
 mod ids;
 mod index;
 mod moments;
+mod owners;
 mod sources;
 mod stdp;
 
-pub use construction::{Built, RowBuilder};
+pub use construction::{Built, Listed, RowBuilder};
 pub use ids::Ids;
 pub use index::RowIndex;
 pub use moments::{Moments, WeightAdder, WeightMoments};
+pub use owners::{Holder, Owners, SHORT_ROW};
 pub use sources::{Arrival, Sources};
 pub use stdp::{Batch, Law, Visit};
 
@@ -20,15 +22,14 @@ use std::sync::Arc;
 use crate::base::memory::allocated_bytes;
 use crate::base::simd;
 use crate::base::sizes::{product, total};
-use crate::base::units::{Lid, Steps};
-use crate::model::buffers::Slot;
+use crate::base::units::Steps;
 use crate::model::params::WeightPrecision;
 
-/// Stored index of a target within its population on this virtual process.
+/// Stored target, see [`Owners`].
 pub trait Target: Copy + Send + Sync {
-    /// Returns the index.
+    /// Returns the target.
     fn index(self) -> usize;
-    /// Stores `index`, which must fit the type.
+    /// Stores target `index`, which must fit the type.
     fn new(index: usize) -> Self;
 }
 
@@ -84,11 +85,11 @@ impl Weight for f32 {
     }
 }
 
-/// Targets of all synapses of a projection: 2 bytes each if the population allows it, else 4.
+/// Targets of all synapses of a projection: 2 bytes each if their number allows it, else 4.
 pub enum Targets {
-    /// At most 65,536 targets on this virtual process.
+    /// All targets are below 65,536.
     Narrow(Vec<u16>),
-    /// More than 65,536 targets on this virtual process.
+    /// Any targets.
     Wide(Vec<u32>),
 }
 
@@ -175,6 +176,36 @@ pub struct StaticProjection {
     pub weights: StaticWeights,
 }
 
+impl StaticProjection {
+    /// Calls `each` with stored target and weight (pA) of the synapses `range`.
+    #[inline(always)]
+    pub fn for_each(&self, range: Range<usize>, each: impl FnMut(usize, f64)) {
+        match &self.rows.targets {
+            Targets::Narrow(targets) => self.with_weights(&targets[range.clone()], range, each),
+            Targets::Wide(targets) => self.with_weights(&targets[range.clone()], range, each),
+        }
+    }
+
+    #[inline(always)]
+    fn with_weights<T: Target>(
+        &self,
+        targets: &[T],
+        range: Range<usize>,
+        mut each: impl FnMut(usize, f64),
+    ) {
+        let targets = targets.iter().map(|target| target.index());
+        match &self.weights {
+            StaticWeights::Same(weight) => targets.for_each(|target| each(target, *weight)),
+            StaticWeights::Each(weights) => {
+                let weights = weights[range].iter();
+                targets
+                    .zip(weights)
+                    .for_each(|(target, weight)| each(target, *weight));
+            }
+        }
+    }
+}
+
 /// Weights of a static projection (pA).
 pub enum StaticWeights {
     /// One weight for all synapses.
@@ -194,14 +225,17 @@ pub struct PlasticProjection {
 }
 
 impl PlasticProjection {
-    /// Calls `each` with source, target and weight (pA) of every synapse whose source is in
+    /// Calls `each` with source, stored target and weight (pA) of every synapse whose source is in
     /// `sources`, in order of source, then target. `gids` are the sources of the rows.
-    pub fn for_each(&self, gids: &Ids, sources: Range<u32>, mut each: impl FnMut(u32, Lid, f64)) {
+    pub fn for_each(&self, gids: &Ids, sources: Range<u32>, mut each: impl FnMut(u32, usize, f64)) {
         for row in gids.below(sources.start)..gids.below(sources.end) {
             let source = gids.get(row);
             for synapse in self.rows.range(row as u32) {
-                let target = Lid(self.rows.targets.get(synapse) as u32);
-                each(source, target, self.weights.get(synapse));
+                each(
+                    source,
+                    self.rows.targets.get(synapse),
+                    self.weights.get(synapse),
+                );
             }
         }
     }
@@ -305,41 +339,11 @@ fn prefetch_ends<T>(slice: &[T], range: Range<usize>) {
     }
 }
 
-impl StaticProjection {
-    /// Adds the weights of the synapses `range` to `slot`, the sums that arrive at the target
-    /// population.
-    #[inline(always)]
-    pub fn deliver(&self, range: Range<usize>, slot: Slot) {
-        match &self.rows.targets {
-            Targets::Narrow(targets) => self.add(&targets[range.clone()], range, slot),
-            Targets::Wide(targets) => self.add(&targets[range.clone()], range, slot),
-        }
-    }
-
-    #[inline(always)]
-    fn add<T: Target>(&self, targets: &[T], range: Range<usize>, mut slot: Slot) {
-        match &self.weights {
-            &StaticWeights::Same(weight) => {
-                let sums = slot.channel(weight);
-                for &target in targets {
-                    sums[target.index()] += weight;
-                }
-            }
-            StaticWeights::Each(weights) => {
-                for (&target, &weight) in targets.iter().zip(&weights[range]) {
-                    slot.channel(weight)[target.index()] += weight;
-                }
-            }
-        }
-    }
-}
-
 /// Memory, in bytes.
 impl Rows {
-    /// Returns the bytes for the targets of `synapses` synapses onto a population of `neurons`
-    /// neurons on this virtual process.
-    pub fn target_bytes(synapses: u64, neurons: u64) -> u64 {
-        let wide = neurons > 1 << 16;
+    /// Returns the bytes for the targets of `synapses` synapses; all targets are below `end`.
+    pub fn target_bytes(synapses: u64, end: u64) -> u64 {
+        let wide = end > 1 << 16;
         product([synapses, if wide { 4 } else { 2 }])
     }
 
@@ -353,14 +357,14 @@ impl Rows {
 
 /// Memory, in bytes, without the row index.
 impl PlasticProjection {
-    /// Returns the bytes for `synapses` synapses onto `neurons` neurons on this virtual process.
-    pub fn bytes(synapses: u64, neurons: u64, precision: WeightPrecision) -> u64 {
+    /// Returns the bytes for `synapses` synapses, whose targets are below `end`.
+    pub fn bytes(synapses: u64, end: u64, precision: WeightPrecision) -> u64 {
         let weight = match precision {
             WeightPrecision::F64 => 8,
             WeightPrecision::F32 => 4,
         };
         total([
-            Rows::target_bytes(synapses, neurons),
+            Rows::target_bytes(synapses, end),
             product([weight, synapses]),
         ])
     }
@@ -377,12 +381,12 @@ impl PlasticProjection {
 
 /// Memory, in bytes, without the row index.
 impl StaticProjection {
-    /// Returns the bytes for `synapses` synapses onto `neurons` neurons on this virtual process,
-    /// with one weight per synapse if they are `read` from a file.
-    pub fn bytes(synapses: u64, neurons: u64, read: bool) -> u64 {
+    /// Returns the bytes for `synapses` synapses, whose targets are below `end`, with one weight per
+    /// synapse if they are `read` from a file.
+    pub fn bytes(synapses: u64, end: u64, read: bool) -> u64 {
         let weight = if read { 8 } else { 0 };
         total([
-            Rows::target_bytes(synapses, neurons),
+            Rows::target_bytes(synapses, end),
             product([weight, synapses]),
         ])
     }

@@ -159,13 +159,14 @@ impl Sources {
         }
     }
 
-    /// Returns the windows of postsynaptic spikes that some row has yet to process: (t_last − d,
+    /// Returns the windows of postsynaptic spikes that some row of `all` has yet to process: (t_last − d,
     /// t_last − d + `horizon`] for each source that has fired. Later spikes no longer potentiate,
     /// and a source that never fired has nothing to potentiate with.
     ///
     /// O(rows), once per pruning.
-    pub fn open_windows(&self, delay: Steps, horizon: Steps) -> OpenWindows {
-        let fired = self.last.iter().copied().filter(|&last| last > 0);
+    pub fn open_windows(all: &[&Sources], delay: Steps, horizon: Steps) -> OpenWindows {
+        let last = all.iter().flat_map(|sources| sources.last.iter().copied());
+        let fired = last.filter(|&last| last > 0);
         let (Some(first), Some(latest)) = (fired.clone().min(), fired.clone().max()) else {
             return OpenWindows::default();
         };
@@ -244,7 +245,7 @@ mod tests {
         let inhibitory = sources.arrive(2, Steps(260), &decay);
         assert_eq!((inhibitory.row, inhibitory.excitatory), (0, false));
 
-        let windows = sources.open_windows(Steps(15), Steps(1000));
+        let windows = Sources::open_windows(&[&sources], Steps(15), Steps(1000));
         let held = [245, 246, 1245, 1246].map(|stamp| windows.hold(Steps(stamp)));
         assert_eq!(held, [false, true, true, false]);
     }

@@ -106,7 +106,7 @@ pub fn rehearse(
             phases,
         },
         threads_take_turns: cores::shortage(&Comm::Alone, place.threads as usize).is_some(),
-        estimated: Estimated::of(&cpu_time, timers.model),
+        estimated: Estimated::of(&timers),
         cpu_time,
         model_time_ms: timers.model,
         warm_up_ms,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::memory::{ByStructure, MIB, Structure};
-use crate::engine::CpuTime;
+use crate::engine::{CpuTime, Timers};
 use crate::io::outcome::{Digests, Phases};
 
 /// Name of the phase that is simulated: its measured time is not that of a real exchange.
@@ -106,10 +106,10 @@ pub struct WallTime {
 /// bandwidth and caches, and that they wait for one another in every interval.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Estimated {
-    /// CPU time of the slowest thread in the parallel phases, and of the first thread in the others
-    /// (s).
+    /// CPU time of the loop if every thread has a core (s): sum over the pieces of work between which
+    /// threads wait for each other, of the slowest thread in each.
     pub critical_path: f64,
-    /// CPU time of the phases that one thread runs while the others wait (s); part of
+    /// CPU time of the pieces that one thread runs while the others wait (s); part of
     /// `critical_path`.
     pub serial: f64,
     /// `critical_path` divided by model time.
@@ -117,15 +117,13 @@ pub struct Estimated {
 }
 
 impl Estimated {
-    /// Returns the estimate from the CPU times of the phases and the model time (ms).
-    pub(super) fn of(cpu: &Phases<CpuTime>, model_time_ms: f64) -> Self {
-        let parallel = cpu.deliver.slowest_thread + cpu.update.slowest_thread;
-        let serial = cpu.collocate.total + cpu.receive.total + cpu.record.total;
-        let critical_path = parallel + serial;
+    /// Returns the estimate from the CPU times of the loop.
+    pub(super) fn of(timers: &Timers) -> Self {
+        let path = timers.critical_path();
         Estimated {
-            critical_path,
-            serial,
-            real_time_factor: 1000.0 * critical_path / model_time_ms,
+            critical_path: path.all,
+            serial: path.serial,
+            real_time_factor: 1000.0 * path.all / timers.model,
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::base::memory::{ByStructure, Structure};
 use crate::base::sizes::{product, total};
 use crate::base::units::Steps;
 use crate::engine::PRUNE_EVERY;
+use crate::engine::delivery::events::EventBuffer;
 use crate::engine::spikes::{Exchange, TargetTable};
 use crate::io::file_network::FileNetwork;
 use crate::io::recording::Sampler;
@@ -14,7 +15,7 @@ use crate::model::neuron::{self, Neurons};
 use crate::model::params::{Delays, NeuronModel, Params, Stimulus, WeightSampling};
 use crate::model::stimulus::Input;
 use crate::model::synapse::{
-    PlasticProjection, RowBuilder, RowIndex, Rows, Sources, StaticProjection,
+    Holder, Owners, PlasticProjection, RowBuilder, RowIndex, Rows, Sources, StaticProjection,
 };
 
 use super::Volume;
@@ -37,6 +38,7 @@ pub(super) struct Share {
     threads: Vec<Alike>,
     /// Expected numbers of sources in E and in I.
     pub rows: [u64; 2],
+    holder: Holder,
 }
 
 /// Group of threads that hold the same numbers of neurons.
@@ -267,7 +269,12 @@ impl<'a> Expected<'a> {
         let of = |which: usize| move |kind: &Alike| kind.threads * kind.neurons[which];
         let neurons = [E, I].map(|which| threads.iter().map(of(which)).sum::<u64>());
         let rows = [E, I].map(|from| self.rows(from, neurons.map(|n| n as f64)).round() as u64);
-        Share { threads, rows }
+        let holder = Holder::of(&place, self.in_degree(E, E));
+        Share {
+            threads,
+            rows,
+            holder,
+        }
     }
 
     /// Returns the fraction of sources that fire again before the trace of their last spike has
@@ -355,6 +362,31 @@ impl Share {
         })
     }
 
+    /// Returns a bound on the stored targets of a thread's synapses onto population `onto`, if threads
+    /// have `thread` neurons.
+    fn end(&self, onto: usize, thread: &[u64; 2]) -> u64 {
+        let owners = match self.holder {
+            Holder::OfTarget => Owners::one(0),
+            Holder::OfSource => {
+                Owners::all(self.threads.iter().map(|kind| kind.threads as u32).sum())
+            }
+        };
+        owners.end(thread[onto])
+    }
+
+    /// Returns the bytes of the events of an interval on their way between threads.
+    fn events(&self, expected: &Expected) -> u64 {
+        let seconds = expected.seconds(expected.delays().min());
+        let of = |from: usize| {
+            let synapses = self.sum(|thread| {
+                let onto = [E, I].map(|onto| synapses(expected, thread, from, onto));
+                total(onto)
+            });
+            synapses as f64 * expected.rate.overall[from] * seconds
+        };
+        EventBuffer::bytes(of(E) + of(I))
+    }
+
     /// Returns the bytes of the structures whose size depends on neurons and synapses.
     pub fn structures(&self, expected: &Expected) -> ByStructure<u64> {
         let params = expected.params;
@@ -362,34 +394,44 @@ impl Share {
         let slots = expected.delays().max().0 as u64;
         let channels = neuron::channels(&params.neuron) as u64;
         let mut bytes = ByStructure::default();
+        let all = self.threads.iter().map(|kind| kind.threads).sum::<u64>();
         for Alike { threads, neurons } in &self.threads {
             let [e, i] = *neurons;
             let count = |from, onto| synapses(expected, neurons, from, onto);
+            let ends = [E, I].map(|onto| self.end(onto, neurons));
             let precision = params.stdp.weight_precision;
             let mut add = |structure, each: u64| bytes.add(structure, product([*threads, each]));
             add(
                 Structure::PlasticSynapses,
-                PlasticProjection::bytes(count(E, E), e, precision),
+                PlasticProjection::bytes(count(E, E), ends[E], precision),
             );
             for (from, onto) in [(E, I), (I, E), (I, I)] {
-                let each = StaticProjection::bytes(count(from, onto), neurons[onto], read);
+                let each = StaticProjection::bytes(count(from, onto), ends[onto], read);
                 add(Structure::StaticSynapses, each);
             }
             for from in [E, I] {
                 let synapses = [count(from, E), count(from, I)];
-                add(
-                    Structure::RowIndex,
-                    RowIndex::bytes(self.rows[from], synapses),
-                );
+                let rows = match self.holder {
+                    Holder::OfTarget => self.rows[from],
+                    Holder::OfSource => self.rows[from] / all,
+                };
+                add(Structure::RowIndex, RowIndex::bytes(rows, synapses));
             }
+            let events = match self.holder {
+                Holder::OfTarget => 0,
+                Holder::OfSource => self.events(expected) / all,
+            };
             let ring = RingBuffer::bytes(e + i, channels, slots);
             let history = SpikeHistory::bytes(e, expected.older_spikes());
             add(Structure::TargetTable, target_table(expected, neurons));
             add(Structure::Neurons, Neurons::bytes(&params.neuron, e + i));
-            add(Structure::RingBuffers, ring);
+            add(Structure::RingBuffers, total([ring, events]));
             add(Structure::ExternalInput, external_input(expected, e + i));
             add(Structure::SpikeHistory, history);
-            add(Structure::Construction, drafts(expected, neurons));
+            add(
+                Structure::Construction,
+                drafts(expected, neurons, self.holder),
+            );
         }
         bytes[Structure::Sources] = Sources::bytes(
             self.rows,
@@ -410,10 +452,14 @@ impl Share {
         self.sum(|thread| {
             let placed = [(E, E), (E, I), (I, E), (I, I)].map(|(from, onto)| {
                 let synapses = synapses(expected, thread, from, onto);
-                let targets = Rows::target_bytes(synapses, thread[onto]);
+                let targets = Rows::target_bytes(synapses, self.end(onto, thread));
                 total([targets, product([weight, synapses])])
             });
-            total(placed.into_iter().chain([drafts(expected, thread)]))
+            total(
+                placed
+                    .into_iter()
+                    .chain([drafts(expected, thread, self.holder)]),
+            )
         })
     }
 }
@@ -441,19 +487,16 @@ fn listened(expected: &Expected, which: usize) -> f64 {
     expected.rows[which] / expected.sizes()[which].max(1.0)
 }
 
-fn drafts(expected: &Expected, thread: &[u64; 2]) -> u64 {
+fn drafts(expected: &Expected, thread: &[u64; 2], holder: Holder) -> u64 {
     let read = expected.inputs.edges.is_some();
-    let of = |from: usize| {
-        let onto = [E, I].map(|onto| synapses(expected, thread, from, onto));
-        let edges = if read {
-            FileNetwork::bytes(total(onto))
-        } else {
-            0
-        };
-        let builder = RowBuilder::bytes(onto, expected.sizes()[from] as u64, read);
-        total([edges, builder])
+    let synapses = [E, I].map(|from| [E, I].map(|onto| synapses(expected, thread, from, onto)));
+    let edges = if read {
+        FileNetwork::bytes(total(synapses.map(total)))
+    } else {
+        0
     };
-    total([of(E), of(I)])
+    let sizes = expected.sizes().map(|size| size as u64);
+    total([edges, RowBuilder::bytes(synapses, sizes, read, holder)])
 }
 
 fn external_input(expected: &Expected, neurons: u64) -> u64 {

@@ -1,37 +1,41 @@
-//! Sorting of received entries.
+//! Sorting of packed words by radix.
 
-/// Largest number of bits of a digit: its counters stay in the L1 cache.
+/// Bits of a digit: its counters stay in the L1 cache.
 const DIGIT: u32 = 8;
 /// Number of entries below which comparing them is faster.
 const FEW: usize = 256;
 
-/// Sorts `entries`, whose bits outside `fields` (first bit, number of bits; ascending) are zero.
-/// `spare` is working memory.
+/// Returns the number of bits that distinguish `values` values.
+pub fn bits(values: u64) -> u32 {
+    u64::BITS - values.saturating_sub(1).leading_zeros()
+}
+
+/// Sorts `entries`. `spare` is working memory.
 ///
-/// Least significant digit first (Knuth 1998, The Art of Computer Programming 3, 5.2.5):
-/// O(entries) per digit.
-pub(super) fn sort(entries: &mut Vec<u64>, fields: &[(u32, u32)], spare: &mut Vec<u64>) {
+/// Least significant digit first (Knuth 1998, The Art of Computer Programming 3, 5.2.5), without the
+/// bits that are equal in all entries: O(entries) per digit.
+pub fn by_radix(entries: &mut Vec<u64>, spare: &mut Vec<u64>) {
     if entries.len() < FEW {
         entries.sort_unstable();
         return;
     }
-    for &(first, bits) in fields {
-        let digits = bits.div_ceil(DIGIT);
-        for digit in 0..digits {
-            let [from, to] = [digit, digit + 1].map(|nth| first + bits * nth / digits);
-            // Zeros bring the lines into the cache in order, before they are written in no order.
-            spare.clear();
-            spare.resize(entries.len(), 0);
-            scatter(entries, spare, from, to - from);
-            std::mem::swap(entries, spare);
-        }
+    let first = entries[0];
+    let mut varying = entries.iter().fold(0, |bits, entry| bits | entry ^ first);
+    while varying != 0 {
+        let digit = varying.trailing_zeros();
+        // Zeros bring the lines into the cache in order, before they are written in no order.
+        spare.clear();
+        spare.resize(entries.len(), 0);
+        scatter(entries, spare, digit);
+        std::mem::swap(entries, spare);
+        varying &= u64::MAX.unbounded_shl(digit + DIGIT);
     }
 }
 
-/// Copies `entries` to `sorted` in the order of the `bits` bits from bit `first` on; equal ones stay
-/// in order.
-fn scatter(entries: &[u64], sorted: &mut [u64], first: u32, bits: u32) {
-    let digit = |entry: u64| (entry >> first & ((1 << bits) - 1)) as usize;
+/// Copies `entries` to `sorted` in the order of the digit from bit `first` on; equal ones stay in
+/// order.
+fn scatter(entries: &[u64], sorted: &mut [u64], first: u32) {
+    let digit = |entry: u64| (entry >> first & ((1 << DIGIT) - 1)) as usize;
     let mut places = [0u32; 1 << DIGIT];
     for &entry in entries {
         let count = &mut places[digit(entry)];
@@ -67,7 +71,7 @@ mod tests {
                 let mut entries: Vec<u64> = (0..len).map(entry).collect();
                 let mut expected = entries.clone();
                 expected.sort_unstable();
-                sort(&mut entries, &[(0, row_bits), (32, lag_bits)], &mut spare);
+                by_radix(&mut entries, &mut spare);
                 assert_eq!(entries, expected);
             }
         }

@@ -10,12 +10,13 @@ use crate::model::synapse::{
     Arrival, Batch, Law, RowWork, StaticProjection, Target, Visit, Weight,
 };
 
-use super::{index, targets};
+use super::Synapses;
 
 /// Kernel that delivers `arrivals` row by row.
 pub(super) struct Deliver<'a> {
-    pub(super) vp: &'a mut VirtualProcess,
+    pub(super) synapses: &'a mut Synapses,
     pub(super) arrivals: &'a [Arrival],
+    pub(super) vp: &'a mut VirtualProcess,
 }
 
 impl Kernel for Deliver<'_> {
@@ -25,28 +26,32 @@ impl Kernel for Deliver<'_> {
     /// since it is not in the cache.
     #[inline(always)]
     fn run(self) {
-        let Deliver { vp, arrivals } = self;
+        let Deliver {
+            synapses,
+            arrivals,
+            vp,
+        } = self;
         let mut batch = Batch::new();
         let mut next = [0..0, 0..0];
         for step in 0..arrivals.len() + 1 {
             if let Some(later) = arrivals.get(step + PREFETCH_DISTANCE) {
-                index(vp, later).prefetch(later.row);
+                synapses.index(later).prefetch(later.row);
             }
             let [to_e, to_i] = next.clone();
             if let Some(arrival) = arrivals.get(step) {
-                next = index(vp, arrival).ranges(arrival.row);
-                prefetch(vp, arrival, &next);
+                next = synapses.index(arrival).ranges(arrival.row);
+                prefetch(synapses, arrival, &next);
             }
             if let Some(now) = step.checked_sub(1) {
                 let arrival = &arrivals[now];
-                vp.events += (to_e.len() + to_i.len()) as u64;
+                synapses.events += (to_e.len() + to_i.len()) as u64;
                 let (ring, e) = (&mut vp.ring, vp.excitatory);
                 if arrival.excitatory {
-                    fixed(&vp.ei, arrival.stamp, to_i, ring, e);
-                    plastic(vp, arrival, to_e, &mut batch);
+                    fixed(&synapses.ei, arrival.stamp, to_i, ring, e);
+                    plastic(synapses, vp, arrival, to_e, &mut batch);
                 } else {
-                    fixed(&vp.ie, arrival.stamp, to_e, ring, 0);
-                    fixed(&vp.ii, arrival.stamp, to_i, ring, e);
+                    fixed(&synapses.ie, arrival.stamp, to_e, ring, 0);
+                    fixed(&synapses.ii, arrival.stamp, to_i, ring, e);
                 }
             }
         }
@@ -58,12 +63,12 @@ const PREFETCH_DISTANCE: usize = 8;
 
 /// Prefetches the targets of the synapses of an arrival, and the weights of the plastic ones.
 #[inline(always)]
-fn prefetch(vp: &VirtualProcess, arrival: &Arrival, [to_e, to_i]: &[Range<usize>; 2]) {
-    let [onto_e, onto_i] = targets(vp, arrival);
+fn prefetch(synapses: &Synapses, arrival: &Arrival, [to_e, to_i]: &[Range<usize>; 2]) {
+    let [onto_e, onto_i] = synapses.targets(arrival);
     onto_e.prefetch(to_e.clone());
     onto_i.prefetch(to_i.clone());
     if arrival.excitatory {
-        vp.ee.weights.prefetch(to_e.clone());
+        synapses.ee.weights.prefetch(to_e.clone());
     }
 }
 
@@ -77,23 +82,29 @@ fn fixed(
     ring: &mut RingBuffer,
     first: usize,
 ) {
-    let slot = ring.slot(Steps(stamp + projection.delay.0), first);
-    projection.deliver(row, slot);
+    let mut slot = ring.slot(Steps(stamp + projection.delay.0), first);
+    projection.for_each(row, |target, weight| slot.channel(weight)[target] += weight);
 }
 
 /// Applies STDP to a plastic row and adds its weights to the ring buffer.
 #[inline(always)]
-fn plastic(vp: &mut VirtualProcess, arrival: &Arrival, range: Range<usize>, batch: &mut Batch) {
-    let delay = vp.ee.delay;
+fn plastic(
+    synapses: &mut Synapses,
+    vp: &mut VirtualProcess,
+    arrival: &Arrival,
+    range: Range<usize>,
+    batch: &mut Batch,
+) {
+    let delay = synapses.ee.delay;
     let mut slot = vp.ring.slot(Steps(arrival.stamp + delay.0), 0);
     let work = InBatches {
-        law: &vp.law,
+        law: &synapses.law,
         batch,
         visit: Visit::of(arrival, delay),
         history: &vp.history,
         slot: slot.channel(1.0),
     };
-    vp.ee.work_on(range, work);
+    synapses.ee.work_on(range, work);
 }
 
 /// Delivery to a plastic row in batches.
