@@ -237,12 +237,6 @@ impl SpikeHistory {
         record.traces = [record.traces[0] + gain, record.traces[0]];
     }
 
-    /// Prefetches the record of neuron `lid`.
-    #[inline(always)]
-    pub fn prefetch(&self, lid: usize) {
-        simd::prefetch(&self.recent, lid);
-    }
-
     /// Returns the records of all neurons, by lid.
     #[inline(always)]
     pub fn recent(&self) -> &[Recent] {

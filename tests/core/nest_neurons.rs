@@ -16,7 +16,7 @@ use stdp_hpc::model::buffers::{RingBuffer, SpikeHistory};
 use stdp_hpc::model::neuron::{Emission, IafPscAlpha, IgnoreAndFire, Tics, channels};
 use stdp_hpc::model::params::{NeuronParams, StdpParams};
 use stdp_hpc::model::stimulus::Input;
-use stdp_hpc::model::synapse::{Batch, Law, Sources, Target, Visit, Weight};
+use stdp_hpc::model::synapse::{Batch, Law, OwnHistory, Sources, Target, Visit, Weight};
 
 /// The cases of a file in reference/.
 fn cases(name: &str) -> Vec<Value> {
@@ -303,7 +303,9 @@ impl<T: Target, W: Weight> Kernel for Row<'_, T, W> {
             weights,
             slot,
         } = self;
-        law.deliver(&mut Batch::new(), visit, history, targets, weights, slot);
+        let history = OwnHistory::new(history);
+        let add = |target: usize, weight| slot[target] += weight;
+        law.deliver(&mut Batch::new(), visit, history, targets, weights, add);
     }
 }
 

@@ -5,9 +5,9 @@ use std::ops::Range;
 use crate::base::simd::Kernel;
 use crate::base::units::Steps;
 use crate::engine::vp::VirtualProcess;
-use crate::model::buffers::{RingBuffer, SpikeHistory};
+use crate::model::buffers::RingBuffer;
 use crate::model::synapse::{
-    Arrival, Batch, Law, RowWork, StaticProjection, Target, Visit, Weight,
+    Arrival, Batch, Law, OwnHistory, RowWork, StaticProjection, Target, Visit, Weight,
 };
 
 use super::Synapses;
@@ -101,7 +101,7 @@ fn plastic(
         law: &synapses.law,
         batch,
         visit: Visit::of(arrival, delay),
-        history: &vp.history,
+        history: OwnHistory::new(&vp.history),
         slot: slot.channel(1.0),
     };
     synapses.ee.work_on(range, work);
@@ -112,14 +112,21 @@ struct InBatches<'a> {
     law: &'a Law,
     batch: &'a mut Batch,
     visit: Visit,
-    history: &'a SpikeHistory,
+    history: OwnHistory<'a>,
     slot: &'a mut [f64],
 }
 
 impl RowWork for InBatches<'_> {
     #[inline(always)]
     fn run<T: Target, W: Weight>(self, targets: &[T], weights: &mut [W]) {
-        let (law, history) = (self.law, self.history);
-        law.deliver(self.batch, self.visit, history, targets, weights, self.slot);
+        let InBatches {
+            law,
+            batch,
+            visit,
+            history,
+            slot,
+        } = self;
+        let add = |target: usize, weight| slot[target] += weight;
+        law.deliver(batch, visit, history, targets, weights, add);
     }
 }

@@ -20,7 +20,8 @@ use crate::base::units::Steps;
 use crate::engine::vp::VirtualProcess;
 use crate::model::buffers::SpikeHistory;
 use crate::model::synapse::{
-    Arrival, Law, Owners, PlasticProjection, RowIndex, SHORT_ROW, StaticProjection, Targets,
+    AllHistories, Arrival, Law, OwnHistory, Owners, PlasticProjection, RowIndex, SHORT_ROW,
+    StaticProjection, Targets,
 };
 
 use events::EventBuffer;
@@ -77,9 +78,12 @@ impl Synapses {
         events: &mut EventBuffer,
     ) {
         events.clear();
+        let each: Vec<_> = histories.iter().copied().map(OwnHistory::new).collect();
         let neurons = All {
-            owners: self.owners,
-            histories,
+            histories: AllHistories {
+                owners: self.owners,
+                each: &each,
+            },
             events,
             first: start.0 + 1,
         };

@@ -1,16 +1,18 @@
 //! Delivery in short rows: a pipeline over the arrivals.
 //!
 //! Almost every access misses the caches: row index, targets, weight, spike history, ring buffer.
-//! Each stage of the pipeline prefetches for an arrival what the next one reads.
+//! Each stage of the pipeline prefetches for an arrival what the next one reads. A plastic row goes
+//! synapse by synapse, or in batches if it is long enough.
 
 use std::ops::Range;
 
 use crate::base::simd::Kernel;
 use crate::base::units::Steps;
 use crate::engine::vp::VirtualProcess;
-use crate::model::buffers::{RingBuffer, SpikeHistory};
+use crate::model::buffers::RingBuffer;
 use crate::model::synapse::{
-    Arrival, Law, Owners, RowWork, StaticProjection, Target, Visit, Weight,
+    AllHistories, Arrival, Batch, Histories, Law, OwnHistory, RowWork, StaticProjection, Target,
+    Visit, Weight,
 };
 
 use super::Synapses;
@@ -24,30 +26,29 @@ pub(super) struct Deliver<'a, N> {
 }
 
 /// Neurons that the stored targets stand for.
-pub(super) trait Neurons {
+pub(super) trait Neurons<'a> {
+    /// Their spike histories.
+    type Histories: Histories<'a>;
     /// Sums for the arrivals of one stamp and one kind of sources.
     type Place: Copy;
+
+    /// Returns their spike histories.
+    fn histories(&self) -> Self::Histories;
 
     /// Returns the place of the sums for arrivals with stamp `stamp` from E or from I.
     fn place(&self, stamp: i32, excitatory: bool) -> Self::Place;
 
-    /// Returns owner and index of `target`, see [`Owners::split`].
-    fn split(&self, target: usize) -> (usize, usize);
+    /// Prefetches the sum for `target` in population `side` (0: E, 1: I).
+    fn prefetch_sum(&self, place: Self::Place, side: usize, target: usize);
 
-    /// Returns the spike history of the neurons of `owner`.
-    fn history(&self, owner: usize) -> &SpikeHistory;
-
-    /// Prefetches the sum for neuron `index` of population `side` (0: E, 1: I).
-    fn prefetch_sum(&self, place: Self::Place, side: usize, index: usize);
-
-    /// Adds `weight` for neuron `index` of population `side` of `owner`.
-    fn add(&mut self, place: Self::Place, side: usize, owner: usize, index: usize, weight: f64);
+    /// Adds `weight` for `target` in population `side`.
+    fn add(&mut self, place: Self::Place, side: usize, target: usize, weight: f64);
 }
 
 /// Neurons of the thread that holds the synapses: weights go to their ring buffer.
 pub(super) struct Own<'a> {
     ring: &'a mut RingBuffer,
-    history: &'a SpikeHistory,
+    history: OwnHistory<'a>,
     /// Index of the first neuron of each population.
     first: [usize; 2],
     /// Delays by population of the sources, then of the targets.
@@ -58,60 +59,60 @@ impl<'a> Own<'a> {
     pub(super) fn new(vp: &'a mut VirtualProcess, delays: [[Steps; 2]; 2]) -> Self {
         Own {
             ring: &mut vp.ring,
-            history: &vp.history,
+            history: OwnHistory::new(&vp.history),
             first: [0, vp.excitatory],
             delays,
         }
     }
 }
 
-impl Neurons for Own<'_> {
+impl<'a> Neurons<'a> for Own<'a> {
+    type Histories = OwnHistory<'a>;
     /// Starts of the sums onto E and onto I, and whether their weights are those of I.
     type Place = ([usize; 2], bool);
 
     #[inline(always)]
-    fn place(&self, stamp: i32, excitatory: bool) -> Self::Place {
-        let delays = self.delays[usize::from(!excitatory)];
-        let starts = delays.map(|delay| self.ring.start(Steps(stamp + delay.0)));
-        (
-            [0, 1].map(|side: usize| starts[side] + self.first[side]),
-            !excitatory,
-        )
-    }
-
-    #[inline(always)]
-    fn split(&self, target: usize) -> (usize, usize) {
-        (0, target)
-    }
-
-    #[inline(always)]
-    fn history(&self, _: usize) -> &SpikeHistory {
+    fn histories(&self) -> OwnHistory<'a> {
         self.history
     }
 
     #[inline(always)]
-    fn prefetch_sum(&self, (starts, inhibitory): Self::Place, side: usize, index: usize) {
-        self.ring.prefetch(starts[side], index, inhibitory);
+    fn place(&self, stamp: i32, excitatory: bool) -> Self::Place {
+        let start = |side: usize| {
+            let delay = self.delays[usize::from(!excitatory)][side];
+            self.ring.start(Steps(stamp + delay.0)) + self.first[side]
+        };
+        ([0, 1].map(start), !excitatory)
     }
 
     #[inline(always)]
-    fn add(&mut self, (starts, _): Self::Place, side: usize, _: usize, index: usize, weight: f64) {
-        self.ring.add(starts[side], index, weight);
+    fn prefetch_sum(&self, (starts, inhibitory): Self::Place, side: usize, target: usize) {
+        self.ring.prefetch(starts[side], target, inhibitory);
+    }
+
+    #[inline(always)]
+    fn add(&mut self, (starts, _): Self::Place, side: usize, target: usize, weight: f64) {
+        self.ring.add(starts[side], target, weight);
     }
 }
 
 /// Neurons of all threads: weights go there as events.
 pub(super) struct All<'a> {
-    pub(super) owners: Owners,
-    pub(super) histories: &'a [&'a SpikeHistory],
+    pub(super) histories: AllHistories<'a>,
     pub(super) events: &'a mut EventBuffer,
     /// First stamp of the arrivals' interval.
     pub(super) first: i32,
 }
 
-impl Neurons for All<'_> {
+impl<'a> Neurons<'a> for All<'a> {
+    type Histories = AllHistories<'a>;
     /// Number of the run.
     type Place = u32;
+
+    #[inline(always)]
+    fn histories(&self) -> AllHistories<'a> {
+        self.histories
+    }
 
     #[inline(always)]
     fn place(&self, stamp: i32, excitatory: bool) -> u32 {
@@ -119,20 +120,11 @@ impl Neurons for All<'_> {
     }
 
     #[inline(always)]
-    fn split(&self, target: usize) -> (usize, usize) {
-        self.owners.split(target)
-    }
-
-    #[inline(always)]
-    fn history(&self, owner: usize) -> &SpikeHistory {
-        self.histories[owner]
-    }
-
-    #[inline(always)]
     fn prefetch_sum(&self, _: u32, _: usize, _: usize) {}
 
     #[inline(always)]
-    fn add(&mut self, run: u32, side: usize, owner: usize, index: usize, weight: f64) {
+    fn add(&mut self, run: u32, side: usize, target: usize, weight: f64) {
+        let (owner, index) = self.histories.owners.split(target);
         let neuron = index as u32;
         let event = Event {
             weight,
@@ -148,8 +140,10 @@ impl Neurons for All<'_> {
 const STAGE: usize = 8;
 /// Number of rows that are remembered from their lookup to their delivery.
 const ROWS: usize = 4 * STAGE;
+/// Number of plastic synapses of a row from which on batches are faster. They prefetch on their own.
+const BATCHED: usize = 16;
 
-impl<N: Neurons> Kernel for Deliver<'_, N> {
+impl<'a, N: Neurons<'a>> Kernel for Deliver<'a, N> {
     type Output = ();
 
     #[inline(always)]
@@ -159,6 +153,7 @@ impl<N: Neurons> Kernel for Deliver<'_, N> {
         let Some(first) = arrivals.first() else {
             return;
         };
+        let mut batch = Batch::new();
         let mut ahead = self.moment(first);
         let mut moment = self.moment(first);
         for step in 0..arrivals.len() + 3 * STAGE {
@@ -181,7 +176,7 @@ impl<N: Neurons> Kernel for Deliver<'_, N> {
                 if !moment.is_of(arrival) {
                     moment = self.moment(arrival);
                 }
-                self.deliver(arrival, &rows[at % ROWS], &moment);
+                self.deliver(arrival, &rows[at % ROWS], &moment, &mut batch);
             }
         }
     }
@@ -209,7 +204,7 @@ struct Moment<P> {
     stamp: i32,
     excitatory: bool,
     place: P,
-    /// Decay of the traces up to the depression, see [`SpikeHistory::fade`].
+    /// Decay of the traces up to the depression, see [`Histories::fade`].
     fade: f64,
 }
 
@@ -220,19 +215,18 @@ impl<P> Moment<P> {
     }
 }
 
-impl<N: Neurons> Deliver<'_, N> {
+impl<'a, N: Neurons<'a>> Deliver<'a, N> {
     #[inline(never)]
     fn moment(&self, arrival: &Arrival) -> Moment<N::Place> {
         let &Arrival {
             stamp, excitatory, ..
         } = arrival;
-        // The traces of all histories refer to the same time.
-        let history = self.neurons.history(0);
+        let until = Steps(stamp - self.synapses.ee.delay.0);
         Moment {
             stamp,
             excitatory,
             place: self.neurons.place(stamp, excitatory),
-            fade: history.fade(Steps(stamp - self.synapses.ee.delay.0)),
+            fade: self.neurons.histories().fade(until),
         }
     }
 
@@ -242,11 +236,11 @@ impl<N: Neurons> Deliver<'_, N> {
         let neurons = &self.neurons;
         let targets = self.synapses.targets(arrival);
         for (side, (targets, range)) in targets.into_iter().zip(row).enumerate() {
-            for synapse in range.clone() {
-                let (owner, index) = neurons.split(targets.get(synapse));
-                neurons.prefetch_sum(place, side, index);
+            for synapse in range.clone().take(BATCHED) {
+                let target = targets.get(synapse);
+                neurons.prefetch_sum(place, side, target);
                 if arrival.excitatory && side == 0 {
-                    neurons.history(owner).prefetch(index);
+                    neurons.histories().prefetch(target);
                 }
             }
         }
@@ -254,7 +248,13 @@ impl<N: Neurons> Deliver<'_, N> {
 
     /// Delivers `arrival` to the synapses `row`.
     #[inline(always)]
-    fn deliver(&mut self, arrival: &Arrival, row: &Row, moment: &Moment<N::Place>) {
+    fn deliver(
+        &mut self,
+        arrival: &Arrival,
+        row: &Row,
+        moment: &Moment<N::Place>,
+        batch: &mut Batch,
+    ) {
         let [to_e, to_i] = row.clone();
         let place = moment.place;
         let Deliver {
@@ -268,10 +268,11 @@ impl<N: Neurons> Deliver<'_, N> {
         }
         fixed(&synapses.ei, to_i, neurons, place, 1);
         if !to_e.is_empty() {
-            let work = OneByOne {
+            let work = Plastic {
                 law: &synapses.law,
                 visit: Visit::of(arrival, synapses.ee.delay),
                 fade: moment.fade,
+                batch,
                 neurons,
                 place,
             };
@@ -282,7 +283,7 @@ impl<N: Neurons> Deliver<'_, N> {
 
 /// Adds the weights of the static synapses `row` onto population `side`.
 #[inline(always)]
-fn fixed<N: Neurons>(
+fn fixed<'a, N: Neurons<'a>>(
     projection: &StaticProjection,
     row: Range<usize>,
     neurons: &mut N,
@@ -291,30 +292,49 @@ fn fixed<N: Neurons>(
 ) {
     if !row.is_empty() {
         projection.for_each(row, |target, weight| {
-            let (owner, index) = neurons.split(target);
-            neurons.add(place, side, owner, index, weight);
+            neurons.add(place, side, target, weight);
         });
     }
 }
 
-/// Delivery to a plastic row, one synapse after the other.
-struct OneByOne<'a, N: Neurons> {
+/// Delivery to a plastic row.
+struct Plastic<'a, N, P> {
     law: &'a Law,
     visit: Visit,
     fade: f64,
+    batch: &'a mut Batch,
     neurons: &'a mut N,
-    place: N::Place,
+    place: P,
 }
 
-impl<N: Neurons> RowWork for OneByOne<'_, N> {
+impl<'h, N: Neurons<'h>> RowWork for Plastic<'_, N, N::Place> {
     #[inline(always)]
     fn run<T: Target, W: Weight>(self, targets: &[T], weights: &mut [W]) {
-        let (law, visit, fade) = (self.law, self.visit, self.fade);
+        let Plastic {
+            law,
+            visit,
+            neurons,
+            place,
+            ..
+        } = self;
+        let histories = neurons.histories();
+        if targets.len() >= BATCHED {
+            law.deliver(
+                self.batch,
+                visit,
+                histories,
+                targets,
+                weights,
+                |target, weight| {
+                    neurons.add(place, 0, target, weight);
+                },
+            );
+            return;
+        }
         for (target, weight) in targets.iter().zip(weights) {
-            let (owner, index) = self.neurons.split(target.index());
-            *weight = law.visited(*weight, visit, fade, self.neurons.history(owner), index);
-            self.neurons
-                .add(self.place, 0, owner, index, weight.value());
+            let target = target.index();
+            *weight = law.visited(*weight, visit, self.fade, histories, target);
+            neurons.add(place, 0, target, weight.value());
         }
     }
 }

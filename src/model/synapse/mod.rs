@@ -14,7 +14,7 @@ pub use index::RowIndex;
 pub use moments::{Moments, WeightAdder, WeightMoments};
 pub use owners::{Holder, Owners, SHORT_ROW};
 pub use sources::{Arrival, Sources};
-pub use stdp::{Batch, Law, Visit};
+pub use stdp::{AllHistories, Batch, Histories, Law, OwnHistory, Visit};
 
 use std::ops::Range;
 use std::sync::Arc;

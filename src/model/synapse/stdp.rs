@@ -10,7 +10,7 @@ use crate::base::units::{Lid, Ms, Steps};
 use crate::model::buffers::{NEVER, Post, Recent, SpikeHistory};
 use crate::model::params::StdpParams;
 
-use super::{Arrival, Target, Weight};
+use super::{Arrival, Owners, Target, Weight};
 
 /// Constants of the law, on the grid.
 #[derive(Clone, Debug)]
@@ -30,6 +30,80 @@ pub struct Visit {
     pub until: i32,
     /// K₊ just after the last presynaptic spike, 0 if there was none.
     pub trace: f64,
+}
+
+/// Spike histories of the neurons that stored targets stand for.
+pub trait Histories<'a>: Copy {
+    /// Returns the history that has the neuron of `target`, and its index there.
+    fn of(self, target: usize) -> (OwnHistory<'a>, usize);
+
+    /// Returns the latest spikes of the neuron of `target`.
+    #[inline(always)]
+    fn recent(self, target: usize) -> &'a Recent {
+        let (history, index) = self.of(target);
+        &history.recent[index]
+    }
+
+    /// Prefetches the latest spikes of the neuron of `target`.
+    #[inline(always)]
+    fn prefetch(self, target: usize) {
+        let (history, index) = self.of(target);
+        simd::prefetch(history.recent, index);
+    }
+
+    /// Returns the decay of traces up to `at`, see [`SpikeHistory::fade`].
+    fn fade(self, at: Steps) -> f64;
+}
+
+/// History of the neurons of one thread; targets are their indices.
+#[derive(Clone, Copy)]
+pub struct OwnHistory<'a> {
+    history: &'a SpikeHistory,
+    recent: &'a [Recent],
+}
+
+impl<'a> OwnHistory<'a> {
+    /// Returns access to `history`.
+    pub fn new(history: &'a SpikeHistory) -> Self {
+        OwnHistory {
+            history,
+            recent: history.recent(),
+        }
+    }
+}
+
+impl<'a> Histories<'a> for OwnHistory<'a> {
+    #[inline(always)]
+    fn of(self, target: usize) -> (OwnHistory<'a>, usize) {
+        (self, target)
+    }
+
+    #[inline(always)]
+    fn fade(self, at: Steps) -> f64 {
+        self.history.fade(at)
+    }
+}
+
+/// Histories of the neurons of all threads of a rank.
+#[derive(Clone, Copy)]
+pub struct AllHistories<'a> {
+    /// Owners of the targets.
+    pub owners: Owners,
+    /// History of each owner. The traces of all refer to the same time.
+    pub each: &'a [OwnHistory<'a>],
+}
+
+impl<'a> Histories<'a> for AllHistories<'a> {
+    #[inline(always)]
+    fn of(self, target: usize) -> (OwnHistory<'a>, usize) {
+        let (owner, index) = self.owners.split(target);
+        (self.each[owner], index)
+    }
+
+    #[inline(always)]
+    fn fade(self, at: Steps) -> f64 {
+        self.each[0].fade(at)
+    }
 }
 
 impl Law {
@@ -68,7 +142,15 @@ impl Law {
     /// `weight` and the result are in pA, finite and ≥ 0. O(spikes since `after`).
     #[cold]
     #[inline(never)]
-    fn weight_after(&self, weight: f64, visit: Visit, history: &SpikeHistory, lid: Lid) -> f64 {
+    fn weight_after<'a>(
+        &self,
+        weight: f64,
+        visit: Visit,
+        histories: impl Histories<'a>,
+        target: usize,
+    ) -> f64 {
+        let (OwnHistory { history, .. }, index) = histories.of(target);
+        let lid = Lid(index as u32);
         let mut weight = weight;
         if visit.trace > 0.0 {
             for post in history
@@ -88,25 +170,25 @@ impl Law {
 
     /// Applies one presynaptic arrival to the synapses of a row: plasticity, then delivery.
     ///
-    /// `targets` (ascending) and `weights` (pA) are the row, `slot` the arrival slot of the ring
-    /// buffer. Moves 2 × the weight's bytes, the target's bytes and a 32-byte record per synapse.
-    /// The row streams through; records and slot stay in L2.
+    /// `targets` (ascending) and `weights` (pA) are the row; `add` takes a target and its new weight.
+    /// Moves 2 × the weight's bytes, the target's bytes and a 32-byte record per synapse. The row
+    /// streams through; records stay in L2.
     #[inline(always)]
-    pub fn deliver<T: Target, W: Weight>(
+    pub fn deliver<'a, T: Target, W: Weight>(
         &self,
         batch: &mut Batch,
         visit: Visit,
-        history: &SpikeHistory,
+        histories: impl Histories<'a>,
         targets: &[T],
         weights: &mut [W],
-        slot: &mut [f64],
+        mut add: impl FnMut(usize, f64),
     ) {
-        let fade = history.fade(Steps(visit.until));
+        let fade = histories.fade(Steps(visit.until));
         for (targets, weights) in targets.chunks(BATCH).zip(weights.chunks_mut(BATCH)) {
             let row = Row {
                 law: self,
                 visit,
-                history,
+                histories,
                 targets,
             };
             simd::run(Collect {
@@ -129,31 +211,30 @@ impl Law {
                 weights,
             });
             for (&target, &weight) in targets.iter().zip(&*weights) {
-                slot[target.index()] += weight.value();
+                add(target.index(), weight.value());
             }
         }
     }
 }
 
 impl Law {
-    /// Returns the weight of a synapse onto neuron `target` after one presynaptic arrival, for rows
-    /// that are too short for [`Law::deliver`]; with the same result to the last bit. `fade` is that
-    /// of `history` at `visit.until`.
+    /// Returns the weight of a synapse onto `target` after one presynaptic arrival, for rows that are
+    /// too short for [`Law::deliver`]; with the same result to the last bit. `fade` is that of
+    /// `histories` at `visit.until`.
     #[inline(always)]
-    pub fn visited<W: Weight>(
+    pub fn visited<'a, W: Weight>(
         &self,
         weight: W,
         visit: Visit,
         fade: f64,
-        history: &SpikeHistory,
+        histories: impl Histories<'a>,
         target: usize,
     ) -> W {
-        let Recent { stamps, traces } = &history.recent()[target];
+        let Recent { stamps, traces } = histories.recent(target);
         let [newest, second, third, fourth] = *stamps;
         let (after, until) = (visit.opens(), visit.until);
         if fourth > after || second >= until {
-            let lid = Lid(target as u32);
-            return W::stored(self.weight_after(weight.value(), visit, history, lid));
+            return W::stored(self.weight_after(weight.value(), visit, histories, target));
         }
         let scale = self.lambda * visit.trace;
         let potentiated = |weight: W, stamp: i32| {
@@ -251,30 +332,30 @@ impl Batch {
 }
 
 /// Input shared by the kernels of a delivery: at most [`BATCH`] synapses of one row.
-struct Row<'a, T> {
+struct Row<'a, T, H> {
     law: &'a Law,
     visit: Visit,
-    history: &'a SpikeHistory,
+    histories: H,
     targets: &'a [T],
 }
 
-impl<T> Clone for Row<'_, T> {
+impl<T, H: Copy> Clone for Row<'_, T, H> {
     fn clone(&self) -> Self {
         *self
     }
 }
-impl<T> Copy for Row<'_, T> {}
+impl<T, H: Copy> Copy for Row<'_, T, H> {}
 
 /// Kernel that sorts the postsynaptic spikes of each synapse into rounds and reads the traces. It
 /// branches only for the rare synapse whose spikes exceed the record, and processes that synapse at
 /// once.
-struct Collect<'a, T, W> {
-    row: Row<'a, T>,
+struct Collect<'a, T, W, H> {
+    row: Row<'a, T, H>,
     batch: &'a mut Batch,
     weights: &'a mut [W],
 }
 
-impl<T: Target, W: Weight> Kernel for Collect<'_, T, W> {
+impl<'h, T: Target, W: Weight, H: Histories<'h>> Kernel for Collect<'_, T, W, H> {
     type Output = ();
 
     #[inline(always)]
@@ -282,25 +363,24 @@ impl<T: Target, W: Weight> Kernel for Collect<'_, T, W> {
         let Row {
             law,
             visit,
-            history,
+            histories,
             targets,
         } = self.row;
         let until = visit.until;
         let after = visit.opens();
-        let recent = history.recent();
         let [latest, second_latest, third_latest] = &mut self.batch.rounds;
         (latest.len, second_latest.len, third_latest.len) = (0, 0, 0);
         let slots = self.weights.iter_mut().zip(&mut self.batch.traces);
         // Avoids `enumerate`, which checks its count for overflow.
         for ((j, &target), (weight, trace)) in (0..BATCH).zip(targets).zip(slots) {
             if let Some(ahead) = targets.get(j.wrapping_add(PREFETCH_DISTANCE)) {
-                simd::prefetch(recent, ahead.index());
+                histories.prefetch(ahead.index());
             }
-            let Recent { stamps, traces } = &recent[target.index()];
+            let target = target.index();
+            let Recent { stamps, traces } = histories.recent(target);
             let [newest, second, third, fourth] = *stamps;
             if fourth > after || second >= until {
-                let lid = Lid(target.index() as u32);
-                *weight = W::stored(law.weight_after(weight.value(), visit, history, lid));
+                *weight = W::stored(law.weight_after(weight.value(), visit, histories, target));
                 *trace = 0.0;
                 continue;
             }
@@ -314,14 +394,14 @@ impl<T: Target, W: Weight> Kernel for Collect<'_, T, W> {
 
 /// Kernel that applies w + λ·K₊·exp(−age) · w^μ to the synapses of a round, for spike number
 /// `which` of their targets (0: the latest).
-struct Potentiate<'a, T, W> {
-    row: Row<'a, T>,
+struct Potentiate<'a, T, W, H> {
+    row: Row<'a, T, H>,
     round: &'a Round,
     which: usize,
     weights: &'a mut [W],
 }
 
-impl<T: Target, W: Weight> Kernel for Potentiate<'_, T, W> {
+impl<'h, T: Target, W: Weight, H: Histories<'h>> Kernel for Potentiate<'_, T, W, H> {
     type Output = ();
 
     #[inline(always)]
@@ -329,7 +409,7 @@ impl<T: Target, W: Weight> Kernel for Potentiate<'_, T, W> {
         let Row {
             law,
             visit,
-            history,
+            histories,
             targets,
         } = self.row;
         let synapses = &self.round.synapses[..self.round.len];
@@ -337,7 +417,7 @@ impl<T: Target, W: Weight> Kernel for Potentiate<'_, T, W> {
         let mut factors = [0.0; BATCH];
         let scale = law.lambda * visit.trace;
         for ((value, factor), &j) in values.iter_mut().zip(&mut factors).zip(synapses) {
-            let stamp = history.recent()[targets[j as usize].index()].stamps[self.which];
+            let stamp = histories.recent(targets[j as usize].index()).stamps[self.which];
             *factor = scale * law.decay_plus.at(stamp.wrapping_sub(visit.after));
             *value = self.weights[j as usize].value();
         }
