@@ -190,10 +190,10 @@ type Row = [Range<usize>; 2];
 fn look_up(synapses: &Synapses, arrival: &Arrival) -> Row {
     let row = synapses.index(arrival).ranges(arrival.row);
     for (targets, range) in synapses.targets(arrival).into_iter().zip(&row) {
-        targets.prefetch_ends(range.clone());
+        targets.prefetch(range.clone());
     }
     if arrival.excitatory {
-        synapses.ee.weights.prefetch_ends(row[0].clone());
+        synapses.ee.weights.prefetch(row[0].clone());
     }
     row
 }

@@ -103,15 +103,6 @@ impl Targets {
         }
     }
 
-    /// Prefetches the first and the last target of the synapses `range`.
-    #[inline(always)]
-    pub fn prefetch_ends(&self, range: Range<usize>) {
-        match self {
-            Targets::Narrow(targets) => prefetch_ends(targets, range),
-            Targets::Wide(targets) => prefetch_ends(targets, range),
-        }
-    }
-
     /// Returns the target of synapse `index`.
     #[inline(always)]
     pub fn get(&self, index: usize) -> usize {
@@ -289,15 +280,6 @@ impl PlasticWeights {
         }
     }
 
-    /// Prefetches the first and the last weight of the synapses `range`.
-    #[inline(always)]
-    pub fn prefetch_ends(&self, range: Range<usize>) {
-        match self {
-            PlasticWeights::F64(weights) => prefetch_ends(weights, range),
-            PlasticWeights::F32(weights) => prefetch_ends(weights, range),
-        }
-    }
-
     /// Returns whether all weights are finite. Reads all of them.
     pub fn are_finite(&self) -> bool {
         match self {
@@ -325,17 +307,12 @@ fn all_finite<W: Weight>(weights: &[W]) -> bool {
 /// Prefetches `slice[range]`, cache line by cache line.
 #[inline(always)]
 fn prefetch<T>(slice: &[T], range: Range<usize>) {
-    for index in range.step_by(simd::LINE / size_of::<T>()) {
-        simd::prefetch(slice, index);
-    }
-}
-
-/// Prefetches the first and the last element of `slice[range]`: all of it if it is short.
-#[inline(always)]
-fn prefetch_ends<T>(slice: &[T], range: Range<usize>) {
     if !range.is_empty() {
-        simd::prefetch(slice, range.start);
+        // The range may begin in the middle of a line.
         simd::prefetch(slice, range.end - 1);
+        for index in range.step_by(simd::LINE / size_of::<T>()) {
+            simd::prefetch(slice, index);
+        }
     }
 }
 
