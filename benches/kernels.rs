@@ -409,7 +409,8 @@ impl Traded {
             threads: 1,
             rank: 0,
         };
-        let tables = TargetTable::set_up(&comm, &place, (0..neurons).map(Gid)).expect("small");
+        let tables = TargetTable::set_up(&comm, &place, neurons as usize, (0..neurons).map(Gid));
+        let tables = tables.expect("small");
         let mut rng = stream(1, Purpose::Rate, Gid(0));
         let mut emissions = Vec::new();
         for group in 0..neurons / 64 {

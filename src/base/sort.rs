@@ -5,11 +5,6 @@ const DIGIT: u32 = 8;
 /// Number of entries below which comparing them is faster.
 const FEW: usize = 256;
 
-/// Returns the number of bits that distinguish `values` values.
-pub fn bits(values: u64) -> u32 {
-    u64::BITS - values.saturating_sub(1).leading_zeros()
-}
-
 /// Sorts `entries`. `spare` is working memory.
 ///
 /// Least significant digit first (Knuth 1998, The Art of Computer Programming 3, 5.2.5), without the

@@ -60,10 +60,10 @@ impl Simulation {
         let e = wired.sources.iter().flat_map(|of| of.excitatory().iter());
         let i = wired.sources.iter().flat_map(|of| of.inhibitory().iter());
         let gids = e.map(Gid).chain(i.map(inhibitory));
-        let tables = TargetTable::set_up(&comm, &place, gids)?;
+        let rows = wired.sources.iter().map(Sources::len).sum();
+        let tables = TargetTable::set_up(&comm, &place, rows, gids)?;
         working_on(Structure::Exchange.name());
         let min_delay = delays.min();
-        let rows = wired.sources.iter().map(Sources::len).sum();
         let exchange = Exchange::new(&comm, rows, min_delay.0 as u32);
         let prepare = begun.elapsed().as_secs_f64();
 

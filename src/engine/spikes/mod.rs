@@ -12,9 +12,9 @@
 //! | 1 | 31…0 | words needed by this chunk; if more than `capacity`, the chunk is truncated |
 //! | 2… | | entries: one per spike and row of the receiver |
 //!
-//! An entry is `lag << row_bits | row` in one word. The row is the receiver's, so the receiver
-//! needs no lookup. If lag and row do not fit in 32 bits, all ranks use the wide form of two words:
-//! row, then lag.
+//! An entry is `lag · rows + row` in one word. The row is the receiver's, so the receiver needs no
+//! lookup; `rows` is the largest number of rows of a rank. If such numbers may exceed 32 bits, all
+//! ranks use the wide form of two words: row, then lag.
 //!
 //! Every rank receives word 0 of all ranks, so all ranks know the largest need. If it exceeds
 //! `capacity`, all ranks grow their chunks to the same size and repeat the exchange. If the need
@@ -36,7 +36,6 @@ use std::ops::Range;
 use crate::base::error::{Error, Result};
 use crate::base::memory::allocated_bytes;
 use crate::base::sizes::{product, total, whole};
-use crate::base::sort::bits;
 use crate::base::units::pack;
 use crate::comm::{Comm, MPI_MOST};
 use crate::model::neuron::Emission;
@@ -44,8 +43,14 @@ use crate::model::neuron::Emission;
 /// Format of an entry, the same on all ranks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Entry {
-    /// One word: row in the low `row_bits` bits, lag above.
-    Narrow { row_bits: u32 },
+    /// One word: lag · rows + row.
+    Narrow {
+        rows: u64,
+        /// ⌈2⁶⁴ / rows⌉; the product with a word has its lag in the high 64 bits (Granlund &
+        /// Montgomery 1994, PLDI; the error is below 2³² · rows / 2⁶⁴ ≤ 1 / rows for all 32-bit
+        /// words).
+        reciprocal: u64,
+    },
     /// Two words: row, lag.
     Wide,
 }
@@ -53,12 +58,21 @@ enum Entry {
 impl Entry {
     /// Returns the format for at most `rows` rows on any rank and `lags` lags.
     fn fitting(rows: u64, lags: u32) -> Self {
-        let row_bits = bits(rows);
-        if row_bits + bits(u64::from(lags)) <= 32 {
-            Entry::Narrow { row_bits }
+        // One row needs no row number, and has no reciprocal of 64 bits.
+        let rows = rows.max(2);
+        if Self::values(rows, lags) <= 1 << 32 {
+            Entry::Narrow {
+                rows,
+                reciprocal: u64::MAX / rows + 1,
+            }
         } else {
             Entry::Wide
         }
+    }
+
+    /// Returns the number of different entries.
+    fn values(rows: u64, lags: u32) -> u64 {
+        product([rows, lags.into()])
     }
 
     fn words(self) -> usize {
@@ -70,29 +84,28 @@ impl Entry {
 
     fn write(self, row: u32, lag: u32, words: &mut [u32]) {
         match self {
-            Entry::Narrow { row_bits } => words[0] = (u64::from(lag) << row_bits) as u32 | row,
+            Entry::Narrow { rows, .. } => {
+                words[0] = (u64::from(lag) * rows + u64::from(row)) as u32;
+            }
             Entry::Wide => words.copy_from_slice(&[row, lag]),
         }
     }
 
     /// Returns (lag, row) packed into one word. These words sort in the order of delivery.
     fn read(self, words: &[u32]) -> u64 {
-        let (row, lag) = match self {
-            Entry::Narrow { row_bits } => return narrow(words[0], row_bits),
-            Entry::Wide => (words[0], words[1]),
-        };
-        pack(lag, row)
+        match self {
+            Entry::Narrow { rows, reciprocal } => narrow(words[0], rows, reciprocal),
+            Entry::Wide => pack(words[1], words[0]),
+        }
     }
 }
 
 /// Returns (lag, row) of a narrow entry, packed.
 #[inline(always)]
-fn narrow(word: u32, row_bits: u32) -> u64 {
+fn narrow(word: u32, rows: u64, reciprocal: u64) -> u64 {
     let word = u64::from(word);
-    pack(
-        (word >> row_bits) as u32,
-        (word & ((1 << row_bits) - 1)) as u32,
-    )
+    let lag = (u128::from(word) * u128::from(reciprocal) >> 64) as u64;
+    pack(lag as u32, word.wrapping_sub(lag.wrapping_mul(rows)) as u32)
 }
 
 /// Flags that ranks exchange with the spikes. A flag is set after the exchange if any rank set it
@@ -417,14 +430,14 @@ impl Exchange {
         match (self.entry, lists) {
             // On many ranks most chunks hold no entry or one: words as such are read faster than
             // as slices of one word.
-            (Entry::Narrow { row_bits }, [all]) => {
+            (Entry::Narrow { rows, reciprocal }, [all]) => {
                 for words in words {
-                    all.extend(words.iter().map(|&word| narrow(word, row_bits)));
+                    all.extend(words.iter().map(|&word| narrow(word, rows, reciprocal)));
                 }
             }
-            (Entry::Narrow { row_bits }, lists) => {
-                for word in words.flatten() {
-                    shares.put(narrow(*word, row_bits), lists);
+            (Entry::Narrow { rows, reciprocal }, lists) => {
+                for &word in words.flatten() {
+                    shares.put(narrow(word, rows, reciprocal), lists);
                 }
             }
             (Entry::Wide, lists) => {
@@ -484,11 +497,11 @@ impl Exchange {
         }
     }
 
-    /// Returns the numbers of bits and words of an entry for `rows` rows on a rank and `lags` lags.
-    /// An entry of more than 32 bits takes two words.
-    pub fn entry_bits(rows: u64, lags: u32) -> (u32, u64) {
-        let bits = bits(rows) + bits(u64::from(lags));
-        (bits, Entry::fitting(rows, lags).words() as u64)
+    /// Returns the number of different entries, and the words of one, for `rows` rows on a rank and
+    /// `lags` lags. If their number exceeds 2³², an entry takes two words.
+    pub fn entries(rows: u64, lags: u32) -> (u64, u64) {
+        let values = Entry::values(rows, lags);
+        (values, Entry::fitting(rows, lags).words() as u64)
     }
 }
 
@@ -506,18 +519,26 @@ mod tests {
             (1 << 28, 16, 1),
             ((1 << 28) + 1, 16, 2),
             (1 << 32, 1, 1),
+            (u32::MAX.into(), 1, 1),
+            (286_331_153, 15, 1),
+            (1, 70_000, 1),
+            (61_356_675, 70, 1),
+            (61_356_676, 70, 2),
         ] {
             let entry = Entry::fitting(rows, lags);
             assert_eq!(entry.words(), words, "{rows} rows, {lags} lags");
-            let (row, lag) = ((rows - 1) as u32, lags - 1);
             let mut buffer = vec![0; words];
-            entry.write(row, lag, &mut buffer);
-            assert_eq!(entry.read(&buffer), pack(lag, row));
+            for row in [0, rows / 2, rows - 1].map(|row| row as u32) {
+                for lag in [0, lags / 2, lags - 1] {
+                    entry.write(row, lag, &mut buffer);
+                    assert_eq!(entry.read(&buffer), pack(lag, row), "{rows}: {row}, {lag}");
+                }
+            }
         }
     }
 
     fn table(rows: u32) -> TargetTable {
-        let mut table = TargetTable::empty();
+        let mut table = TargetTable::empty(rows.into());
         table.push((0..rows).map(|row| TargetRow { rank: 0, row }));
         table.finish(1);
         table

@@ -18,8 +18,67 @@ pub struct TargetTable {
     /// [`FAR`].
     gaps: Vec<u8>,
     /// Row of each entry on its target rank; if the gap is [`FAR`], the number of ranks to skip.
-    rows: Vec<u32>,
+    rows: Numbers,
     listeners: u64,
+}
+
+/// Numbers in as many bytes as the largest needs.
+enum Numbers {
+    /// Below 2²⁴.
+    Three(Vec<[u8; 3]>),
+    Four(Vec<u32>),
+}
+
+impl Numbers {
+    /// Returns an empty list of numbers of at most `most`.
+    fn up_to(most: u64) -> Self {
+        match most {
+            ..0x100_0000 => Numbers::Three(Vec::new()),
+            _ => Numbers::Four(Vec::new()),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Numbers::Three(numbers) => numbers.len(),
+            Numbers::Four(numbers) => numbers.len(),
+        }
+    }
+
+    fn push(&mut self, number: u32) {
+        match self {
+            Numbers::Three(numbers) => {
+                let [a, b, c, _] = number.to_le_bytes();
+                numbers.push([a, b, c]);
+            }
+            Numbers::Four(numbers) => numbers.push(number),
+        }
+    }
+
+    #[inline(always)]
+    fn get(&self, index: usize) -> u32 {
+        match self {
+            Numbers::Three(numbers) => {
+                let [a, b, c] = numbers[index];
+                u32::from_le_bytes([a, b, c, 0])
+            }
+            Numbers::Four(numbers) => numbers[index],
+        }
+    }
+
+    fn shrink_to_fit(&mut self) {
+        match self {
+            Numbers::Three(numbers) => numbers.shrink_to_fit(),
+            Numbers::Four(numbers) => numbers.shrink_to_fit(),
+        }
+    }
+
+    fn held(&self) -> u64 {
+        match self {
+            Numbers::Three(numbers) => allocated_bytes(numbers),
+            Numbers::Four(numbers) => allocated_bytes(numbers),
+        }
+    }
 }
 
 /// Gap that marks a distance of 255 ranks or more; [`TargetTable::rows`] then holds the distance,
@@ -49,8 +108,8 @@ pub fn asked(request: u64) -> (Gid, u32) {
 }
 
 impl TargetTable {
-    /// Sends a request to the rank of every source in `sources` (gids by row, ascending within each
-    /// population). Returns the tables of this rank's threads, made from the requests of all ranks.
+    /// Sends a request to the rank of every source in `sources` (gids of the `rows` rows, ascending
+    /// within each population). Returns the tables of this rank's threads, made from the requests of all ranks.
     /// Collective.
     ///
     /// Cost: O(rows + entries of the tables), and O(R) per 1024 neurons of a rank.
@@ -60,10 +119,13 @@ impl TargetTable {
     pub fn set_up(
         comm: &Comm,
         place: &Placement,
+        rows: usize,
         sources: impl Iterator<Item = Gid>,
     ) -> Result<Vec<TargetTable>> {
+        let most = comm.max(rows as u64).max(place.ranks.into());
         let mut sources = (0u32..).zip(sources).peekable();
-        let mut tables: Vec<_> = (0..place.threads).map(|_| TargetTable::empty()).collect();
+        let empty = |_| TargetTable::empty(most);
+        let mut tables: Vec<_> = (0..place.threads).map(empty).collect();
         let step = NEURONS_PER_EXCHANGE * u64::from(place.ranks);
         let parts = [(0, place.n_e), (place.n_e, place.n)];
         for (first, end) in parts.map(|(first, end)| (u64::from(first), u64::from(end))) {
@@ -85,11 +147,12 @@ impl TargetTable {
         Ok(tables)
     }
 
-    pub(super) fn empty() -> Self {
+    /// Creates an empty table for rows and distances of at most `most`.
+    pub(super) fn empty(most: u64) -> Self {
         TargetTable {
             starts: vec![0],
             gaps: Vec::new(),
-            rows: Vec::new(),
+            rows: Numbers::up_to(most),
             listeners: 0,
         }
     }
@@ -149,7 +212,8 @@ impl TargetTable {
                 }
                 _ => {
                     self.gaps.extend([FAR, 0]);
-                    self.rows.extend([gap, row]);
+                    self.rows.push(gap);
+                    self.rows.push(row);
                 }
             }
         }
@@ -164,31 +228,34 @@ impl TargetTable {
     pub(super) fn of(&self, lid: Lid) -> impl Iterator<Item = TargetRow> + '_ {
         let lid = lid.0 as usize;
         let entries = self.starts[lid] as usize..self.starts[lid + 1] as usize;
-        let gaps = self.gaps[entries.clone()].iter();
         let mut rank = 0;
-        gaps.zip(&self.rows[entries])
-            .filter_map(move |(&gap, &row)| {
-                let far = gap == FAR;
-                rank += if far { row } else { gap.into() };
-                (!far).then_some(TargetRow { rank, row })
-            })
+        entries.filter_map(move |entry| {
+            let (gap, row) = (self.gaps[entry], self.rows.get(entry));
+            let far = gap == FAR;
+            rank += if far { row } else { gap.into() };
+            (!far).then_some(TargetRow { rank, row })
+        })
     }
 }
 
 /// Memory in bytes.
 impl TargetTable {
     /// Returns the expected bytes for `neurons` neurons. `listened` is the probability that a
-    /// neuron is a source on a given one of `ranks` ranks.
-    pub fn bytes(neurons: u64, ranks: u64, listened: f64) -> u64 {
+    /// neuron is a source on a given one of `ranks` ranks, which have `rows` rows at most.
+    pub fn bytes(neurons: u64, ranks: u64, listened: f64, rows: u64) -> u64 {
         let entries = neurons as f64 * ranks as f64 * listened;
         let far = libm::pow(1.0 - listened, FAR.into());
         let starts = product([4, neurons.saturating_add(1)]);
-        total([starts, (5.0 * entries * (1.0 + far)) as u64])
+        let each = match Numbers::up_to(rows.max(ranks)) {
+            Numbers::Three(_) => 1.0 + 3.0,
+            Numbers::Four(_) => 1.0 + 4.0,
+        };
+        total([starts, (each * entries * (1.0 + far)) as u64])
     }
 
     /// Returns the allocated bytes.
     pub fn held(&self) -> u64 {
-        allocated_bytes(&self.starts) + allocated_bytes(&self.gaps) + allocated_bytes(&self.rows)
+        allocated_bytes(&self.starts) + allocated_bytes(&self.gaps) + self.rows.held()
     }
 }
 
@@ -214,16 +281,20 @@ mod tests {
                 target(u32::MAX, 8),
             ],
         ];
-        let mut table = TargetTable::empty();
-        for (lid, targets) in neurons.iter().enumerate() {
-            table.close(lid);
-            table.push(targets.iter().copied());
+        // The last neuron has numbers that need four bytes.
+        for (neurons, most) in [(&neurons[..3], 763), (&neurons[..], u32::MAX)] {
+            let mut table = TargetTable::empty(most.into());
+            for (lid, targets) in neurons.iter().enumerate() {
+                table.close(lid);
+                table.push(targets.iter().copied());
+            }
+            table.finish(5);
+            for (lid, targets) in (0..).zip(neurons) {
+                assert_eq!(&table.of(Lid(lid)).collect::<Vec<_>>(), targets);
+            }
+            assert_eq!(table.of(Lid(4)).count(), 0);
+            let targets: usize = neurons.iter().map(Vec::len).sum();
+            assert_eq!(table.listeners(), targets as u64);
         }
-        table.finish(5);
-        for (lid, targets) in (0..).zip(&neurons) {
-            assert_eq!(&table.of(Lid(lid)).collect::<Vec<_>>(), targets);
-        }
-        assert_eq!(table.of(Lid(4)).count(), 0);
-        assert_eq!(table.listeners(), 10);
     }
 }

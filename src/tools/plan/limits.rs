@@ -76,15 +76,15 @@ pub(super) fn all(expected: &Expected, share: &Share, exchange: &Volume) -> Vec<
             Beyond::Refused,
         ),
         limit(
-            "neurons of a population on a thread, targets of 2 bytes",
-            share.most_neurons(),
+            "targets of a population, in 2 bytes",
+            share.most_targets_stored(),
             1 << 16,
             Beyond::Wider,
         ),
         limit(
-            "bits of an entry, of one word",
-            u64::from(expected.entry().0),
-            32,
+            "values of an entry, of one word",
+            expected.entry().0,
+            1 << 32,
             Beyond::Wider,
         ),
         limit(

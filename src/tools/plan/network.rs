@@ -229,10 +229,10 @@ impl<'a> Expected<'a> {
         self.inputs.delays.unwrap_or(self.params.synapse.delay)
     }
 
-    /// Returns the number of bits and of words per entry.
-    pub fn entry(&self) -> (u32, u64) {
+    /// Returns the number of different entries and of words per entry.
+    pub fn entry(&self) -> (u64, u64) {
         let rows = self.share(0).rows;
-        Exchange::entry_bits(total(rows), self.delays().min().0 as u32)
+        Exchange::entries(total(rows), self.delays().min().0 as u32)
     }
 
     pub fn volume(&self) -> Volume {
@@ -340,9 +340,9 @@ impl Share {
         Sampler::bytes(sampling, self.rows[E], synapses, threads)
     }
 
-    /// Returns the maximum over the threads of the number of neurons in the larger population.
-    pub fn most_neurons(&self) -> u64 {
-        self.most(|thread| thread[E].max(thread[I]))
+    /// Returns a bound on the stored targets of the larger population.
+    pub fn most_targets_stored(&self) -> u64 {
+        self.most(|thread| self.end(E, thread).max(self.end(I, thread)))
     }
 
     /// Returns the maximum over the threads of the number of synapses in the largest projection.
@@ -477,6 +477,7 @@ fn target_table(expected: &Expected, thread: &[u64; 2]) -> u64 {
             thread[which],
             expected.ranks as u64,
             listened(expected, which),
+            expected.rows.iter().sum::<f64>() as u64,
         )
     };
     total([of(E), of(I)])
