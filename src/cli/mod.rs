@@ -41,7 +41,9 @@ use study::StudyArguments;
 /// every number of ranks and threads.
 ///
 /// The environment variable STDP_HPC_ISA=portable|avx2|avx512 selects the instruction set; the
-/// default is the widest that the machine supports. It does not change the result.
+/// default is the widest that the machine supports. STDP_HPC_HOLDER=source|target selects whether a
+/// thread holds the synapses of some sources or onto its neurons; the default depends on the sizes.
+/// Neither changes the result.
 #[derive(Debug, Parser)]
 #[command(name = "stdp-hpc", version, after_long_help = config::help())]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]

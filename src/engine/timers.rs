@@ -214,7 +214,7 @@ impl Timers {
         if let Some(cpu) = begun.cpu {
             let cpu = thread_cpu().saturating_sub(cpu);
             self.book_cpu(0, phase, cpu);
-            if phase != Phase::Communicate {
+            if !matches!(phase, Phase::Communicate | Phase::SampledWait) {
                 self.path.all += cpu.as_secs_f64();
                 self.path.serial += cpu.as_secs_f64();
             }

@@ -274,12 +274,17 @@ pub fn run(ranks: usize, arguments: &[&str]) -> Ended {
 
 /// Starts the program on `ranks` ranks, without mpirun where it is one.
 pub fn start_on(ranks: usize, arguments: &[&str]) -> Started {
-    let mut command = match ranks {
-        1 => command_alone(program()),
-        _ => command_mpirun(ranks, program()),
-    };
+    let mut command = command_on(ranks);
     command.args(arguments);
     start(command)
+}
+
+/// The program on `ranks` ranks, without mpirun where it is one.
+pub fn command_on(ranks: usize) -> Command {
+    match ranks {
+        1 => command_alone(program()),
+        _ => command_mpirun(ranks, program()),
+    }
 }
 
 /// The program on `ranks` ranks under mpirun, even if it is one.
@@ -317,12 +322,7 @@ impl Desk {
         for set in sets {
             arguments.extend(["--set", set]);
         }
-        let command = if ranks == 1 {
-            command_alone(program())
-        } else {
-            command_mpirun(ranks, program())
-        };
-        let (result, ended) = self.result_of(command, &arguments);
+        let (result, ended) = self.result_of(command_on(ranks), &arguments);
         assert_eq!(ended.stderr, "", "a quiet run says nothing");
         result
     }

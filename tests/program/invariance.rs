@@ -2,13 +2,16 @@
 //! every number of ranks and threads, under real mpirun.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use stdp_hpc::base::rng::{below, unit};
 
-use crate::common::{Desk, RunResult, assert_same_content, mpirun, read_run, text};
+use crate::common::{
+    Desk, LIMIT, RunResult, assert_same_content, command_on, mpirun, read_run, start, text,
+};
 
 /// Sizes that no split divides, a warm-up and an end that are no whole intervals, snapshots
 /// before, at and between exchanges.
@@ -71,6 +74,36 @@ fn no_split_shows(model: &str, delay: &str, precision: &str) {
     for other in others {
         assert_same(&first, &other);
     }
+    for (ranks, threads) in [(1, 3), (2, 2)] {
+        assert_same(&first, &by_source(&desk, &config, ranks, threads));
+    }
+}
+
+/// A run whose threads hold synapses by source, as they do on many threads of many ranks.
+fn by_source(desk: &Desk, config: &Path, ranks: usize, threads: usize) -> RunResult {
+    let mut command = command_on(ranks);
+    command.env("STDP_HPC_HOLDER", "source");
+    let threads = threads.to_string();
+    let arguments = [text(config), "--threads", &threads, "--quiet"];
+    desk.result_of(command, &arguments).0
+}
+
+#[test]
+fn who_holds_synapses_is_source_or_target() {
+    let desk = Desk::new();
+    let config = desk.config("net", &config("ignore_and_fire", ALIKE, "f64"));
+    let mut command = command_on(1);
+    command.env("STDP_HPC_HOLDER", "sources");
+    let out = desk.path().join("out");
+    command.args([text(&config), "--out", text(&out)]);
+    let message = "stdp-hpc: STDP_HPC_HOLDER = \"sources\": must be \"source\" or \"target\"\n";
+    assert!(
+        start(command)
+            .wait(LIMIT)
+            .expect(2)
+            .stderr
+            .ends_with(message)
+    );
 }
 
 /// A network in which something happens: many spikes, most weights moved, several synapses

@@ -20,8 +20,8 @@ use crate::base::units::Steps;
 use crate::engine::vp::VirtualProcess;
 use crate::model::buffers::SpikeHistory;
 use crate::model::synapse::{
-    AllHistories, Arrival, Law, OwnHistory, Owners, PlasticProjection, RowIndex, SHORT_ROW,
-    StaticProjection, Targets,
+    AllHistories, Arrival, Law, OwnHistory, Owners, PlasticProjection, RowIndex, StaticProjection,
+    Targets,
 };
 
 use events::EventBuffer;
@@ -47,6 +47,9 @@ pub struct Synapses {
     /// Number of synaptic events delivered.
     pub events: u64,
 }
+
+/// Average number of plastic synapses of a row from which on rows are long.
+const SHORT_ROW: usize = 32;
 
 impl Synapses {
     /// Delivers `arrivals` in the given order: applies STDP, then adds the weights to the ring
@@ -97,7 +100,7 @@ impl Synapses {
     /// Returns whether rows are so short that they are delivered one synapse at a time.
     pub fn has_short_rows(&self) -> bool {
         let index = &self.ee.rows.index;
-        (index.synapses()[0] as u64) < SHORT_ROW * index.rows() as u64
+        index.synapses()[0] < SHORT_ROW * index.rows()
     }
 
     /// Returns the numbers of plastic and static synapses.

@@ -160,12 +160,22 @@ struct Projections {
     ii: Built,
 }
 
+/// Environment variable that selects the threads that hold synapses, for comparisons.
+const HOLDER: &str = "STDP_HPC_HOLDER";
+
 /// Builds the rows from the synapses of the recipe. Returns the delays and the rows.
 fn connect(recipe: &mut dyn Recipe, place: &Placement, team: &Team) -> Result<(Delays, Wired)> {
     working_on(Structure::Construction.name());
     let delays = recipe.prepare(place)?;
     let recipe = &*recipe;
-    let holder = Holder::of(place, recipe.in_degree(Pool::E).into());
+    let holder = match std::env::var(HOLDER) {
+        Ok(name) => name.parse().map_err(|()| {
+            Error::input(format!(
+                "{HOLDER} = {name:?}: must be \"source\" or \"target\""
+            ))
+        })?,
+        Err(_) => Holder::of(place, recipe.in_degree(Pool::E).into()),
+    };
     let wired = match holder {
         Holder::OfTarget => connect_by_target(recipe, place, team)?,
         Holder::OfSource => connect_by_source(recipe, place, team)?,

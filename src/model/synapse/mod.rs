@@ -12,7 +12,7 @@ pub use construction::{Built, Listed, RowBuilder};
 pub use ids::Ids;
 pub use index::RowIndex;
 pub use moments::{Moments, WeightAdder, WeightMoments};
-pub use owners::{Holder, Owners, SHORT_ROW};
+pub use owners::{Holder, Owners};
 pub use sources::{Arrival, Sources};
 pub use stdp::{AllHistories, Batch, Histories, Law, OwnHistory, Visit};
 

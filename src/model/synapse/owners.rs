@@ -1,19 +1,22 @@
 //! Threads that own the targets of stored synapses.
 
 use std::ops::Range;
+use std::str::FromStr;
 
 use crate::base::units::{Gid, Lid};
 use crate::model::network::Placement;
 
-/// Average number of plastic synapses of a row on a thread from which on rows are long.
-pub const SHORT_ROW: u64 = 32;
+/// Average number of plastic synapses of a row on a thread below which most rows have too few of them
+/// for a thread to look at every arrival.
+const SCARCE: f64 = 4.0;
+/// Number of sources in E below which threads would wait for each other longer than they save.
+const MANY_ROWS: f64 = 65_536.0;
 
 /// Thread of a rank that holds a synapse.
 ///
-/// In long rows, each thread holds the synapses onto its own neurons, and all threads work on every
-/// row. With many threads and many ranks, a row would have few synapses on a thread or none. Then the
-/// rows of the rank are distributed over its threads, each with its synapses onto all neurons of the
-/// rank.
+/// Usually each thread holds the synapses onto its own neurons, and all threads work on every row.
+/// With many threads and many ranks, a row would have few synapses on a thread or none. Then the rows
+/// of the rank are distributed over its threads, each with its synapses onto all neurons of the rank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holder {
     /// Thread of the target.
@@ -31,13 +34,25 @@ impl Holder {
         let pool = f64::from(place.n_e);
         // Sources are drawn at random.
         let rows = -pool * libm::expm1(-all * in_degree / pool.max(1.0));
-        let are_short = e * in_degree < SHORT_ROW as f64 * rows * f64::from(place.threads);
+        let are_scarce = e * in_degree < SCARCE * rows * f64::from(place.threads);
         let most = count(place.n).max().unwrap_or(0);
         let fit = Owners::all(place.threads).end(most.into()) <= u32::MAX.into();
-        if place.threads > 1 && are_short && fit {
+        if place.threads > 1 && are_scarce && rows >= MANY_ROWS && fit {
             Holder::OfSource
         } else {
             Holder::OfTarget
+        }
+    }
+}
+
+impl FromStr for Holder {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        match name {
+            "target" => Ok(Holder::OfTarget),
+            "source" => Ok(Holder::OfSource),
+            _ => Err(()),
         }
     }
 }
