@@ -40,7 +40,7 @@ impl Phase {
 /// Statistics of the wall times of one phase.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Laps {
-    /// Number of measurements.
+    /// Number of intervals in which the phase was measured.
     pub count: u64,
     /// Sum of the times (s).
     pub total: f64,
@@ -132,6 +132,8 @@ fn thread_cpu() -> Duration {
 #[derive(Clone, Debug)]
 pub struct Timers {
     laps: [Laps; Phase::COUNT],
+    /// Wall times of the present interval (s), of phases that were measured in it.
+    present: [Option<f64>; Phase::COUNT],
     /// CPU times by thread and phase in the sampled intervals (s).
     cpu: Vec<[f64; Phase::COUNT]>,
     /// CPU time of the sampled intervals along the critical path (s).
@@ -169,6 +171,7 @@ impl Timers {
     pub fn start(from: Steps, threads: usize) -> Self {
         Timers {
             laps: Default::default(),
+            present: Default::default(),
             cpu: vec![Default::default(); threads],
             path: CriticalPath::default(),
             intervals: [0; 2],
@@ -182,6 +185,7 @@ impl Timers {
 
     /// Begins an interval, whose CPU times count if it is `sampled`.
     pub fn begin_interval(&mut self, sampled: bool) {
+        self.end_interval();
         self.sampling = sampled;
         self.intervals[0] += 1;
         self.intervals[1] += u64::from(sampled);
@@ -259,14 +263,24 @@ impl Timers {
         self.cpu[thread][phase as usize] += time.as_secs_f64();
     }
 
-    /// Adds `time` to `phase`.
+    /// Adds `time` to `phase` in the present interval.
     #[inline]
     pub fn book(&mut self, phase: Phase, time: Duration) {
-        self.laps[phase as usize].add(time.as_secs_f64());
+        *self.present[phase as usize].get_or_insert(0.0) += time.as_secs_f64();
+    }
+
+    /// Adds the times of the present interval to the statistics.
+    fn end_interval(&mut self) {
+        for (laps, present) in self.laps.iter_mut().zip(&mut self.present) {
+            if let Some(seconds) = present.take() {
+                laps.add(seconds);
+            }
+        }
     }
 
     /// Stops the timers at model time `now` and sets `simulate` and `model`.
     pub fn stop(&mut self, now: Steps, dt: Ms) {
+        self.end_interval();
         self.simulate = self.begun.elapsed().as_secs_f64();
         self.model = (now - self.from).to_ms(dt).0;
     }

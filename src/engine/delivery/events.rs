@@ -45,8 +45,7 @@ impl EventBuffer {
 
 /// Memory, in bytes.
 impl EventBuffer {
-    /// Returns the bytes for `events` events per interval on average, with those for sorting the
-    /// larger population's.
+    /// Returns the bytes for `events` events per interval on average, with those of [`Sorter`].
     pub fn bytes(events: f64) -> u64 {
         // Lists double when they are full; on average a quarter of them is empty.
         (2.0 * size_of::<Event>() as f64 * events * 4.0 / 3.0) as u64
@@ -118,7 +117,6 @@ impl Sorter {
         for place in &mut self.places {
             next += std::mem::replace(place, next);
         }
-        self.events.clear();
         self.events.resize(all, Event::default());
         for event in lists.flatten() {
             let place = &mut self.places[event.run as usize];

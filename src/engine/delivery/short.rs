@@ -310,31 +310,34 @@ struct Plastic<'a, N, P> {
 impl<'h, N: Neurons<'h>> RowWork for Plastic<'_, N, N::Place> {
     #[inline(always)]
     fn run<T: Target, W: Weight>(self, targets: &[T], weights: &mut [W]) {
+        if targets.len() >= BATCHED {
+            return self.in_batches(targets, weights);
+        }
+        let histories = self.neurons.histories();
+        for (target, weight) in targets.iter().zip(weights) {
+            let target = target.index();
+            *weight = self
+                .law
+                .visited(*weight, self.visit, self.fade, histories, target);
+            self.neurons.add(self.place, 0, target, weight.value());
+        }
+    }
+}
+
+impl<'h, N: Neurons<'h>> Plastic<'_, N, N::Place> {
+    /// Works on a long row. Apart from the loop over short ones, which it would make slower.
+    #[inline(never)]
+    fn in_batches<T: Target, W: Weight>(self, targets: &[T], weights: &mut [W]) {
         let Plastic {
             law,
             visit,
+            batch,
             neurons,
             place,
             ..
         } = self;
         let histories = neurons.histories();
-        if targets.len() >= BATCHED {
-            law.deliver(
-                self.batch,
-                visit,
-                histories,
-                targets,
-                weights,
-                |target, weight| {
-                    neurons.add(place, 0, target, weight);
-                },
-            );
-            return;
-        }
-        for (target, weight) in targets.iter().zip(weights) {
-            let target = target.index();
-            *weight = law.visited(*weight, visit, self.fade, histories, target);
-            neurons.add(place, 0, target, weight.value());
-        }
+        let add = |target, weight| neurons.add(place, 0, target, weight);
+        law.deliver(batch, visit, histories, targets, weights, add);
     }
 }

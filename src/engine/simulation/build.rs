@@ -160,22 +160,12 @@ struct Projections {
     ii: Built,
 }
 
-/// Environment variable that selects the threads that hold synapses, for comparisons.
-const HOLDER: &str = "STDP_HPC_HOLDER";
-
 /// Builds the rows from the synapses of the recipe. Returns the delays and the rows.
 fn connect(recipe: &mut dyn Recipe, place: &Placement, team: &Team) -> Result<(Delays, Wired)> {
     working_on(Structure::Construction.name());
     let delays = recipe.prepare(place)?;
     let recipe = &*recipe;
-    let holder = match std::env::var(HOLDER) {
-        Ok(name) => name.parse().map_err(|()| {
-            Error::input(format!(
-                "{HOLDER} = {name:?}: must be \"source\" or \"target\""
-            ))
-        })?,
-        Err(_) => Holder::of(place, recipe.in_degree(Pool::E).into()),
-    };
+    let holder = Holder::of(place, recipe.in_degree(Pool::E).into())?;
     let wired = match holder {
         Holder::OfTarget => connect_by_target(recipe, place, team)?,
         Holder::OfSource => connect_by_source(recipe, place, team)?,
@@ -225,14 +215,16 @@ fn connect_by_source(recipe: &dyn Recipe, place: &Placement, team: &Team) -> Res
     };
     let from_e = build(Pool::E, Structure::PlasticSynapses)?;
     let from_i = build(Pool::I, Structure::StaticSynapses)?;
-    let wired = from_e.into_iter().zip(from_i).map(|(from_e, from_i)| {
+    working_on(Structure::Sources.name());
+    let built = from_e.into_iter().zip(from_i).collect();
+    let wired = team.map_items(built, |_, (from_e, from_i)| {
         let (([ee, ei], excitatory), ([ie, ii], inhibitory)) = (from_e, from_i);
         (
             Sources::new(excitatory, inhibitory),
             Projections { ee, ei, ie, ii },
         )
     });
-    let (sources, projections) = wired.unzip();
+    let (sources, projections) = wired.into_iter().unzip();
     Ok(Wired {
         holder: Holder::OfSource,
         sources,

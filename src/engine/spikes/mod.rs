@@ -104,7 +104,7 @@ impl Entry {
 #[inline(always)]
 fn narrow(word: u32, rows: u64, reciprocal: u64) -> u64 {
     let word = u64::from(word);
-    let lag = (u128::from(word) * u128::from(reciprocal) >> 64) as u64;
+    let lag = ((u128::from(word) * u128::from(reciprocal)) >> 64) as u64;
     pack(lag as u32, word.wrapping_sub(lag.wrapping_mul(rows)) as u32)
 }
 

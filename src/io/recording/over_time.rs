@@ -29,7 +29,7 @@ pub struct Sampler {
 /// Synapse whose weight is followed over time.
 struct Followed {
     thread: usize,
-    /// Index among the plastic synapses of its virtual process.
+    /// Index among the plastic synapses that the thread holds.
     synapse: usize,
     /// Index among the followed synapses on all ranks.
     column: usize,

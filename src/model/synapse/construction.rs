@@ -204,7 +204,7 @@ impl<'a> RowBuilder<'a> {
     /// targets. `sources` ascend and contain at least all of [`RowBuilder::sources`].
     ///
     /// # Errors
-    /// Fails if a projection has 2³² synapses or more on a virtual process.
+    /// Fails if a thread has 2³² synapses or more of a projection.
     pub fn build(self, sources: &[u32]) -> Result<[Built; 2]> {
         let RowBuilder { lister, onto, .. } = self;
         let build = |side, synapses| match synapses {
@@ -463,7 +463,7 @@ impl Lister<'_> {
 
 /// Memory, in bytes.
 impl RowBuilder<'_> {
-    /// Returns the bytes for one thread, at most: `synapses` synapses, by pool, onto its excitatory and
+    /// Returns the bytes of counts and lists for one thread: `synapses` synapses, by pool, onto its excitatory and
     /// inhibitory neurons, from pools of `sizes` neurons; `weighted` if synapses have individual
     /// weights.
     pub fn bytes(synapses: [[u64; 2]; 2], sizes: [u64; 2], weighted: bool, holder: Holder) -> u64 {

@@ -1,4 +1,4 @@
-//! Synapses of one thread, stored on the rank of their targets.
+//! Synapses that one thread holds, onto its own neurons or all of its rank.
 
 mod construction;
 mod ids;
@@ -307,12 +307,15 @@ fn all_finite<W: Weight>(weights: &[W]) -> bool {
 /// Prefetches `slice[range]`, cache line by cache line.
 #[inline(always)]
 fn prefetch<T>(slice: &[T], range: Range<usize>) {
+    let mut index = range.start;
+    // Not `step_by`, which divides.
+    while index < range.end {
+        simd::prefetch(slice, index);
+        index = index.wrapping_add(simd::LINE / size_of::<T>());
+    }
+    // The range may begin in the middle of a line.
     if !range.is_empty() {
-        // The range may begin in the middle of a line.
         simd::prefetch(slice, range.end - 1);
-        for index in range.step_by(simd::LINE / size_of::<T>()) {
-            simd::prefetch(slice, index);
-        }
     }
 }
 

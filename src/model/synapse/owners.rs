@@ -1,8 +1,8 @@
 //! Threads that own the targets of stored synapses.
 
 use std::ops::Range;
-use std::str::FromStr;
 
+use crate::base::error::{Error, Result};
 use crate::base::units::{Gid, Lid};
 use crate::model::network::Placement;
 
@@ -25,10 +25,29 @@ pub enum Holder {
     OfSource,
 }
 
+/// Environment variable that selects the holder, for comparisons.
+pub const FORCE: &str = "STDP_HPC_HOLDER";
+
 impl Holder {
     /// Returns the holder of the synapses of a rank whose neurons have `in_degree` excitatory sources
-    /// each.
-    pub fn of(place: &Placement, in_degree: f64) -> Self {
+    /// each: the one that [`FORCE`] names, or else the faster.
+    ///
+    /// # Errors
+    /// Fails if [`FORCE`] names no holder.
+    pub fn of(place: &Placement, in_degree: f64) -> Result<Self> {
+        let Some(name) = std::env::var_os(FORCE) else {
+            return Ok(Self::faster(place, in_degree));
+        };
+        match name.to_str() {
+            Some("target") => Ok(Holder::OfTarget),
+            Some("source") => Ok(Holder::OfSource),
+            _ => Err(Error::input(format!(
+                "{FORCE} = {name:?}: must be \"source\" or \"target\""
+            ))),
+        }
+    }
+
+    fn faster(place: &Placement, in_degree: f64) -> Self {
         let count = |bound| (0..place.threads).map(move |t| place.count_below(t, bound));
         let [e, all] = [place.n_e, place.n].map(|bound| count(bound).map(f64::from).sum::<f64>());
         let pool = f64::from(place.n_e);
@@ -41,18 +60,6 @@ impl Holder {
             Holder::OfSource
         } else {
             Holder::OfTarget
-        }
-    }
-}
-
-impl FromStr for Holder {
-    type Err = ();
-
-    fn from_str(name: &str) -> Result<Self, ()> {
-        match name {
-            "target" => Ok(Holder::OfTarget),
-            "source" => Ok(Holder::OfSource),
-            _ => Err(()),
         }
     }
 }

@@ -159,9 +159,9 @@ impl Sources {
         }
     }
 
-    /// Returns the windows of postsynaptic spikes that some row of `all` has yet to process: (t_last − d,
-    /// t_last − d + `horizon`] for each source that has fired. Later spikes no longer potentiate,
-    /// and a source that never fired has nothing to potentiate with.
+    /// Returns the windows of postsynaptic spikes that some row of `all` has yet to process:
+    /// (t_last − d, t_last − d + `horizon`] for each source that has fired. Later spikes no longer
+    /// potentiate, and a source that never fired has nothing to potentiate with.
     ///
     /// O(rows), once per pruning.
     pub fn open_windows(all: &[&Sources], delay: Steps, horizon: Steps) -> OpenWindows {

@@ -269,7 +269,11 @@ impl<'a> Expected<'a> {
         let of = |which: usize| move |kind: &Alike| kind.threads * kind.neurons[which];
         let neurons = [E, I].map(|which| threads.iter().map(of(which)).sum::<u64>());
         let rows = [E, I].map(|from| self.rows(from, neurons.map(|n| n as f64)).round() as u64);
-        let holder = Holder::of(&place, self.in_degree(E, E));
+        let sizes = self.sizes();
+        let from_e = [E, I].map(|onto| self.in_degree(E, onto) * sizes[onto]);
+        let in_degree = from_e.iter().sum::<f64>() / sizes.iter().sum::<f64>().max(1.0);
+        // What it refuses, a run refuses too.
+        let holder = Holder::of(&place, in_degree).unwrap_or(Holder::OfTarget);
         Share {
             threads,
             rows,
