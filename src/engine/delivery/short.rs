@@ -31,6 +31,8 @@ pub(super) trait Neurons<'a> {
     type Histories: Histories<'a>;
     /// Sums for the arrivals of one stamp and one kind of sources.
     type Place: Copy;
+    /// Number of plastic synapses of a row from which on batches are faster.
+    const BATCHED: usize;
 
     /// Returns their spike histories.
     fn histories(&self) -> Self::Histories;
@@ -70,6 +72,9 @@ impl<'a> Neurons<'a> for Own<'a> {
     type Histories = OwnHistory<'a>;
     /// Starts of the sums onto E and onto I, and whether their weights are those of I.
     type Place = ([usize; 2], bool);
+    /// Never: where such rows are frequent, `long` delivers them, and a second way would make short
+    /// ones slower.
+    const BATCHED: usize = usize::MAX;
 
     #[inline(always)]
     fn histories(&self) -> OwnHistory<'a> {
@@ -108,6 +113,7 @@ impl<'a> Neurons<'a> for All<'a> {
     type Histories = AllHistories<'a>;
     /// Number of the run.
     type Place = u32;
+    const BATCHED: usize = 16;
 
     #[inline(always)]
     fn histories(&self) -> AllHistories<'a> {
@@ -140,8 +146,8 @@ impl<'a> Neurons<'a> for All<'a> {
 const STAGE: usize = 8;
 /// Number of rows that are remembered from their lookup to their delivery.
 const ROWS: usize = 4 * STAGE;
-/// Number of plastic synapses of a row from which on batches are faster. They prefetch on their own.
-const BATCHED: usize = 16;
+/// Number of targets of a row that are prefetched; batches prefetch on their own.
+const AHEAD: usize = 16;
 
 impl<'a, N: Neurons<'a>> Kernel for Deliver<'a, N> {
     type Output = ();
@@ -236,7 +242,7 @@ impl<'a, N: Neurons<'a>> Deliver<'a, N> {
         let neurons = &self.neurons;
         let targets = self.synapses.targets(arrival);
         for (side, (targets, range)) in targets.into_iter().zip(row).enumerate() {
-            for synapse in range.clone().take(BATCHED) {
+            for synapse in range.clone().take(AHEAD) {
                 let target = targets.get(synapse);
                 neurons.prefetch_sum(place, side, target);
                 if arrival.excitatory && side == 0 {
@@ -310,7 +316,7 @@ struct Plastic<'a, N, P> {
 impl<'h, N: Neurons<'h>> RowWork for Plastic<'_, N, N::Place> {
     #[inline(always)]
     fn run<T: Target, W: Weight>(self, targets: &[T], weights: &mut [W]) {
-        if targets.len() >= BATCHED {
+        if targets.len() >= N::BATCHED {
             return self.in_batches(targets, weights);
         }
         let histories = self.neurons.histories();
@@ -325,7 +331,7 @@ impl<'h, N: Neurons<'h>> RowWork for Plastic<'_, N, N::Place> {
 }
 
 impl<'h, N: Neurons<'h>> Plastic<'_, N, N::Place> {
-    /// Works on a long row. Apart from the loop over short ones, which it would make slower.
+    /// Works on a row of at least [`Neurons::BATCHED`] synapses.
     #[inline(never)]
     fn in_batches<T: Target, W: Weight>(self, targets: &[T], weights: &mut [W]) {
         let Plastic {

@@ -297,6 +297,7 @@ mod tests {
         timers.book(Phase::SampledWait, Duration::from_millis(3));
         timers.book(Phase::SampledTransfer, Duration::from_millis(1));
         timers.book(Phase::Communicate, Duration::from_millis(40));
+        timers.begin_interval(false);
         assert_eq!(waiting(&timers), 0.75);
         timers.simulate = 0.1;
         let records = RankRecord::gather(&Comm::Alone, &timers, [Digest(1), Digest(2)], 3);

@@ -30,10 +30,10 @@ pub const FORCE: &str = "STDP_HPC_HOLDER";
 
 impl Holder {
     /// Returns the holder of the synapses of a rank whose neurons have `in_degree` excitatory sources
-    /// each: the one that [`FORCE`] names, or else the faster.
+    /// each: the one that STDP_HPC_HOLDER names, or else the faster.
     ///
     /// # Errors
-    /// Fails if [`FORCE`] names no holder.
+    /// Fails if STDP_HPC_HOLDER names no holder.
     pub fn of(place: &Placement, in_degree: f64) -> Result<Self> {
         let Some(name) = std::env::var_os(FORCE) else {
             return Ok(Self::faster(place, in_degree));
