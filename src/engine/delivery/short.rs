@@ -240,15 +240,18 @@ impl<'a, N: Neurons<'a>> Deliver<'a, N> {
     #[inline(always)]
     fn prefetch_neurons(&self, arrival: &Arrival, row: &Row, place: N::Place) {
         let neurons = &self.neurons;
-        let targets = self.synapses.targets(arrival);
-        for (side, (targets, range)) in targets.into_iter().zip(row).enumerate() {
-            for synapse in range.clone().take(AHEAD) {
-                let target = targets.get(synapse);
-                neurons.prefetch_sum(place, side, target);
-                if arrival.excitatory && side == 0 {
-                    neurons.histories().prefetch(target);
-                }
+        let [onto_e, onto_i] = self.synapses.targets(arrival);
+        let ahead =
+            |range: &Range<usize>| range.start..range.end.min(range.start.wrapping_add(AHEAD));
+        for synapse in ahead(&row[0]) {
+            let target = onto_e.get(synapse);
+            neurons.prefetch_sum(place, 0, target);
+            if arrival.excitatory {
+                neurons.histories().prefetch(target);
             }
+        }
+        for synapse in ahead(&row[1]) {
+            neurons.prefetch_sum(place, 1, onto_i.get(synapse));
         }
     }
 

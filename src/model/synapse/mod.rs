@@ -307,15 +307,18 @@ fn all_finite<W: Weight>(weights: &[W]) -> bool {
 /// Prefetches `slice[range]`, cache line by cache line.
 #[inline(always)]
 fn prefetch<T>(slice: &[T], range: Range<usize>) {
-    let mut index = range.start;
+    if range.is_empty() {
+        return;
+    }
+    // Short rows end here, wherever in a line they begin.
+    simd::prefetch(slice, range.start);
+    simd::prefetch(slice, range.end - 1);
+    let line = simd::LINE / size_of::<T>();
+    let mut index = range.start.wrapping_add(line);
     // Not `step_by`, which divides.
     while index < range.end {
         simd::prefetch(slice, index);
-        index = index.wrapping_add(simd::LINE / size_of::<T>());
-    }
-    // The range may begin in the middle of a line.
-    if !range.is_empty() {
-        simd::prefetch(slice, range.end - 1);
+        index = index.wrapping_add(line);
     }
 }
 
